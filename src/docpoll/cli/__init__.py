@@ -1,0 +1,58 @@
+"""The command line: `docpoll`. Nothing that talks to the network is imported before it is needed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import NoReturn
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out the command line *arguments* (default: those of this process); gives the exit code.
+
+    Never raises: what ends a command is one message on stderr.
+    """
+    from docpoll.cli.app import app
+    from docpoll.cli.codes import ExitCode
+    from docpoll.cli.screen import ReaderGone, Screen, let_go_of_stdout
+    from docpoll.errors import DocpollError
+
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    screen = Screen()
+    with _terminable():
+        try:
+            app(args=given, prog_name="docpoll", obj=given)
+        except SystemExit as exc:
+            return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+        except KeyboardInterrupt:
+            screen.say("docpoll: interrupted; nothing is lost, the same command goes on")
+            return ExitCode.INTERRUPTED
+        except ReaderGone:
+            let_go_of_stdout()
+            return ExitCode.INTERRUPTED
+        except DocpollError as exc:
+            screen.say(f"docpoll: {exc}")
+            return ExitCode.WRONG
+    return ExitCode.DONE
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM and SIGINT interrupt what has not begun to work yet, whatever they did before."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = {}
+    with suppress(ValueError):  # Not in the main thread, where signals never come.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,416 @@
+"""The commands and their flags. Each hands what was typed to the module that carries it out, imported then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from docpoll import __version__
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    # Plain help starts quicker than drawn one, and can be piped.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"docpoll {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _docpoll(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Hands documents to extraction APIs that answer later, and never loses a result.
+
+    Invoices in, fields out, without a key and on this machine: docpoll run FOLDER --provider local
+    """
+
+
+# -- flags --------------------------------------------------------------------------------------------------------
+
+Paths = Annotated[list[str], typer.Argument(metavar="PATH…", help="Files, and folders to walk for documents.")]
+Provider = Annotated[
+    str | None,
+    typer.Option(
+        "--provider", metavar="NAME", help="typless or local (default: typless, where TYPLESS_API_KEY is set)."
+    ),
+]
+Account = Annotated[
+    str | None,
+    typer.Option("--account", metavar="LABEL", help="The account's label (default: DOCPOLL_ACCOUNT, or default)."),
+]
+BaseUrl = Annotated[str | None, typer.Option("--base-url", metavar="URL", help="Another address of the API.")]
+UrlPrefix = Annotated[
+    str | None, typer.Option("--url-prefix", metavar="PATH", help="The API's URL style: /api/v1 (default) or /api.")
+]
+ApiKey = Annotated[
+    str | None, typer.Option("--api-key", metavar="KEY", help="For tests; others can see it. Use TYPLESS_API_KEY.")
+]
+DocumentType = Annotated[
+    str | None, typer.Option("--document-type", metavar="NAME", help="What the documents are (local: invoice).")
+]
+Customer = Annotated[
+    str | None, typer.Option("--customer", metavar="LABEL", help="Your own label, for the vendor's bill.")
+]
+Store = Annotated[
+    str | None, typer.Option("--store", metavar="FILE", help="The ledger (default: DOCPOLL_STORE, or docpoll.db).")
+]
+Rate = Annotated[float | None, typer.Option("--rate", metavar="N", help="At most N requests a second.")]
+PollEvery = Annotated[
+    str | None,
+    typer.Option("--poll-every", metavar="TIME", help="Look at a job that often, such as 2s (default: by age)."),
+]
+GiveUpAfter = Annotated[
+    str | None,
+    typer.Option("--give-up-after", metavar="TIME", help="Stop looking at a job so long after it was accepted."),
+]
+Wait = Annotated[
+    str | None, typer.Option("--wait", metavar="TIME", help="End the waiting after 90s, 15m or 2h; the jobs go on.")
+]
+Retry = Annotated[
+    str | None,
+    typer.Option("--retry", metavar="STATES", help="Try these once more, and pay again: failed,expired,…"),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", metavar="N", min=0, help="Send at most N documents; the rest is for later runs."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Tell what would be sent, what is known, what refused; send nothing.")
+]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="End at the first input that fails; the rest stays open.")]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "--out", metavar="FILE", help="Write the results to a .jsonl or .csv file; - is JSON Lines on stdout."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; problems are still told.")]
+
+
+def _options(values: dict[str, Any]) -> Any:
+    """The flags of a command as one record."""
+    from docpoll.cli.sending import Options
+
+    return Options(**{name: value for name, value in values.items() if name not in ("ctx", "jobs")})
+
+
+def _settings(**given: str | None) -> Any:
+    from docpoll.config import read_settings
+
+    return read_settings(given)
+
+
+def _go_on(ctx: typer.Context, store: str | None) -> str:
+    from docpoll.cli.supervise import going_on
+
+    return going_on(ctx.obj or [], store=_settings(store=store).store)
+
+
+def _end(work: Callable[[], int]) -> None:
+    raise typer.Exit(int(work()))
+
+
+# -- sending and harvesting ---------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(  # noqa: PLR0913 - the flags of a command are its parameters
+    ctx: typer.Context,
+    *,
+    paths: Paths,
+    provider: Provider = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    url_prefix: UrlPrefix = None,
+    document_type: DocumentType = None,
+    customer: Customer = None,
+    store: Store = None,
+    rate: Rate = None,
+    poll_every: PollEvery = None,
+    give_up_after: GiveUpAfter = None,
+    wait: Wait = None,
+    retry: Retry = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    fail_fast: FailFast = False,
+    out: Out = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Send what is new, bring every result home, show the fields.
+
+    Safe to interrupt and to run again: what is known is not sent again. Ends when its inputs are settled;
+    older open jobs of the same account are harvested meanwhile.
+
+    For example:
+
+        docpoll run invoices --provider local
+
+        docpoll run invoices/*.pdf --document-type line-item-invoice --out fields.csv
+
+    Exit codes: 0 every input has a stored result, 1 some failed, 2 wrong use, key or address,
+    3 some result expired, 4 some submit is uncertain, 5 some job is still open, 130 interrupted.
+    """
+    options = _options(locals())
+    from docpoll.cli.run import run as carry_out
+
+    _end(lambda: carry_out(options, go_on=_go_on(ctx, store)))
+
+
+@app.command()
+def submit(  # noqa: PLR0913 - the flags of a command are its parameters
+    ctx: typer.Context,
+    *,
+    paths: Paths,
+    provider: Provider = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    url_prefix: UrlPrefix = None,
+    document_type: DocumentType = None,
+    customer: Customer = None,
+    store: Store = None,
+    rate: Rate = None,
+    wait: Wait = None,
+    retry: Retry = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Send what is new, and end once it is accepted.
+
+    `docpoll harvest` brings the results.
+
+    For example:
+
+        docpoll submit invoices --provider local && docpoll harvest
+    """
+    options = _options(locals())
+    from docpoll.cli.run import submit as carry_out
+
+    _end(lambda: carry_out(options, go_on=_go_on(ctx, store)))
+
+
+@app.command()
+def harvest(
+    ctx: typer.Context,
+    *,
+    provider: Provider = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    url_prefix: UrlPrefix = None,
+    store: Store = None,
+    rate: Rate = None,
+    poll_every: PollEvery = None,
+    give_up_after: GiveUpAfter = None,
+    wait: Wait = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Bring home the results of open jobs.
+
+    Works for every account whose key is set, and names what it leaves alone. Ends when nothing is open that can get on by itself. For example:
+
+        docpoll harvest --json
+    """
+    options = _options(locals())
+    from docpoll.cli.harvest import harvest as carry_out
+
+    _end(lambda: carry_out(options, go_on=_go_on(ctx, store)))
+
+
+# -- looking ------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def status(
+    provider: Provider = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    store: Store = None,
+    json: Json = False,
+) -> None:
+    """Count the jobs, and name what needs care.
+
+    Exit code 4 with uncertain submits.
+    """
+    from docpoll.cli.looking import status as carry_out
+
+    settings = _settings(provider=provider, account=account, base_url=base_url, store=store)
+    _end(lambda: carry_out(settings, json=json))
+
+
+@app.command()
+def jobs(
+    state: Annotated[
+        str | None, typer.Option("--state", metavar="STATES", help="Only these, such as RUNNING or FAILED,EXPIRED.")
+    ] = None,
+    provider: Provider = None,
+    account: Account = None,
+    store: Store = None,
+    json: Json = False,
+) -> None:
+    """List the jobs, in the order they came in."""
+    from docpoll.cli.looking import jobs as carry_out
+
+    settings = _settings(provider=provider, account=account, store=store)
+    _end(lambda: carry_out(settings, state=state, json=json))
+
+
+@app.command()
+def show(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="An id, the beginning of one, or the document's path.")],
+    base_url: BaseUrl = None,
+    store: Store = None,
+    json: Json = False,
+) -> None:
+    """Tell all about one job, and what to do next."""
+    from docpoll.cli.looking import show as carry_out
+
+    settings = _settings(base_url=base_url, store=store)
+    _end(lambda: carry_out(settings, job=job, json=json))
+
+
+@app.command()
+def export(
+    out: Annotated[
+        str, typer.Option("--out", metavar="FILE", help="A .jsonl or .csv file; - is JSON Lines on stdout.")
+    ],
+    provider: Provider = None,
+    account: Account = None,
+    store: Store = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write all documents with their fields to a file.
+
+    .jsonl holds everything, .csv a row of fields for each document (UTF-8, without line items).
+    The newest attempt answers for a document. The file is complete or not there.
+
+    For example:
+
+        docpoll export --out fields.csv
+    """
+    from docpoll.cli.looking import export as carry_out
+
+    settings = _settings(provider=provider, account=account, store=store)
+    _end(lambda: carry_out(settings, out=out, quiet=quiet))
+
+
+# -- changing -----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def retry(  # noqa: PLR0913 - the flags of a command are its parameters
+    ctx: typer.Context,
+    *,
+    jobs: Annotated[
+        list[str] | None, typer.Argument(metavar="JOB…", help="Ids, beginnings of ids, or paths of documents.")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Every document whose newest attempt failed.")] = False,
+    expired: Annotated[bool, typer.Option("--expired", help="Every document whose result expired.")] = False,
+    retryable: Annotated[
+        bool, typer.Option("--retryable", help="Every document that failed and may be tried again, says the vendor.")
+    ] = False,
+    same_id: Annotated[
+        bool,
+        typer.Option("--same-id", help="Ask once more for the same job, which costs nothing, where it was not found."),
+    ] = False,
+    provider: Provider = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    url_prefix: UrlPrefix = None,
+    store: Store = None,
+    rate: Rate = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell how many documents it costs.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Make further attempts, which are paid for again.
+
+    Ends once they are accepted; `docpoll harvest` brings the results.
+
+    For example:
+
+        docpoll retry --expired && docpoll harvest
+    """
+    flags = {"failed", "expired", "retryable", "same_id", "flags"}
+    options = _options({name: value for name, value in locals().items() if name not in flags})
+    from docpoll.cli.changing import retry as carry_out
+
+    chosen: dict[str, Any] = {"failed": failed, "expired": expired, "retryable": retryable, "same_id": same_id}
+    _end(lambda: carry_out(options, names=jobs or [], go_on=_go_on(ctx, store), **chosen))
+
+
+@app.command()
+def cancel(
+    ctx: typer.Context,
+    *,
+    jobs: Annotated[
+        list[str] | None, typer.Argument(metavar="JOB…", help="Ids, beginnings of ids, or paths of documents.")
+    ] = None,
+    pending: Annotated[bool, typer.Option("--pending", help="Every document that was not sent yet.")] = False,
+    provider: Provider = None,
+    account: Account = None,
+    store: Store = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Stop jobs.
+
+    Also those of other addresses; no key is needed. Typless has no call to cancel: what was sent may still be finished there, and billed.
+    """
+    from docpoll.cli.changing import cancel as carry_out
+
+    settings = _settings(provider=provider, account=account, store=store)
+    go_on = _go_on(ctx, store)
+    _end(lambda: carry_out(settings, names=jobs or [], pending=pending, json=json, quiet=quiet, go_on=go_on))
+
+
+# -- the local API ------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def emulate(
+    *,
+    port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes any free one.")] = 8080,
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    vendor: Annotated[str, typer.Option("--vendor", metavar="NAME", help="Whose API to speak: typless.")] = "typless",
+    speed: Annotated[float, typer.Option("--speed", metavar="N", help="Work N times as fast as a real service.")] = 1.0,
+    api_key: Annotated[
+        str | None, typer.Option("--api-key", metavar="KEY", help="Take this key only (default: any).")
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", metavar="FILE", help="Keep jobs and results in a file, over restarts.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Serve the vendor's API on this machine.
+
+    It reads real documents, and ends with Ctrl-C.
+
+    For example:
+
+        docpoll emulate --port 8080
+    """
+    from docpoll.cli.emulate import emulate as carry_out
+
+    _end(lambda: carry_out(vendor=vendor, host=host, port=port, speed=speed, api_key=api_key, state=state, quiet=quiet))

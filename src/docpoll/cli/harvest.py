@@ -1,0 +1,172 @@
+"""`docpoll harvest`: the rest of the work in a ledger, for every provider and account whose key is at hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from docpoll.cli.codes import ExitCode, code_of
+from docpoll.cli.progress import Progress, watched
+from docpoll.cli.run import named, outcome_line, store_flag
+from docpoll.cli.screen import Logs, Screen, many, printable
+from docpoll.cli.sending import Options, client_for, looking_at, require_ledger, stopped, warn_of_key
+from docpoll.cli.supervise import supervise
+from docpoll.clocks import SystemClock
+from docpoll.config import Settings
+from docpoll.errors import AccountFault, StoreError
+from docpoll.interfaces import LedgerSummary, Provider
+from docpoll.jobs import OPEN, JobState
+
+__all__ = ["harvest"]
+
+Scope = tuple[str, str, str]
+
+_GOES_ON: Final = (JobState.PENDING, JobState.RUNNING)
+
+
+def harvest(options: Options, *, go_on: str) -> int:
+    """Carry out the command; gives the exit code. Raises `DocpollError` for what ends it with 2."""
+    settings = options.settings
+    require_ledger(settings.store)
+    if settings.provider is not None:
+        settings.sending_provider()  # A provider that was named must be configured.
+    screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets)
+    warn_of_key(screen, options.api_key)
+    provider = settings.provider_named("local")
+    client_for(provider, options, store=settings.store, on_event=lambda *_: None)
+    assert options.wait_seconds is None or options.wait_seconds > 0
+    return supervise(lambda: _harvest(options, settings, screen), screen=screen, go_on=go_on)
+
+
+@attrs.define
+class _Found:
+    """What became of the jobs, and how long we wait."""
+
+    states: list[JobState] = attrs.field(factory=list)
+    waited: bool = False
+
+
+async def _harvest(options: Options, settings: Settings, screen: Screen) -> int:
+    before = await _summary(settings.store)
+    scopes = [scope for scope in before.counts if settings.concerns(scope[0], scope[1])]
+    ours = [scope for scope in scopes if settings.harvests(*scope)]
+    for scope in scopes:
+        if scope not in ours and (number := _open(before.counts[scope])):
+            screen.say(_left_alone(scope, number, settings))
+    working = [scope for scope in ours if any(before.counts[scope].get(state) for state in _GOES_ON)]
+    total = sum(before.counts[scope].get(state, 0) for scope in working for state in _GOES_ON)
+    progress = Progress(screen, total=total)
+    found = _Found()
+    async with watched(progress, screen, total=total) as logs:
+        waiting = asyncio.timeout(options.wait_seconds)
+        try:
+            async with waiting:
+                await _all(working, options, settings, screen, progress, found, logs)
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            found.waited = True
+    after = await _summary(settings.store)
+    return _end(after, scopes, found, progress, settings, screen)
+
+
+async def _all(
+    scopes: Sequence[Scope],
+    options: Options,
+    settings: Settings,
+    screen: Screen,
+    progress: Progress,
+    found: _Found,
+    logs: Logs,
+) -> None:
+    """Harvest *scopes* beside each other; the first fault of an account ends all."""
+    tasks = []
+    for name, account, _ in scopes:
+        provider = settings.provider_named(name, account=account)
+        tasks.append(asyncio.create_task(_one(provider, options, settings, screen, progress, found, logs)))
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _one(
+    provider: Provider,
+    options: Options,
+    settings: Settings,
+    screen: Screen,
+    progress: Progress,
+    found: _Found,
+    logs: Logs,
+) -> None:
+    try:
+        async with client_for(provider, options, store=settings.store, on_event=progress.heard) as client:
+            try:
+                async for outcome in client.harvest():
+                    assert outcome.job is not None
+                    line = outcome_line(outcome, provider, secrets=settings.secrets)
+                    progress.settled(outcome.job.state, fresh=True)
+                    found.states.append(outcome.job.state)
+                    if screen.json:
+                        screen.line(line)
+                    elif not screen.quiet:
+                        screen.show(f"{line['id']}  {line['state']:<9}  {printable(line['source'])}")
+                    if line["error"] is not None:
+                        screen.say(named(line))
+            except AccountFault:
+                logs.drop()
+                raise
+    except (AccountFault, StoreError) as exc:
+        raise await stopped(exc, settings, provider) from exc
+
+
+def _end(
+    after: LedgerSummary,
+    scopes: Sequence[Scope],
+    found: _Found,
+    progress: Progress,
+    settings: Settings,
+    screen: Screen,
+) -> int:
+    """Tell what is left; gives the exit code."""
+    left: list[JobState] = []
+    for scope in scopes:
+        left += [state for state in OPEN if after.counts.get(scope, {}).get(state)]
+    parts = [progress.counts()] if found.states else ["nothing was left to bring home"]
+    still = sum(_open(after.counts.get(scope, {})) for scope in scopes)
+    uncertain = sum(after.counts.get(scope, {}).get(JobState.UNCERTAIN, 0) for scope in scopes)
+    if still - uncertain:
+        parts.append(f"{many(still - uncertain, 'job')} still open")
+    if uncertain:
+        parts.append(f"{uncertain} uncertain, see docpoll jobs --state UNCERTAIN{store_flag(settings)}")
+    if found.waited:
+        parts.append("the waiting ended, the jobs go on")
+    screen.tell(f"{'; '.join(parts)}; ledger {printable(settings.store)}")
+    return code_of([*found.states, *left]) if found.states or left else ExitCode.DONE
+
+
+def _left_alone(scope: Scope, number: int, settings: Settings) -> str:
+    name, account, origin = scope
+    jobs = f"{many(number, 'open job')} of {name} account {account}"
+    if origin != settings.origin(name):
+        return f"left alone: {jobs}, made for {origin}; name that with --base-url, or end them with docpoll cancel"
+    if settings.api_key is None:
+        return f"left alone: {jobs}; set TYPLESS_API_KEY to harvest them"
+    return f"left alone: {jobs}; give that account's key and --account {account} to harvest them"
+
+
+def _open(counts: Mapping[JobState, int]) -> int:
+    return sum(counts.get(state, 0) for state in OPEN)
+
+
+async def _summary(store: str) -> LedgerSummary:
+    ledger = await looking_at(store)
+    try:
+        return await ledger.summary(now=SystemClock().now())
+    finally:
+        await ledger.close()

@@ -1,0 +1,336 @@
+"""`docpoll status`, `jobs`, `show` and `export`: what is in the ledger. Nothing here sends, or changes a job."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from docpoll.cli.codes import ExitCode
+from docpoll.cli.run import error_of_result, store_flag
+from docpoll.cli.screen import Screen, lasting, many, printable
+from docpoll.cli.sending import looking_at, require_ledger
+from docpoll.client.outcomes import outcome_of
+from docpoll.clocks import SystemClock
+from docpoll.config import Settings, parse_states
+from docpoll.errors import ConfigError
+from docpoll.expiry import DANGER, is_endangered
+from docpoll.export import Export, Line, check_out, instant, line_from_job, with_result
+from docpoll.interfaces import Provider, Store
+from docpoll.jobs import NOT_FOUND, OPEN, Job, JobState, is_stalled
+from docpoll.providers import Local
+from docpoll.redaction import redact
+
+__all__ = ["export", "find", "jobs", "jobs_in", "show", "status"]
+
+#: Jobs in danger are counted up to this many.
+_COUNTED: Final = 100_000
+_PAGE: Final = 500
+
+
+def _look(settings: Settings, work: Callable[[Store], Awaitable[int]]) -> int:
+    """Carry out *work* on the ledger, which must be there."""
+    require_ledger(settings.store)
+
+    async def looked() -> int:
+        ledger = await looking_at(settings.store)
+        try:
+            return await work(ledger)
+        finally:
+            await ledger.close()
+
+    return asyncio.run(looked())
+
+
+def _reader(settings: Settings, job: Job) -> Provider:
+    """A provider that reads the results of *job*'s kind; it needs no key."""
+    return Local() if job.provider == "local" else settings.provider_named(job.provider, sends=False)
+
+
+async def _full_line(ledger: Store, settings: Settings, job: Job) -> Line:
+    """The line of *job* with its result."""
+    line = line_from_job(job, secrets=settings.secrets)
+    if job.state is not JobState.SUCCEEDED:
+        return with_result(line, None)
+    outcome = await outcome_of(job, source=job.source, store=ledger, provider=_reader(settings, job))
+    error = None if outcome.error is None else error_of_result(outcome.error)
+    return with_result(line, outcome.result, error=error, secrets=settings.secrets)
+
+
+async def jobs_in(
+    ledger: Store, settings: Settings, *, states: frozenset[JobState] = frozenset(), newest: bool = False
+) -> AsyncIterator[Job]:
+    """The jobs of the ledger in the order they came in; *newest*: only those that answer for their key."""
+    after = None
+    while page := await ledger.jobs(states=states or None, after=after, limit=_PAGE):
+        after = page[-1].id
+        known = await ledger.newest({job.key for job in page}) if newest else {}
+        for job in page:
+            if settings.concerns(job.provider, job.account) and (not newest or known[job.key].id == job.id):
+                yield job
+
+
+# -- status -------------------------------------------------------------------------------------------------------
+
+
+def status(settings: Settings, *, json: bool) -> int:
+    """Carry out `docpoll status`; 4 with uncertain jobs."""
+    screen = Screen(json=json, secrets=settings.secrets)
+
+    async def work(ledger: Store) -> int:
+        told = await _status(ledger, settings)
+        if json:
+            screen.line(told)
+        else:
+            _show_status(told, settings, screen)
+        return ExitCode.UNCERTAIN if told["uncertain"] else ExitCode.DONE
+
+    return _look(settings, work)
+
+
+async def _status(ledger: Store, settings: Settings) -> dict[str, Any]:
+    now = SystemClock().now()
+    summary = await ledger.summary(now=now)
+    scopes = [scope for scope in summary.counts if settings.concerns(scope[0], scope[1])]
+    counts: Counter[JobState] = Counter()
+    elsewhere: Counter[str] = Counter()
+    for scope in scopes:
+        counts.update(summary.counts[scope])
+        if scope[2] != (settings.origin(scope[0]) or scope[2]):
+            elsewhere[scope[2]] += sum(summary.counts[scope].get(state, 0) for state in OPEN)
+    first = min((summary.first_expiry_at[scope] for scope in scopes if scope in summary.first_expiry_at), default=None)
+    oldest = min((summary.oldest_open_at[scope] for scope in scopes if scope in summary.oldest_open_at), default=None)
+    at_risk = 0
+    if first is not None and first - now < DANGER:
+        for job in await ledger.expiring(before=now + DANGER, limit=_COUNTED):
+            ttl = _reader(settings, job).result_ttl
+            concerned = settings.concerns(job.provider, job.account)
+            at_risk += concerned and is_endangered(job.earliest_expiry_at, now=now, ttl=ttl)
+    return {
+        "store": settings.store,
+        "counts": {str(state): counts[state] for state in JobState},
+        "open": sum(counts[state] for state in OPEN),
+        "stalled": sum(summary.stalled.get(scope, 0) for scope in scopes),
+        "oldest_open_at": instant(oldest),
+        "smallest_slack_seconds": None if first is None else round((first - now).total_seconds(), 3),
+        "at_risk": at_risk,
+        "uncertain": counts[JobState.UNCERTAIN],
+        "elsewhere": sum(elsewhere.values()),
+        "suspect": [
+            {"provider": scope[0], "account": scope[1], "origin": scope[2], "reason": redact(summary.suspect[scope])}
+            for scope in scopes
+            if scope in summary.suspect
+        ],
+    }
+
+
+def _show_status(told: dict[str, Any], settings: Settings, screen: Screen) -> None:
+    store = store_flag(settings)
+    rows = [f"ledger {printable(settings.store)}"]
+    rows += [f"  {state:<10} {number:>8}" for state, number in told["counts"].items() if number]
+    if not any(told["counts"].values()):
+        rows.append("  no jobs")
+    if told["oldest_open_at"]:
+        age = SystemClock().now() - datetime.fromisoformat(told["oldest_open_at"])
+        rows.append(f"oldest open job: {lasting(age)} (since {told['oldest_open_at']})")
+    slack = told["smallest_slack_seconds"]
+    if slack is not None:
+        rows.append(f"smallest slack until a result can expire: {lasting(timedelta(seconds=slack))}")
+    if told["at_risk"]:
+        rows.append(f"in danger: {told['at_risk']}; docpoll harvest{store} brings home what can be saved")
+    if told["stalled"]:
+        rows.append(f"stalled: {many(told['stalled'], 'open job')} without a change for 15 min; is docpoll running?")
+    if told["uncertain"]:
+        rows.append(f"uncertain: {told['uncertain']}, sent without an answer; docpoll jobs --state UNCERTAIN{store}")
+    if told["elsewhere"]:
+        rows.append(
+            f"elsewhere: {many(told['elsewhere'], 'open job')} made for another address, left alone; "
+            "name it with --base-url, or end them with docpoll cancel"
+        )
+    for one in told["suspect"]:
+        rows.append(f"suspect: {one['provider']} account {one['account']}: {one['reason']}")
+    screen.show("\n".join(rows))
+
+
+# -- jobs and show ------------------------------------------------------------------------------------------------
+
+
+def jobs(settings: Settings, *, state: str | None, json: bool) -> int:
+    """Carry out `docpoll jobs`."""
+    states = parse_states("--state", state)
+    screen = Screen(json=json, secrets=settings.secrets)
+
+    async def work(ledger: Store) -> int:
+        async for job in jobs_in(ledger, settings, states=states):
+            line = line_from_job(job, secrets=settings.secrets)
+            if json:
+                screen.line(line)
+                continue
+            row = f"{job.id:<12}  {job.state:<9}  {job.provider}/{job.account}  {printable(job.source)}"
+            if line["error"] is not None:
+                row += f"  ({line['error']['message']})"
+            screen.show(row)
+        return ExitCode.DONE
+
+    return _look(settings, work)
+
+
+def show(settings: Settings, *, job: str, json: bool) -> int:
+    """Carry out `docpoll show`."""
+    screen = Screen(json=json, secrets=settings.secrets)
+
+    async def work(ledger: Store) -> int:
+        found = await find(ledger, job)
+        line = await _full_line(ledger, settings, found)
+        if json:
+            screen.line(line | redact(_details(found), secrets=settings.secrets))
+        else:
+            _show_job(found, line, settings, screen)
+        return ExitCode.DONE
+
+    return _look(settings, work)
+
+
+async def find(ledger: Store, name: str) -> Job:
+    """The job with the id *name*, the only one whose id begins so, or the newest attempt for that path or file name.
+
+    Raises `ConfigError` where there is none, or more than one.
+    """
+    try:
+        return await ledger.job(name)
+    except ConfigError as exc:
+        found: dict[str, Job] = {}
+        names = {name, os.path.abspath(name)}  # noqa: ASYNC240 - only joins texts
+        async for job in jobs_in(ledger, Settings(), newest=True):
+            if names & {job.source, job.path, os.path.basename(job.source)}:
+                found[job.id] = job
+        if len(found) == 1:
+            return next(iter(found.values()))
+        if found:
+            ids = ", ".join(list(found)[:5])
+            raise ConfigError(f"{printable(name)}: {len(found)} jobs have that name ({ids}…); give an id") from exc
+        raise
+
+
+def _details(job: Job) -> dict[str, Any]:
+    """What `show` tells beyond the line of every job."""
+    return {
+        "retry_of": job.retry_of,
+        "origin": job.origin,
+        "path": job.path,
+        "name": job.name,
+        "digest": job.digest,
+        "size": job.size,
+        "media_type": job.media_type,
+        "options": dict(job.options),
+        "status": job.status,
+        "created_at": instant(job.created_at),
+        "accepted_at": instant(job.accepted_at),
+        "changed_at": instant(job.changed_at),
+        "next_poll_at": instant(job.next_poll_at),
+        "purged_at": instant(job.purged_at),
+        "trouble": job.trouble,
+    }
+
+
+def _show_job(job: Job, line: Line, settings: Settings, screen: Screen) -> None:
+    told = {name: value for name, value in line.items() if name not in ("error", "result")}
+    told |= redact(_details(job), secrets=settings.secrets)
+    error = line["error"]
+    if error is not None:
+        code = "" if error["code"] is None else f"{error['code']}: "
+        told["error"] = f"{code}{error['message']}"
+        if error["details"]:
+            told["details"] = error["details"]
+    rows = [f"{name:<19} {_plain(value)}" for name, value in told.items() if value not in (None, "", {})]
+    result = line["result"]
+    if result is not None:
+        rows.append("")
+        rows += [f"  {name:<19} {_plain(field['value'])}" for name, field in result["fields"].items()]
+        items = result["line_items"]
+        if items:
+            rows.append(f"  {many(len(items), 'line item')}; show --json has them")
+    rows += ["", *_next_steps(job, settings)]
+    screen.show("\n".join(rows))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={printable(str(item))}" for name, item in value.items())
+    return "-" if value is None else printable(str(value))
+
+
+def _next_steps(job: Job, settings: Settings) -> list[str]:
+    """What to do next, in the state that *job* is in."""
+    store = store_flag(settings)
+    retry = f"docpoll retry {job.id}{store} tries once more, and pays for the document again."
+    now = SystemClock().now()
+    expiry = ""
+    if job.earliest_expiry_at is not None:
+        expiry = f" Its result cannot expire before {instant(job.earliest_expiry_at)}."
+    elsewhere = ""
+    if job.origin != settings.origin(job.provider):
+        elsewhere = f" It was made for {job.origin}: name that with --base-url."
+    stalled = " It has not changed for 15 minutes or more: is docpoll running?" if is_stalled(job, now=now) else ""
+    match job.state:
+        case JobState.PENDING:
+            drop = f"docpoll cancel {job.id}{store} drops it."
+            return [f"It waits to be sent: docpoll harvest{store} does that, {drop}{elsewhere}{stalled}"]
+        case JobState.RUNNING:
+            due = "" if job.next_poll_at is None else f" The next poll is due at {instant(job.next_poll_at)}."
+            return [
+                f"It is being worked on: docpoll harvest{store} brings its result.{due}{expiry}{elsewhere}{stalled}"
+            ]
+        case JobState.UNCERTAIN:
+            return [
+                "It was sent and the answer was lost, so it may have been accepted, and billed, or not.",
+                "It is not sent again by itself, as that could be paid twice.",
+                f"docpoll cancel {job.id}{store} drops it; docpoll retry {job.id}{store} then sends it anew.",
+            ]
+        case JobState.SUCCEEDED if job.purged_at is not None:
+            return [f"Its result was stored, and purged at {instant(job.purged_at)}."]
+        case JobState.SUCCEEDED:
+            return ["Its result is stored; nothing is left to do."]
+        case JobState.EXPIRED:
+            return [f"The vendor dropped the result before it was read. {retry}"]
+        case JobState.TIMED_OUT:
+            return [f"We stopped looking, as --give-up-after said; the vendor may still finish.{expiry}", retry]
+        case JobState.CANCELLED:
+            return [f"It was stopped on request; the vendor may still finish, and bill. {retry}"]
+    steps = []
+    if job.error is not None and job.error.retryable is False:
+        steps.append("The same document would only be refused again: correct it, or what is asked for.")
+    elif job.error is not None and job.error.code == NOT_FOUND:
+        steps.append(f"docpoll retry {job.id} --same-id{store} asks for it once more, which costs nothing.")
+    return [*steps, retry]
+
+
+# -- export -------------------------------------------------------------------------------------------------------
+
+
+def export(settings: Settings, *, out: str, quiet: bool) -> int:
+    """Carry out `docpoll export`: the newest attempt of every document, with its result where there is one."""
+    require_ledger(settings.store)
+    check_out(out)
+    screen = Screen(json=out == "-", quiet=quiet, secrets=settings.secrets)
+
+    async def work(ledger: Store) -> int:
+        count = stored = 0
+        with Export(out) if out != "-" else nullcontext() as file:
+            async for job in jobs_in(ledger, settings, newest=True):
+                line = await _full_line(ledger, settings, job)
+                count += 1
+                stored += line["result"] is not None
+                if file is None:
+                    screen.line(line)
+                else:
+                    file.add(line)
+        where = "" if out == "-" else f" written to {printable(out)}"
+        screen.tell(f"{many(count, 'document')}, {stored} with a result{where}")
+        return ExitCode.DONE
+
+    return _look(settings, work)

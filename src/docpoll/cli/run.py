@@ -1,0 +1,351 @@
+"""`docpoll run` and `docpoll submit`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing, nullcontext
+from typing import Any
+
+import attrs
+
+from docpoll.cli.codes import code_of
+from docpoll.cli.progress import Progress, watched
+from docpoll.cli.screen import Screen, many, printable
+from docpoll.cli.sending import (
+    Choice,
+    Options,
+    Sight,
+    accept_all,
+    choose,
+    client_for,
+    dry_run,
+    inputs_of,
+    stopped,
+    survey,
+    warn_of_key,
+)
+from docpoll.cli.supervise import supervise
+from docpoll.cli.tables import Table
+from docpoll.client import Client, Outcome
+from docpoll.clocks import SystemClock
+from docpoll.config import DEFAULT_STORE, Settings
+from docpoll.errors import AccountFault, DocpollError, DocumentError, ResultPurged, StoreError
+from docpoll.events import ErrorInfo
+from docpoll.export import Export, Line, check_out, line_from_input, line_from_job, with_result
+from docpoll.interfaces import Provider
+from docpoll.jobs import OPEN, Job, JobState
+
+__all__ = ["error_of_result", "named", "outcome_line", "run", "store_flag", "submit"]
+
+#: What ends a run with `--fail-fast`.
+_ENDS = frozenset({JobState.FAILED, JobState.EXPIRED, JobState.CANCELLED, JobState.TIMED_OUT})
+
+
+def run(options: Options, *, go_on: str) -> int:
+    """Carry out `docpoll run`; gives the exit code. Raises `DocpollError` for what ends it with 2."""
+    return _carry_out(options, go_on, _run)
+
+
+def submit(options: Options, *, go_on: str) -> int:
+    """Carry out `docpoll submit`; as `run()`."""
+    return _carry_out(options, go_on, _submit)
+
+
+def _carry_out(options: Options, go_on: str, work: Any) -> int:
+    settings = options.settings
+    screen = Screen(json=options.json or options.out == "-", quiet=options.quiet, secrets=settings.secrets)
+    warn_of_key(screen, options.api_key)
+    if options.dry_run and settings.provider is not None:
+        provider: Provider = settings.provider_named(settings.provider, sends=False)
+    else:
+        provider = settings.sending_provider()
+    # Everything that can be wrong with the command is found before anything is sent.
+    provider.canonical_options(options.asked)
+    assert options.retry_states is not None
+    assert options.wait_seconds is None or options.wait_seconds > 0
+    client_for(provider, options, store=settings.store, on_event=_ignore)
+    if options.out is not None:
+        check_out(options.out)
+    sources = inputs_of(options.paths, screen)
+    if options.dry_run:
+        return supervise(
+            lambda: dry_run(sources, options, provider, screen, settings.store), screen=screen, go_on=go_on
+        )
+    return supervise(lambda: work(sources, options, settings, provider, screen), screen=screen, go_on=go_on)
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+# -- run ----------------------------------------------------------------------------------------------------------
+
+
+async def _run(sources: list[str], options: Options, settings: Settings, provider: Provider, screen: Screen) -> int:
+    choice = await choose(sources, options, provider, screen, settings.store)
+    report = _Report(choice, sources, options, settings, provider, screen)
+    with Export(options.out) if options.out not in (None, "-") else nullcontext() as export:
+        report.export = export
+        try:
+            async with (
+                watched(report.progress, screen, total=len(sources)) as logs,
+                client_for(provider, options, store=settings.store, on_event=report.progress.heard) as client,
+            ):
+                try:
+                    await report.follow(client)
+                except AccountFault:
+                    logs.drop()
+                    raise
+                await report.open_inputs(client)
+        except (AccountFault, StoreError) as exc:
+            raise await stopped(exc, settings, provider) from exc
+        report.left_inputs()
+    return report.end()
+
+
+class _Report:
+    """What a run tells of its inputs: each once, as it is settled, and all of them at the end."""
+
+    export: Export | None = None
+
+    def __init__(
+        self,
+        choice: Choice,
+        sources: list[str],
+        options: Options,
+        settings: Settings,
+        provider: Provider,
+        screen: Screen,
+    ) -> None:
+        self._choice = choice
+        self._options = options
+        self._settings = settings
+        self._provider = provider
+        self._screen = screen
+        self._table = Table()
+        self._started_at = SystemClock().now()
+        self._known = 0
+        self._states: Counter[JobState] = Counter()
+        self._waited = False
+        #: Where each input stands among the inputs; one given twice stands in two places.
+        self._places: defaultdict[str, deque[int]] = defaultdict(deque)
+        for place, source in enumerate(sources):
+            self._places[source].append(place)
+        self.progress = Progress(screen, total=len(sources))
+
+    async def follow(self, client: Client) -> None:
+        """Take up the inputs, and tell of each as it is settled, until all are or the waiting ends."""
+        options = self._options
+        outcomes = client.extract(self._choice.sources, retry=options.retry_states, **options.asked)
+        waiting = asyncio.timeout(options.wait_seconds)
+        try:
+            async with waiting, aclosing(_generator(outcomes)) as settled:
+                async for outcome in settled:
+                    state = JobState.FAILED if outcome.job is None else outcome.job.state
+                    line = outcome_line(outcome, self._provider, secrets=self._settings.secrets)
+                    self._note(line, state, outcome.job)
+                    if options.fail_fast and state in _ENDS:
+                        return
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            self._waited = True
+
+    async def open_inputs(self, client: Client) -> None:
+        """Tell of the inputs that are not settled: the waiting ended, or another input failed."""
+        left = Counter(sight.source for sight in self._choice.left)
+        waiting = [source for source, places in self._places.items() for _ in range(len(places) - left[source])]
+        if waiting:
+            asked = self._options.asked
+            async for sight in survey(waiting, provider=self._provider, asked=asked, store=client.store):
+                self._note_sight(sight)
+
+    def left_inputs(self) -> None:
+        """Tell of the inputs that `--limit` leaves for a later run."""
+        for sight in self._choice.left:
+            self._note_sight(sight)
+
+    def _note_sight(self, sight: Sight) -> None:
+        line = with_result(sight.line(provider=self._provider), None)
+        state = JobState(line["state"])
+        job = sight.job if line["id"] is not None else None
+        self._note(line, state, job, settled=state not in OPEN)
+
+    def _note(self, line: Line, state: JobState, job: Job | None, *, settled: bool = True) -> None:
+        self._states[state] += 1
+        fresh = job is None or job.created_at >= self._started_at or job.id in self.progress.sent
+        self._known += not fresh
+        if settled:
+            done_now = job is None or (job.finished_at or self._started_at) >= self._started_at
+            self.progress.settled(state, fresh=done_now)
+        place = self._places[line["source"]].popleft()
+        if self._screen.json:
+            self._screen.line(line)
+        if self.export is not None:
+            self.export.add(line, place=place)
+        self._table.add(line, place=place)
+        if state is JobState.UNCERTAIN or (line["error"] is not None and settled):
+            self._screen.say(named(line))
+
+    def end(self) -> int:
+        """Tell what came of the run; gives the exit code."""
+        screen, options = self._screen, self._options
+        if screen.quiet:
+            return code_of(self._states)
+        if not screen.json:
+            self._table.show(screen)
+        closing = self._closing()
+        (screen.say if screen.json else screen.show)(closing)
+        for hint in self._hints(options):
+            screen.say(hint)
+        return code_of(self._states)
+
+    def _closing(self) -> str:
+        states, total = self._states, self._states.total()
+        parts = [f"{states[JobState.SUCCEEDED]} of {many(total, 'document')} stored"]
+        if not self.progress.sent:
+            parts.append(
+                "nothing new was sent" if self._known < total else "all were known already, nothing new was sent"
+            )
+        elif self._known:
+            parts.append(f"{self._known} known already")
+        words = ("FAILED", "EXPIRED", "CANCELLED", "TIMED_OUT", "UNCERTAIN")
+        parts += [
+            f"{states[JobState(word)]} {word.lower().replace('_', ' ')}" for word in words if states[JobState(word)]
+        ]
+        left = len(self._choice.left)
+        if still := states[JobState.PENDING] + states[JobState.RUNNING] - left:
+            parts.append(f"{still} still open")
+        if left:
+            parts.append(f"{left} left for the next run")
+        if self.export is not None:
+            parts.append(f"written to {printable(self.export.path)}")
+        return f"{', '.join(parts)}; ledger {printable(self._settings.store)}"
+
+    def _hints(self, options: Options) -> Iterable[str]:
+        states, store = self._states, store_flag(self._settings)
+        if states[JobState.UNCERTAIN]:
+            yield f"uncertain: sent, and the answer was lost; see docpoll jobs --state UNCERTAIN{store}"
+        again = [word for word in ("FAILED", "EXPIRED") if states[JobState(word)]]
+        if again and not options.retry:
+            yield f"to pay for a further attempt: the same command with --retry {','.join(again).lower()}"
+        if self._waited:
+            yield f"the waiting ended, the jobs go on: docpoll harvest{store}, or the same command again"
+
+
+async def _generator(outcomes: AsyncIterator[Outcome]) -> Any:
+    """*outcomes* as a generator that can be closed early."""
+    try:
+        async for outcome in outcomes:
+            yield outcome
+    finally:
+        close = getattr(outcomes, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def outcome_line(outcome: Outcome, provider: Provider, *, secrets: Iterable[str] = ()) -> Line:
+    """The line of an input that is settled."""
+    secrets = tuple(secrets)
+    if outcome.job is None:
+        assert isinstance(outcome.error, DocumentError)
+        line = line_from_input(outcome.source, outcome.error, provider=provider.name, account=provider.account)
+        return with_result(line, None)
+    line = line_from_job(outcome.job, source=outcome.source, secrets=secrets)
+    error = None
+    if outcome.job.state is JobState.SUCCEEDED and outcome.error is not None:
+        error = error_of_result(outcome.error)
+    return with_result(line, outcome.result, error=error, secrets=secrets)
+
+
+def error_of_result(error: DocpollError) -> ErrorInfo:
+    """Why a stored result cannot be shown."""
+    code = "purged" if isinstance(error, ResultPurged) else "unreadable_result"
+    return ErrorInfo(code=code, message=str(error))
+
+
+def named(line: Line) -> str:
+    """The line of an input without a result, for people."""
+    error = line["error"] or {"message": ""}
+    job = "" if line["id"] is None else f" (job {line['id']})"
+    word = "stored" if line["state"] == "SUCCEEDED" else line["state"].lower().replace("_", " ")
+    code = "" if error.get("code") is None or str(error["code"]) in error["message"] else f" [{error['code']}]"
+    return f"{word}: {printable(line['source'])}: {error['message']}{code}{job}"
+
+
+def store_flag(settings: Settings) -> str:
+    """What a command that is told to somebody must name the ledger with."""
+    return "" if settings.store == DEFAULT_STORE else f" --store {printable(settings.store)}"
+
+
+# -- submit -------------------------------------------------------------------------------------------------------
+
+
+@attrs.define
+class _Accepted:
+    """What a submit tells of its inputs."""
+
+    provider: Provider
+    screen: Screen
+    progress: Progress
+    states: Counter[JobState] = attrs.field(factory=Counter)
+
+    async def note(self, source: str, job: Job | None, error: DocumentError | None) -> None:
+        if job is None:
+            assert error is not None
+            line = line_from_input(source, error, provider=self.provider.name, account=self.provider.account)
+            self.tell(line)
+        else:
+            self.tell(line_from_job(job, source=source, secrets=self.screen.secrets))
+
+    def tell(self, line: Line, *, settled: bool = True) -> None:
+        state = JobState(line["state"])
+        self.states[state] += 1
+        if settled:
+            self.progress.settled(state, fresh=True)
+        if self.screen.json:
+            self.screen.line(line)
+        elif not self.screen.quiet:
+            self.screen.show(f"{line['id'] or '-':<12}  {line['state']:<9}  {printable(line['source'])}")
+        if line["error"] is not None:
+            self.screen.say(named(line))
+
+
+async def _submit(sources: list[str], options: Options, settings: Settings, provider: Provider, screen: Screen) -> int:
+    choice = await choose(sources, options, provider, screen, settings.store)
+    progress = Progress(screen, total=len(choice.sources))
+    told = _Accepted(provider=provider, screen=screen, progress=progress)
+    waiting = Counter(choice.sources)
+
+    async def note(source: str, job: Job | None, error: DocumentError | None) -> None:
+        await told.note(source, job, error)
+        waiting[source] -= 1
+
+    try:
+        async with (
+            watched(progress, screen, total=len(choice.sources)) as logs,
+            client_for(provider, options, store=settings.store, on_event=progress.heard) as client,
+        ):
+            try:
+                async with asyncio.timeout(options.wait_seconds):
+                    documents = ((source, source, options.asked) for source in choice.sources)
+                    await accept_all(client, documents, progress=progress, note=note, retry=options.retry_states)
+            except AccountFault:
+                logs.drop()
+                raise
+            except TimeoutError:
+                screen.tell("the waiting ended; what is in the ledger goes out with the next run or harvest")
+            async for sight in survey(waiting.elements(), provider=provider, asked=options.asked, store=client.store):
+                told.tell(sight.line(provider=provider), settled=False)
+    except (AccountFault, StoreError) as exc:
+        raise await stopped(exc, settings, provider) from exc
+    for sight in choice.left:
+        told.tell(sight.line(provider=provider), settled=False)
+    count = told.states.total()
+    accepted = told.states[JobState.RUNNING] + told.states[JobState.SUCCEEDED]
+    new = "" if progress.sent else "; nothing new was sent"
+    harvest = f"docpoll harvest{store_flag(settings)} brings the results"
+    screen.tell(f"{accepted} of {many(count, 'document')} accepted{new}; {harvest}")
+    return code_of(told.states, accepted=True)

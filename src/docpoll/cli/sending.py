@@ -1,0 +1,393 @@
+"""What `run`, `submit` and `retry` share: the inputs, what is known of them, and sending them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from docpoll.budget import Budget
+from docpoll.cli.progress import Progress
+from docpoll.cli.screen import Screen, many, printable
+from docpoll.client import Client
+from docpoll.client.drafts import draft_of
+from docpoll.clocks import SystemClock
+from docpoll.config import Settings, parse_length, parse_retry, read_settings
+from docpoll.documents import Document
+from docpoll.errors import AccountFault, ConfigError, DocpollError, DocumentError, StoreError, Unauthorized
+from docpoll.export import Line, line_from_input, line_from_job
+from docpoll.files import describe, list_inputs
+from docpoll.interfaces import Provider, Store
+from docpoll.jobs import CLOSED, OPEN, Job, JobState
+from docpoll.schedules import FixedSchedule
+from docpoll.stores import open_store
+
+__all__ = [
+    "Choice",
+    "Options",
+    "Sight",
+    "accept_all",
+    "choose",
+    "client_for",
+    "dry_run",
+    "inputs_of",
+    "ledger_exists",
+    "looking_at",
+    "require_ledger",
+    "stopped",
+    "survey",
+    "warn_of_key",
+]
+
+#: Inputs looked at in one go.
+_BATCH: Final = 64
+#: Submits waited for at once; the client decides how many are really in flight.
+_WAITERS: Final = 48
+#: Seconds until a submit is tried again where the account is suspect, though it accepted others.
+_TRY_AGAIN: Final = 5.0
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """The flags of the commands that send, as they were typed."""
+
+    paths: Sequence[str] = ()
+    provider: str | None = None
+    account: str | None = None
+    base_url: str | None = None
+    url_prefix: str | None = None
+    api_key: str | None = attrs.field(default=None, repr=False)
+    document_type: str | None = None
+    customer: str | None = None
+    store: str | None = None
+    rate: float | None = None
+    poll_every: str | None = None
+    give_up_after: str | None = None
+    wait: str | None = None
+    retry: str | None = None
+    limit: int | None = None
+    dry_run: bool = False
+    fail_fast: bool = False
+    out: str | None = None
+    json: bool = False
+    quiet: bool = False
+
+    @property
+    def settings(self) -> Settings:
+        """The settings these flags and the environment come to. Raises `ConfigError`."""
+        flags = ("provider", "account", "base_url", "url_prefix", "api_key", "store")
+        return read_settings({name: getattr(self, name) for name in flags})
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What the provider is asked for."""
+        return {"document_type": self.document_type, "customer": self.customer}
+
+    @property
+    def retry_states(self) -> frozenset[JobState]:
+        """From which states documents are tried once more."""
+        return parse_retry("--retry", self.retry)
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """When the waiting ends."""
+        length = parse_length("--wait", self.wait)
+        return None if length is None else length.total_seconds()
+
+
+def client_for(provider: Provider, options: Options, *, store: str, on_event: Callable[..., None]) -> Client:
+    """The client that carries *options* out. Raises `ConfigError`."""
+    poll_every = parse_length("--poll-every", options.poll_every)
+    return Client(
+        provider,
+        store=store,
+        budget=Budget(options.rate),
+        schedule=None if poll_every is None else FixedSchedule(poll_every.total_seconds()),
+        give_up_after=parse_length("--give-up-after", options.give_up_after),
+        on_event=on_event,
+    )
+
+
+def warn_of_key(screen: Screen, api_key: str | None) -> None:
+    """A key on a command line is in the list of processes and in the shell's history."""
+    if api_key is not None:
+        screen.say("docpoll: --api-key is visible to others on this machine; set TYPLESS_API_KEY instead")
+
+
+# -- inputs -------------------------------------------------------------------------------------------------------
+
+
+def inputs_of(paths: Sequence[str], screen: Screen) -> Sequence[str]:
+    """The files that *paths* stand for. Raises `ConfigError` where there is none, or a folder cannot be listed."""
+    try:
+        listing = list_inputs(paths)
+    except DocumentError as exc:
+        raise ConfigError(f"{exc}; nothing was sent") from exc
+    skipped = many(listing.skipped, "file that is no PDF, JPG, PNG or TIFF", "files that are no PDF, JPG, PNG or TIFF")
+    if not listing.sources:
+        where = ", ".join(printable(path) for path in paths)
+        found = f" ({skipped} skipped)" if listing.skipped else ""
+        raise ConfigError(f"{where}: no document found{found}; name files, or folders with documents in them")
+    if listing.skipped:
+        screen.tell(f"skipped {skipped}")
+    return listing.sources
+
+
+@attrs.frozen(kw_only=True)
+class Sight:
+    """An input before anything is sent: what it is, and what the ledger knows of it."""
+
+    source: str
+    #: What would be done: `send`, `retry`, `refuse`, or nothing as it is `known`.
+    would: str
+    #: The newest attempt, or the job that would be made; None for an input that cannot be read.
+    job: Job | None = None
+    error: DocumentError | None = None
+
+    def line(self, *, provider: Provider) -> Line:
+        """As a JSON line; what is not in the ledger yet has no id."""
+        if self.job is None:
+            assert self.error is not None
+            return line_from_input(self.source, self.error, provider=provider.name, account=provider.account)
+        line = line_from_job(self.job, source=self.source)
+        return line if self.would in ("known", "retry") else line | {"id": None}
+
+
+async def survey(
+    sources: Iterable[str],
+    *,
+    provider: Provider,
+    asked: Mapping[str, Any],
+    store: Store | None,
+    retry: frozenset[JobState] = frozenset(),
+) -> AsyncIterator[Sight]:
+    """Each of *sources* as the ledger *store* (None: there is none yet) knows it. Reads every file once."""
+    now = SystemClock().now()
+    coming: set[str] = set()
+    for batch in _batches(sources):
+        read = await asyncio.to_thread(_describe_all, batch)
+        drafts = {
+            index: draft_of(document, asked, provider=provider, id="-", now=now).job
+            for index, document in enumerate(read)
+            if isinstance(document, Document)
+        }
+        known = {} if store is None else await store.newest({job.key for job in drafts.values()})
+        for index, (source, document) in enumerate(zip(batch, read, strict=True)):
+            if isinstance(document, DocumentError):
+                yield Sight(source=source, would="refuse", error=document)
+                continue
+            draft = drafts[index]
+            job = known.get(draft.key)
+            if draft.key in coming:
+                would = "known"
+            elif job is None:
+                would = "refuse" if draft.state is JobState.FAILED else "send"
+            else:
+                would = "retry" if draft.is_open and job.state in retry & CLOSED else "known"
+            if would in ("send", "retry"):
+                coming.add(draft.key)
+            yield Sight(source=source, would=would, job=job or draft)
+
+
+def _describe_all(sources: Sequence[str]) -> list[Document | DocumentError]:
+    found: list[Document | DocumentError] = []
+    for source in sources:
+        try:
+            found.append(describe(source))
+        except DocumentError as exc:
+            found.append(exc)
+    return found
+
+
+def _batches(sources: Iterable[str]) -> Iterable[list[str]]:
+    batch: list[str] = []
+    for source in sources:
+        batch.append(source)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@attrs.frozen(kw_only=True)
+class Choice:
+    """What a run takes up, and what `--limit` leaves for a later one."""
+
+    sources: Sequence[str]
+    left: Sequence[Sight] = ()
+
+
+async def choose(sources: Sequence[str], options: Options, provider: Provider, screen: Screen, store: str) -> Choice:
+    """What of *sources* is taken up with `--limit`; says first how many documents `--retry` costs."""
+    retry = options.retry_states
+    if options.limit is None and not retry:
+        return Choice(sources=sources)
+    chosen: list[str] = []
+    left: list[Sight] = []
+    further = 0
+    ledger = await looking_at(store) if ledger_exists(store) else None
+    try:
+        room = None if options.limit is None else options.limit - await _waiting(ledger, provider)
+        async for sight in survey(sources, provider=provider, asked=options.asked, store=ledger, retry=retry):
+            sends = sight.would in ("send", "retry")
+            if sends and room is not None and room <= 0:
+                left.append(sight)
+                continue
+            if sends and room is not None:
+                room -= 1
+            further += sight.would == "retry"
+            chosen.append(sight.source)
+    finally:
+        if ledger is not None:
+            await ledger.close()
+    if further:
+        screen.say(f"trying {many(further, 'document')} once more; each is paid for again")
+    return Choice(sources=chosen, left=left)
+
+
+async def _waiting(ledger: Store | None, provider: Provider) -> int:
+    """Documents of an earlier run that wait to be sent; they go out in any case."""
+    if ledger is None:
+        return 0
+    scope = (provider.name, provider.account, provider.origin)
+    summary = await ledger.summary(now=SystemClock().now())
+    return summary.counts.get(scope, {}).get(JobState.PENDING, 0)
+
+
+async def dry_run(sources: Sequence[str], options: Options, provider: Provider, screen: Screen, store: str) -> int:
+    """What would be sent, what is known, what is refused: told, not done. Gives the exit code, 1 with refusals."""
+    asked, retry = options.asked, options.retry_states
+    counts: Counter[str] = Counter()
+    ledger = await looking_at(store) if ledger_exists(store) else None
+    room = options.limit
+    try:
+        if room is not None:
+            room -= await _waiting(ledger, provider)
+        async for sight in survey(sources, provider=provider, asked=asked, store=ledger, retry=retry):
+            would = sight.would
+            if would in ("send", "retry") and room is not None:
+                would = would if room > 0 else "wait"
+                room -= 1
+            counts[would] += 1
+            line = sight.line(provider=provider)
+            if screen.json:
+                screen.line(line | {"would": would})
+            elif not screen.quiet:
+                error = line["error"] or {}
+                said = {"known": f"{line['state']}, job {line['id']}", "refuse": error.get("message", "")}.get(
+                    would, ""
+                )
+                screen.show(f"{would:<7} {printable(sight.source)}{f'  ({said})' if said else ''}")
+    finally:
+        if ledger is not None:
+            await ledger.close()
+    words = {"send": "to send", "retry": "to try once more", "known": "known", "refuse": "refused", "wait": "for later"}
+    parts = [f"{counts[would]} {word}" for would, word in words.items() if counts[would]]
+    screen.tell(f"dry run, nothing was sent: {', '.join(parts)}")
+    return 1 if counts["refuse"] else 0
+
+
+# -- the ledger ---------------------------------------------------------------------------------------------------
+
+
+def ledger_exists(store: str) -> bool:
+    """Whether there is a ledger file already; what cannot be a file is left to `open_store` to refuse."""
+    return "://" in store or os.path.exists(store)
+
+
+def require_ledger(store: str) -> None:
+    """Raise `ConfigError` where there is no ledger, instead of making one."""
+    if not ledger_exists(store):
+        raise ConfigError(f"{printable(store)}: there is no ledger; `docpoll run` makes one, --store names another")
+
+
+async def looking_at(store: str) -> Store:
+    """The ledger, opened."""
+    ledger = open_store(store)
+    await ledger.open()
+    return ledger
+
+
+async def stopped(exc: DocpollError, settings: Settings, provider: Provider) -> DocpollError:
+    """*exc*, which ends a run, with what stays open and how to go on."""
+    try:
+        ledger = await looking_at(settings.store)
+    except (StoreError, ConfigError):
+        return exc
+    try:
+        summary = await ledger.summary(now=SystemClock().now())
+    except StoreError:
+        return exc
+    finally:
+        await ledger.close()
+    counts = summary.counts.get((provider.name, provider.account, provider.origin), {})
+    still = sum(counts.get(state, 0) for state in OPEN)
+    said = (
+        f"{exc}\n{many(still, 'job stays', 'jobs stay')} open in {printable(settings.store)}; put this right, and the "
+    )
+    said += "same command goes on: what was accepted is not sent again."
+    return AccountFault(said) if isinstance(exc, AccountFault) else StoreError(said)
+
+
+# -- sending ------------------------------------------------------------------------------------------------------
+
+
+async def accept_all(
+    client: Client,
+    documents: Iterable[tuple[str, str | Document, Mapping[str, Any]]],
+    *,
+    progress: Progress,
+    note: Callable[[str, Job | None, DocumentError | None], Awaitable[None]],
+    retry: frozenset[JobState] = frozenset(),
+) -> None:
+    """Hand out *documents* (how each is named, itself, its options) until each is accepted or ended, and *note* it.
+
+    Raises `Unauthorized`, `AccountFault` when nothing was accepted so far, `ConfigError`, `StoreError`.
+    """
+    coming = iter(documents)
+
+    async def work() -> None:
+        for source, document, asked in coming:
+            try:
+                job = await _accepted(client, document, asked, progress, retry)
+            except DocumentError as exc:
+                await note(source, None, exc)
+            else:
+                await note(source, job, None)
+
+    workers = [asyncio.create_task(work()) for _ in range(_WAITERS)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+async def _accepted(
+    client: Client,
+    document: str | Document,
+    asked: Mapping[str, Any],
+    progress: Progress,
+    retry: frozenset[JobState],
+) -> Job:
+    started_at = SystemClock().now()
+    while True:
+        try:
+            job = await client.submit(document, **asked)
+            if job.state in retry and job.created_at < started_at:
+                job = await client.submit(document, again=True, **asked)
+        except Unauthorized:
+            raise
+        except AccountFault:
+            if not progress.accepted:
+                raise
+            # The client probes the account meanwhile, and says in the log what is wrong with it.
+            await asyncio.sleep(_TRY_AGAIN)
+        else:
+            return job

@@ -1,0 +1,100 @@
+"""Work that can be interrupted: the first Ctrl-C ends it in order, the second at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+from docpoll.cli.codes import ExitCode
+from docpoll.cli.screen import Screen, printable
+
+__all__ = ["going_on", "on_signal", "supervise"]
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+#: A command longer than this is not repeated to the user, who has it in the terminal's history.
+_LONGEST_COMMAND: Final = 300
+
+_SECRET_FLAGS: Final = ("--api-key",)
+
+
+def going_on(arguments: Sequence[str], *, store: str) -> str:
+    """The line that goes on where *arguments* were interrupted."""
+    command = shlex.join(["docpoll", *_without_secrets(arguments)])
+    harvest = f"docpoll harvest --store {shlex.quote(store)}"
+    if len(command) > _LONGEST_COMMAND:
+        command = "the same command again"
+    if arguments and arguments[0] == "harvest":
+        return f"Nothing is lost. To go on: {printable(command)}"
+    return f"Nothing is lost. To go on: {printable(command)}\nWithout sending anything new: {printable(harvest)}"
+
+
+def supervise(work: Callable[[], Coroutine[Any, Any, int]], *, screen: Screen, go_on: str) -> int:
+    """The exit code of *work*, or 130 with the line *go_on* when SIGINT or SIGTERM ended it."""
+    return asyncio.run(_supervised(work, screen, go_on))
+
+
+async def _supervised(work: Callable[[], Coroutine[Any, Any, int]], screen: Screen, go_on: str) -> int:
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work())
+    interrupted = False
+
+    def stop() -> None:
+        nonlocal interrupted
+        if interrupted:
+            screen.above = None
+            screen.say(go_on)
+            os._exit(ExitCode.INTERRUPTED)
+        interrupted = True
+        screen.tell("stopping; once more ends at once")
+        task.cancel()
+
+    undo = [on_signal(number, stop, loop) for number in _SIGNALS]
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not interrupted:
+            raise
+        screen.say(go_on)
+        return ExitCode.INTERRUPTED
+    finally:
+        for back in undo:
+            back()
+
+
+def on_signal(
+    number: signal.Signals, call: Callable[[], None], loop: asyncio.AbstractEventLoop
+) -> Callable[[], object]:
+    """Call *call* on the loop when the signal comes; gives the way back."""
+    try:
+        before = signal.getsignal(number)
+        try:
+            loop.add_signal_handler(number, call)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(call))
+            return lambda: signal.signal(number, before)
+    except ValueError:  # Not in the main thread, where signals never come.
+        return lambda: None
+
+    def back() -> None:
+        loop.remove_signal_handler(number)
+        signal.signal(number, before)
+
+    return back
+
+
+def _without_secrets(arguments: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    secret_follows = False
+    for argument in arguments:
+        if secret_follows or argument.startswith(tuple(f"{flag}=" for flag in _SECRET_FLAGS)):
+            secret_follows = False
+        elif argument in _SECRET_FLAGS:
+            secret_follows = True
+        else:
+            kept.append(argument)
+    return kept

@@ -1,0 +1,8 @@
+"""The client: submit, wait, extract, harvest."""
+
+from __future__ import annotations
+
+from docpoll.client.client import Client, extract_all
+from docpoll.client.outcomes import Outcome
+
+__all__ = ["Client", "Outcome", "extract_all"]

@@ -1,0 +1,644 @@
+"""Submit, wait, extract, harvest: what people call, on top of one harvester and one ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import threading
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Generator,
+    Iterable,
+    Sequence,
+)
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import attrs
+
+from docpoll.budget import Budget
+from docpoll.client.drafts import Input, draft_of, new_id, next_attempt, read_input
+from docpoll.client.extraction import Extraction
+from docpoll.client.outcomes import Outcome, is_settled, outcome_of
+from docpoll.clocks import SystemClock
+from docpoll.documents import Document
+from docpoll.errors import (
+    AccountFault,
+    ConfigError,
+    DocpollError,
+    DocumentError,
+    DocumentGone,
+    OwnershipLost,
+    StillRunning,
+    StoreError,
+    Unauthorized,
+)
+from docpoll.events import AskedAgain, Cancelled, Event
+from docpoll.files import describe
+from docpoll.harvester import Harvester, Limits
+from docpoll.interfaces import Change, Clock, Draft, Provider, Store, Transport, Wish
+from docpoll.jobs import CLOSED, Job, JobState, advance
+from docpoll.providers.local import Local
+from docpoll.results import Result
+from docpoll.schedules import PollSchedule
+from docpoll.stores import open_store
+
+__all__ = ["Client", "extract_all"]
+
+_T = TypeVar("_T")
+
+#: Seconds after which a harvest without news looks whether anything is left to wait for.
+_LOOK_AGAIN: Final = 5.0
+
+_NUDGED: Final = (JobState.RUNNING, JobState.TIMED_OUT)
+
+_KEEP: Final = ("until_accepted", "until_finished")
+
+
+class Harvest:
+    """What `Client.harvest()` gives: iterate it for the outcomes, or await it for their number."""
+
+    def __init__(self, outcomes: Callable[[], AsyncIterator[Outcome]]) -> None:
+        self._outcomes = outcomes
+
+    def __aiter__(self) -> AsyncIterator[Outcome]:
+        return self._outcomes()
+
+    def __await__(self) -> Generator[Any, None, int]:
+        return self._count().__await__()
+
+    async def _count(self) -> int:
+        count = 0
+        async for _ in self:
+            count += 1
+        return count
+
+
+class Client:
+    """Hands documents to one provider and brings their results home; an async context manager.
+
+    *provider*: `docpoll.Typless(api_key=…)` or `docpoll.Local()`.
+    *store*: the path of the ledger (created when missing), or a store from `docpoll.stores`;
+    the client opens and closes it.
+    *budget*: a `docpoll.Budget`, the cap on requests a second (default: none but what the vendor asks for).
+    *schedule*: when to look at an unfinished job again (default: the provider's).
+    *give_up_after*: stop looking that long after a job was accepted; the job is `TIMED_OUT` then.
+    *keep_documents*: how long the ledger keeps the bytes of documents given as bytes:
+    `until_accepted` or `until_finished`. Documents given as paths are read again when sent.
+    *harvest*: False neither sends nor polls: what is submitted waits in the ledger for a process that does.
+    *on_event*: called as `on_event(job, event)` after each event is stored; its exceptions are logged, never raised.
+
+    Leaving the context stops sending and polling at once, lets submits in flight be answered for a few seconds,
+    and loses nothing: the next client on the same ledger goes on.
+
+    Entering raises `StoreError` for a ledger that cannot be opened and `ConfigError` for settings that cannot work.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        store: str | os.PathLike[str] | Store,
+        budget: Budget | None = None,
+        schedule: PollSchedule | None = None,
+        give_up_after: timedelta | None = None,
+        keep_documents: str = "until_accepted",
+        harvest: bool = True,
+        on_event: Callable[[Job, Event], None] | None = None,
+        transport: Transport | None = None,
+        clock: Clock | None = None,
+        dice: random.Random | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        if keep_documents not in _KEEP:
+            raise ConfigError(f"keep_documents {keep_documents!r}: give one of {', '.join(_KEEP)}")
+        if give_up_after is not None and give_up_after <= timedelta(0):
+            raise ConfigError(f"give_up_after {give_up_after}: give more than 0, or None to never give up")
+        #: The provider; for `docpoll.Local` the one bound to the emulator beside this client, once entered.
+        self.provider = provider
+        #: The ledger.
+        self.store = open_store(store)
+        self._budget = budget or Budget()
+        self._schedule = schedule or provider.schedule
+        self._give_up_after = give_up_after
+        self._keep_documents = keep_documents
+        self._harvests = harvest
+        self._on_event = on_event
+        self._transport = transport
+        self._clock = clock or SystemClock()
+        self._dice = dice or random.SystemRandom()
+        self._limits = limits
+        self._harvester: Harvester | None = None
+        self._stack: AsyncExitStack | None = None
+
+    # --- opening and closing ---------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if self._stack is not None:
+            raise ConfigError("this client is open already; make one client for each 'async with'")
+        async with AsyncExitStack() as stack:
+            await self.store.open()
+            stack.push_async_callback(self.store.close)
+            if self._harvests:
+                await self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stack is not None:
+            stack, self._stack, self._harvester = self._stack, None, None
+            await stack.aclose()
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        provider = self.provider
+        if isinstance(provider, Local):
+            # Imported here: who talks to a real vendor has no need of the emulator's libraries.
+            from docpoll.emulator import EmulatorServer
+
+            emulator = EmulatorServer(state=self._emulator_state(), speed=provider.speed, result_ttl=None)
+            await stack.enter_async_context(emulator)
+            self.provider = provider = provider.at(emulator.url)
+        transport = self._transport
+        if transport is None:
+            # Imported here: looking at a ledger needs no network, and aiohttp takes its time.
+            from docpoll.transport import AiohttpTransport
+
+            transport = AiohttpTransport(self._clock)
+            stack.push_async_callback(transport.close)
+        self._harvester = Harvester(
+            provider=provider,
+            store=self.store,
+            transport=transport,
+            clock=self._clock,
+            dice=self._dice.random,
+            budget=self._budget,
+            schedule=self._schedule,
+            give_up_after=self._give_up_after,
+            keep_documents=self._keep_documents,
+            on_event=self._on_event,
+            limits=self._limits,
+        )
+        stack.push_async_callback(self._harvester.close)
+        await self._harvester.start()
+
+    def _emulator_state(self) -> str:
+        """The emulator's own memory: a file beside the ledger, or none where the ledger has none."""
+        path = getattr(self.store, "path", None)
+        if path is None:
+            return ":memory:"
+        root, suffix = os.path.splitext(os.fspath(path))
+        return f"{root}.local{suffix or '.db'}"
+
+    # --- one document ----------------------------------------------------------------------------
+
+    async def submit(
+        self,
+        document: Input,
+        *,
+        document_type: str | None = None,
+        again: bool = False,
+        wait: bool = True,
+        **options: Any,
+    ) -> Job:
+        """Hand out one document: a path, its bytes, or a `docpoll.Document`.
+
+        The same document with the same options is the same job, in this run and every later one; *again* makes a
+        further attempt when the last one is closed, and pays for it. Gives the job once it is `RUNNING`, `FAILED`
+        or `UNCERTAIN` (its state tells), or as it is in the ledger with *wait* False.
+        Other *options* are the provider's (`customer`, `parse_text_blocks`).
+
+        Raises `DocumentError` for an input that cannot be read, `ConfigError` for options the provider does not take,
+        `Unauthorized` or `AccountFault` when key or address are wrong (the job stays `PENDING`), and `StoreError`.
+        Cancelling the call cancels nothing: the job is in the ledger, or will be.
+        """
+        entered = await self._enter([document], {"document_type": document_type, **options}, again=again)
+        if isinstance(entered[0], DocpollError):
+            raise entered[0]
+        job = entered[0]
+        if not wait or self._harvester is None:
+            return job
+        return await self._wait(job, lambda now: now.state is not JobState.PENDING, faults=AccountFault)
+
+    async def result(self, job: Job | str, *, timeout: float | timedelta | None = None) -> Result:
+        """The result of *job* (or of the job with this id), once it is stored.
+
+        *timeout*: seconds, after which `StillRunning` is raised; the job lives on, and so does its harvest.
+        Raises `JobFailed`, `ResultExpired`, `JobCancelled`, `JobTimedOut`, `SubmitUncertain`, `ResultPurged`,
+        each with `.job`, and `Unauthorized` when the key is refused while waiting.
+        """
+        current = await self.job(job if isinstance(job, str) else job.id)
+        if not is_settled(current):
+            current = await self._wait(current, is_settled, faults=Unauthorized, seconds=_seconds(timeout))
+        outcome = await outcome_of(current, source=current.source, store=self.store, provider=self.provider)
+        if outcome.result is None:
+            raise outcome.error or StoreError(f"job {current.id}: has neither result nor error")
+        return outcome.result
+
+    async def outcome(self, job: Job) -> Outcome:
+        """What has become of the closed *job*: its result read from the ledger, or its error; raises neither."""
+        if not is_settled(job):
+            return Outcome(source=job.source, job=job, error=_still_running(job))
+        return await outcome_of(job, source=job.source, store=self.store, provider=self.provider)
+
+    async def job(self, job_id: str) -> Job:
+        """The job with this id, or the only one whose id begins so. Raises `ConfigError` where there is none."""
+        job = await self.store.job(job_id)
+        held = self._harvester.current(job.id) if self._harvester else None
+        return held or job
+
+    async def jobs(self, *, state: JobState | str | Collection[JobState | str] | None = None) -> AsyncIterator[Job]:
+        """Every job of the ledger, or those in *state*, in the order they came in, read page by page."""
+        states = None if state is None else _states(state)
+        after = None
+        while page := await self.store.jobs(states=states, after=after):
+            for job in page:
+                yield job
+            after = page[-1].id
+
+    async def cancel(self, job: Job | str) -> Job:
+        """Stop looking after *job*; gives it as it is then. A closed job stays as it is.
+
+        A submit in flight is answered first. Typless has no call to cancel: it may still finish, and bill.
+        """
+        current = await self.job(job if isinstance(job, str) else job.id)
+        if current.state in CLOSED and current.state is not JobState.TIMED_OUT:
+            return current
+        if self._harvester is not None and self._is_mine(current):
+            return await self._harvester.cancel(current)
+        return await self._edit(current, Cancelled(), wish="cancel")
+
+    async def retry(self, job: Job | str, *, same_id: bool = False) -> Job:
+        """A further attempt at the closed *job*, which is paid for again; gives the new job.
+
+        *same_id* instead asks the vendor once more for the job it said it did not know.
+        Raises `DocumentGone` when the document is gone or changed: no attempt is made then,
+        `ConfigError` when the job is still open, or is not the newest attempt.
+        """
+        last = await self.job(job if isinstance(job, str) else job.id)
+        newest = (await self.store.newest([last.key])).get(last.key, last)
+        if newest.id != last.id:
+            raise ConfigError(f"job {last.id}: attempt {newest.attempt} ({newest.id}) came after it; retry that one")
+        if last.state not in CLOSED:
+            raise ConfigError(f"job {last.id}: is {last.state}; wait for it, or cancel it first")
+        if same_id:
+            asked = await self._edit(last, AskedAgain(), wish="nudge")
+            if self._harvester is not None:
+                await self._harvester.take_up()
+            return asked
+        document = await self._document_of(last)
+        draft = self._draft(document, last.options)
+        return (await self._enter_drafts([next_attempt(draft, last)]))[0]
+
+    async def nudge(self, remote_id: str) -> int:
+        """There may be news of *remote_id*: the jobs of that name are due now. Gives how many there are."""
+        jobs = [job for job in await self.store.by_remote_id(remote_id) if job.state in _NUDGED]
+        for job in jobs:
+            if self._harvester is not None:
+                await self._harvester.nudge(job)
+            else:
+                await self.store.wish(Wish(job_id=job.id, kind="nudge"))
+        return len(jobs)
+
+    # --- many documents --------------------------------------------------------------------------
+
+    async def extract(
+        self,
+        documents: Iterable[Input] | AsyncIterable[Input],
+        *,
+        document_type: str | None = None,
+        retry: Collection[JobState | str] = (),
+        window: int = 1000,
+        **options: Any,
+    ) -> AsyncIterator[Outcome]:
+        """An outcome for each of *documents*, in the order they are settled.
+
+        *documents* is any iterable or async iterable of what `submit()` takes, also an endless one: at most
+        *window* of them are under way at a time. Documents known to the ledger are not sent again, except those whose
+        last attempt ended in a state of *retry* (`FAILED`, `EXPIRED`, …), which are paid for again.
+
+        Raises `Unauthorized` at once, `AccountFault` when nothing was accepted so far, `ConfigError`, `StoreError`;
+        never because of one document. Leaving early leaves the jobs running.
+        """
+        async with contextlib.aclosing(
+            self.extract_indexed(documents, {"document_type": document_type, **options}, retry=retry, window=window)
+        ) as outcomes:
+            async for _, outcome in outcomes:
+                yield outcome
+
+    async def extract_indexed(
+        self,
+        documents: Iterable[Input] | AsyncIterable[Input],
+        options: dict[str, Any],
+        *,
+        retry: Collection[JobState | str] = (),
+        window: int = 1000,
+    ) -> AsyncGenerator[tuple[int, Outcome], None]:
+        """`extract()`, with each input's place among the inputs."""
+        harvester = self._running()
+        again = _states(retry)
+        # Options that cannot work are the caller's fault, not that of each document.
+        self.provider.canonical_options(options)
+
+        extraction = Extraction(
+            documents,
+            enter=lambda batch: self._enter(batch, options, again=again),
+            harvester=harvester,
+            store=self.store,
+            window=window,
+        )
+
+        def at_fault(fault: AccountFault) -> None:
+            if isinstance(fault, Unauthorized) or not harvester.accepted:
+                extraction.fail(fault)
+
+        for fault in harvester.faults.values():
+            at_fault(fault)
+        stop = harvester.watch_faults(at_fault)
+        try:
+            async with contextlib.aclosing(extraction.run()) as settled:
+                async for one in settled:
+                    yield one.index, await self._outcome_of(one.source, one.job, one.error)
+        finally:
+            stop()
+
+    def harvest(self) -> Harvest:
+        """The rest of the work in the ledger: `async for outcome in client.harvest()`, or `await client.harvest()`.
+
+        Ends when no job of this provider and account can make progress by itself any more;
+        an `UNCERTAIN` one waits for a decision. Awaited, it gives the number of jobs that were closed.
+        Raises as `extract()` does.
+        """
+        return Harvest(self._harvest)
+
+    async def _harvest(self) -> AsyncIterator[Outcome]:
+        harvester = self._running()
+        news: asyncio.Queue[Job | AccountFault | None] = asyncio.Queue()
+        stops = [harvester.watch(None, news.put_nowait), harvester.watch_faults(news.put_nowait)]
+        for fault in harvester.faults.values():
+            news.put_nowait(fault)
+        told: set[str] = set()
+        try:
+            while not news.empty() or harvester.is_working():
+                # Jobs that another process takes over leave without news, so now and then we look by ourselves.
+                timer = self._clock.call_later(_LOOK_AGAIN, lambda: news.put_nowait(None))
+                item = await news.get()
+                timer.cancel()
+                if isinstance(item, AccountFault):
+                    if isinstance(item, Unauthorized) or not harvester.accepted:
+                        raise item
+                elif item is not None and is_settled(item) and item.id not in told:
+                    told.add(item.id)
+                    yield await self._outcome_of(item.source, item, None)
+        finally:
+            for stop in stops:
+                stop()
+
+    # --- helpers ---------------------------------------------------------------------------------
+
+    def _running(self) -> Harvester:
+        if self._harvester is None:
+            raise ConfigError("this client does not harvest: enter it with 'async with', and without harvest=False")
+        return self._harvester
+
+    async def _outcome_of(self, source: str, job: Job | None, error: DocpollError | None) -> Outcome:
+        if job is None:
+            return Outcome(source=source, job=None, error=error)
+        return await outcome_of(job, source=source, store=self.store, provider=self.provider)
+
+    def _is_mine(self, job: Job) -> bool:
+        ours = (self.provider.name, self.provider.account, self.provider.origin)
+        return (job.provider, job.account, job.origin) == ours
+
+    def _draft(self, document: Document, options: Any) -> Draft:
+        return draft_of(document, options, provider=self.provider, id=new_id(self._dice), now=self._clock.now())
+
+    async def _enter(
+        self, inputs: Sequence[Input], options: dict[str, Any], *, again: bool | Collection[JobState]
+    ) -> list[Job | DocpollError]:
+        """Enter *inputs*: for each its job, or why it could not be read."""
+        entered: list[Job | DocpollError | None] = [None] * len(inputs)
+        drafts: dict[int, Draft] = {}
+        for index, read in enumerate(await asyncio.to_thread(_read_all, inputs)):
+            if isinstance(read, DocumentError):
+                entered[index] = read
+            else:
+                drafts[index] = self._draft(read, options)
+        jobs = await self._enter_drafts(list(drafts.values()))
+        further = {
+            index: next_attempt(draft, job)
+            for (index, draft), job in zip(drafts.items(), jobs, strict=True)
+            if _is_wanted_again(draft, job, again)
+        }
+        entered_by_index = dict(zip(drafts, jobs, strict=True))
+        entered_by_index |= dict(zip(further, await self._enter_drafts(list(further.values())), strict=True))
+        for index, job in entered_by_index.items():
+            entered[index] = job
+        return [one for one in entered if one is not None]
+
+    async def _enter_drafts(self, drafts: Sequence[Draft]) -> list[Job]:
+        if not drafts:
+            return []
+        if self._harvester is not None:
+            return await self._harvester.enter(drafts)
+        return await self.store.new_jobs(None, drafts)
+
+    async def _document_of(self, job: Job) -> Document:
+        """The document of *job*, as it was when the job was made. Raises `DocumentGone`."""
+        if job.path is None:
+            content = await self.store.document(job.digest)
+            if content is None:
+                raise DocumentGone(
+                    f"job {job.id} ({job.source}): its bytes are no longer kept; submit the document with again=True",
+                    job=job,
+                )
+            return Document.from_bytes(content, name=job.name, source=job.source)
+        try:
+            document = await asyncio.to_thread(describe, job.path)
+        except DocumentError as exc:
+            raise DocumentGone(f"job {job.id} ({job.source}): {exc}", job=job) from exc
+        if document.digest != job.digest:
+            raise DocumentGone(
+                f"job {job.id} ({job.source}): the file has changed; submit it as a new document", job=job
+            )
+        return attrs.evolve(document, source=job.source, name=job.name)
+
+    async def _edit(self, job: Job, event: Event, *, wish: str) -> Job:
+        """Let *event* happen to a job that no harvester here holds: in the ledger, or through its living owner."""
+        try:
+            return await self._edit_once(job, event, wish=wish)
+        except OwnershipLost:
+            # This machine slept for a moment in between, and another process took us for dead.
+            return await self._edit_once(job, event, wish=wish)
+
+    async def _edit_once(self, job: Job, event: Event, *, wish: str) -> Job:
+        now = self._clock.now()
+        owner = await self.store.register(now=now)
+        try:
+            await self.store.bury(owner, now=now)
+            held = await self.store.claim_job(owner, job.id)
+            if held is None:
+                await self.store.wish(Wish(job_id=job.id, kind=wish))
+                return await self.store.job(job.id)
+            after = advance(held, event, now=now, schedule=self._schedule, ttl=self.provider.result_ttl)
+            await self.store.flush(owner, [Change(job=after, drop_document=not after.is_open)])
+            return after
+        finally:
+            await self.store.release(owner)
+
+    async def _wait(
+        self,
+        job: Job,
+        until: Callable[[Job], bool],
+        *,
+        faults: type[AccountFault],
+        seconds: float | None = None,
+    ) -> Job:
+        """The job once *until* holds for it. Raises a fault of the account of type *faults*, or `StillRunning`."""
+        harvester = self._running()
+        done: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
+
+        def hear(news: Job) -> None:
+            if not done.done() and until(news):
+                done.set_result(news)
+
+        def at_fault(fault: AccountFault) -> None:
+            if not done.done() and isinstance(fault, faults):
+                done.set_exception(fault)
+
+        def over() -> None:
+            if not done.done():
+                done.set_exception(_still_running(job))
+
+        stops = [harvester.watch(job.id, hear), harvester.watch_faults(at_fault)]
+        timer = None if seconds is None else self._clock.call_later(seconds, over)
+        try:
+            # It may have changed, here or elsewhere, before the watch began.
+            hear(await self.job(job.id))
+            for fault in harvester.faults.values():
+                at_fault(fault)
+            return await done
+        finally:
+            if timer is not None:
+                timer.cancel()
+            for stop in stops:
+                stop()
+            if done.done() and not done.cancelled():
+                done.exception()  # Heard of, even where the caller was cancelled first.
+
+
+def extract_all(
+    documents: Iterable[Input],
+    *,
+    provider: Provider,
+    store: str | os.PathLike[str] | Store = "docpoll.db",
+    document_type: str | None = None,
+    retry: Collection[JobState | str] = (),
+    budget: Budget | None = None,
+    schedule: PollSchedule | None = None,
+    give_up_after: timedelta | None = None,
+    on_event: Callable[[Job, Event], None] | None = None,
+    **options: Any,
+) -> list[Outcome]:
+    """`Client.extract()` without async: the outcomes of *documents*, in their order. Safe in notebooks.
+
+    Raises as `Client` and `Client.extract()` do. Interrupting it loses nothing: call it again to go on.
+    """
+    listed = list(documents)
+
+    async def run() -> list[Outcome]:
+        client = Client(
+            provider,
+            store=store,
+            budget=budget,
+            schedule=schedule,
+            give_up_after=give_up_after,
+            on_event=on_event,
+        )
+        async with client:
+            asked = {"document_type": document_type, **options}
+            outcomes = client.extract_indexed(listed, asked, retry=retry)
+            found = {index: outcome async for index, outcome in outcomes}
+        return [found[index] for index in range(len(listed))]
+
+    return _run_anywhere(run)
+
+
+def _seconds(timeout: float | timedelta | None) -> float | None:
+    return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+
+
+def _states(given: JobState | str | Collection[JobState | str]) -> frozenset[JobState]:
+    """States by name, in any case. Raises `ConfigError` naming the states there are."""
+    names = [given] if isinstance(given, str) else list(given)
+    try:
+        return frozenset(JobState(str(name).strip().upper()) for name in names)
+    except ValueError as exc:
+        raise ConfigError(f"state {exc.args[0]}: give one of {', '.join(JobState)}") from exc
+
+
+def _read_all(inputs: Sequence[Input]) -> list[Document | DocumentError]:
+    read: list[Document | DocumentError] = []
+    for given in inputs:
+        try:
+            read.append(read_input(given))
+        except DocumentError as exc:
+            read.append(exc)
+    return read
+
+
+def _is_wanted_again(draft: Draft, job: Job, again: bool | Collection[JobState]) -> bool:
+    """Whether the closed *job* that answers for *draft* is to be tried once more."""
+    if job.id == draft.job.id or job.state not in CLOSED or not draft.job.is_open:
+        return False
+    return again if isinstance(again, bool) else job.state in again
+
+
+def _still_running(job: Job) -> StillRunning:
+    return StillRunning(f"job {job.id} ({job.source}): not finished yet; it goes on, ask again later", job=job)
+
+
+def _run_anywhere(run: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    """Run a coroutine function to its end, in a thread of its own where this one has a running loop already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(run())
+    outcome: list[_T] = []
+    failure: list[BaseException] = []
+    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def told() -> _T:
+        task = asyncio.current_task()
+        if task is not None:
+            loops.append((asyncio.get_running_loop(), task))
+        return await run()
+
+    def work() -> None:
+        try:
+            outcome.append(asyncio.run(told()))
+        except BaseException as exc:  # noqa: BLE001 - raised again in the caller's thread
+            failure.append(exc)
+
+    thread = threading.Thread(target=work, name="docpoll", daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        for loop, task in loops:
+            loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    if failure:
+        raise failure[0]
+    return outcome[0]

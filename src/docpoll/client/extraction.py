@@ -1,0 +1,154 @@
+"""Many inputs at once: entered as fast as they can be sent, given back as they are settled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import Final
+
+import attrs
+
+from docpoll.client.drafts import Input, source_of
+from docpoll.client.outcomes import is_settled
+from docpoll.errors import DocpollError
+from docpoll.harvester import Harvester
+from docpoll.interfaces import Store
+from docpoll.jobs import Job
+
+__all__ = ["Extraction", "Settled"]
+
+#: Inputs read and entered in one go.
+_BATCH: Final = 32
+
+
+@attrs.frozen(kw_only=True)
+class Settled:
+    """An input and the job it was settled with, or why there is none."""
+
+    index: int
+    source: str
+    job: Job | None = None
+    error: DocpollError | None = None
+
+
+Enter = Callable[[Sequence[Input]], Awaitable[list[Job | DocpollError]]]
+
+
+class Extraction:
+    """One call of `extract()`: a producer that enters inputs, and the queue of those that are settled.
+
+    At most *window* inputs are unsettled or unread by the consumer at a time, so memory stays bounded
+    over an endless iterable. Leaving early ends the producer and nothing else.
+    """
+
+    def __init__(
+        self,
+        documents: Iterable[Input] | AsyncIterable[Input],
+        *,
+        enter: Enter,
+        harvester: Harvester,
+        store: Store,
+        window: int,
+    ) -> None:
+        self._documents = documents
+        self._enter = enter
+        self._harvester = harvester
+        self._store = store
+        self._settled: asyncio.Queue[Settled | BaseException | None] = asyncio.Queue()
+        self._room = window
+        self._room_made = asyncio.Event()
+        self._waiting: dict[str, list[Settled]] = {}
+        self._stops: dict[str, Callable[[], None]] = {}
+        self._unsettled = 0
+        self._all_entered = False
+
+    async def run(self) -> AsyncGenerator[Settled, None]:
+        """Every input once, as it is settled. Raises what the iterable or the ledger raised."""
+        producer = asyncio.create_task(self._produce())
+        try:
+            while True:
+                settled = await self._settled.get()
+                if settled is None:
+                    return
+                if isinstance(settled, BaseException):
+                    raise settled
+                self._room += 1
+                self._room_made.set()
+                yield settled
+        finally:
+            producer.cancel()
+            for stop in self._stops.values():
+                stop()
+            await asyncio.gather(producer, return_exceptions=True)
+
+    def fail(self, error: DocpollError) -> None:
+        """End the extraction with *error*: a fault of ours that no input can get past."""
+        self._settled.put_nowait(error)
+
+    async def _produce(self) -> None:
+        index = 0
+        try:
+            async for batch in self._batches():
+                entered = await self._enter(batch)
+                for given, job in zip(batch, entered, strict=True):
+                    await self._follow(Settled(index=index, source=source_of(given)), job)
+                    index += 1
+        except Exception as exc:  # noqa: BLE001 - raised again where the outcomes are taken
+            self._settled.put_nowait(exc)
+            return
+        self._all_entered = True
+        self._end_when_settled()
+
+    async def _batches(self) -> AsyncIterator[list[Input]]:
+        """The inputs in batches that fit the window; those of an async iterable come one by one, as they come."""
+        if isinstance(self._documents, AsyncIterable):
+            async for given in self._documents:
+                await self._take_room()
+                yield [given]
+            return
+        batch: list[Input] = []
+        for given in self._documents:
+            if batch and (len(batch) >= _BATCH or not self._room):
+                yield batch
+                batch = []
+            await self._take_room()
+            batch.append(given)
+        if batch:
+            yield batch
+
+    async def _take_room(self) -> None:
+        while not self._room:
+            self._room_made.clear()
+            await self._room_made.wait()
+        self._room -= 1
+
+    async def _follow(self, settled: Settled, job: Job | DocpollError) -> None:
+        self._unsettled += 1
+        if isinstance(job, DocpollError):
+            self._finish(attrs.evolve(settled, error=job))
+            return
+        if not is_settled(job):
+            self._waiting.setdefault(job.id, []).append(settled)
+            if job.id not in self._stops:
+                self._stops[job.id] = self._harvester.watch(job.id, self._hear)
+            # It may have been settled, here or elsewhere, before the watch began.
+            job = self._harvester.current(job.id) or (await self._store.by_ids([job.id])).get(job.id, job)
+            self._hear(job)
+        else:
+            self._finish(attrs.evolve(settled, job=job))
+
+    def _hear(self, job: Job) -> None:
+        if not is_settled(job) or job.id not in self._waiting:
+            return
+        self._stops.pop(job.id)()
+        for settled in self._waiting.pop(job.id):
+            self._finish(attrs.evolve(settled, job=job))
+
+    def _finish(self, settled: Settled) -> None:
+        self._unsettled -= 1
+        self._settled.put_nowait(settled)
+        self._end_when_settled()
+
+    def _end_when_settled(self) -> None:
+        if self._all_entered and not self._unsettled:
+            self._settled.put_nowait(None)

@@ -1,0 +1,155 @@
+"""Settings: what was asked for on the command line, and what the environment says where nothing was asked.
+
+The one place that reads the environment. A flag wins over a variable, and an empty variable is none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+import attrs
+
+from docpoll.errors import ConfigError
+from docpoll.jobs import CLOSED, JobState
+from docpoll.keys import origin_of
+from docpoll.providers import Local, Typless
+from docpoll.providers.typless import DEFAULT_BASE_URL, DEFAULT_PREFIX
+
+__all__ = ["DEFAULT_STORE", "PROVIDERS", "Settings", "parse_length", "parse_retry", "parse_states", "read_settings"]
+
+DEFAULT_STORE: Final = "docpoll.db"
+DEFAULT_ACCOUNT: Final = "default"
+
+#: The providers there are, by the name people type.
+PROVIDERS: Final = ("typless", "local")
+
+#: What is built for looking and cancelling needs no key, and never sends.
+_NO_KEY: Final = "none"
+
+_UNITS: Final = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.ASCII)
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Where jobs go and where they are remembered."""
+
+    #: The ledger.
+    store: str = DEFAULT_STORE
+    #: As asked for; None where nothing was said.
+    provider: str | None = None
+    #: As asked for; None where nothing was said.
+    account: str | None = None
+    base_url: str | None = None
+    url_prefix: str | None = None
+    #: The key for Typless, where there is one.
+    api_key: str | None = attrs.field(default=None, repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        return () if self.api_key is None else (re.sub(r"(?i)^\s*token\s+", "", self.api_key).strip(),)
+
+    def sending_provider(self) -> Typless | Local:
+        """The provider documents are handed to. Raises `ConfigError` where none is configured."""
+        name = self.provider or ("typless" if self.api_key else None)
+        if name is None:
+            raise ConfigError(
+                "no key for Typless: set TYPLESS_API_KEY, or use --provider local, which needs none "
+                "and reads documents on this machine"
+            )
+        return self.provider_named(name)
+
+    def provider_named(self, name: str, *, account: str | None = None, sends: bool = True) -> Typless | Local:
+        """The provider of that *name*; without *sends*, one for looking and cancelling, which needs no key."""
+        account = account or self.account or DEFAULT_ACCOUNT
+        if name == "local":
+            return Local(account=account)
+        if self.api_key is None and sends:
+            raise ConfigError("no key for Typless: set TYPLESS_API_KEY")
+        return Typless(
+            _NO_KEY if self.api_key is None else self.api_key,
+            account=account,
+            base_url=self.base_url or DEFAULT_BASE_URL,
+            prefix=DEFAULT_PREFIX if self.url_prefix is None else self.url_prefix,
+        )
+
+    def origin(self, provider: str) -> str | None:
+        """Where jobs of *provider* are sent with these settings; None for a provider there is not."""
+        if provider == "typless":
+            return origin_of(self.base_url or DEFAULT_BASE_URL)
+        return Local.origin if provider == "local" else None
+
+    def concerns(self, provider: str, account: str) -> bool:
+        """Whether `--provider` and `--account` leave jobs of that provider and account in."""
+        return self.provider in (None, provider) and self.account in (None, account)
+
+    def harvests(self, provider: str, account: str, origin: str) -> bool:
+        """Whether jobs of that provider, account and origin can be worked on with these settings."""
+        if not self.concerns(provider, account) or origin != self.origin(provider):
+            return False
+        # A key belongs to one account; the emulator beside the client needs none.
+        return provider == "local" or (self.api_key is not None and account == (self.account or DEFAULT_ACCOUNT))
+
+
+def read_settings(given: Mapping[str, str | None], environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings made of the flags *given* and of the environment. Raises `ConfigError`."""
+    environ = os.environ if environ is None else environ
+
+    def either(name: str, variable: str) -> str | None:
+        value = given.get(name)
+        return value if value is not None else environ.get(variable) or None
+
+    provider = given.get("provider")
+    if provider is not None and provider not in PROVIDERS:
+        raise ConfigError(f"--provider {provider}: give one of {', '.join(PROVIDERS)}")
+    for name in ("base_url", "url_prefix", "api_key"):
+        if provider == "local" and given.get(name) is not None:
+            raise ConfigError(f"--{name.replace('_', '-')}: the provider local takes none, it runs on this machine")
+    store = either("store", "DOCPOLL_STORE")
+    return Settings(
+        store=DEFAULT_STORE if store is None else store,
+        provider=provider,
+        account=either("account", "DOCPOLL_ACCOUNT"),
+        base_url=given.get("base_url"),
+        url_prefix=given.get("url_prefix"),
+        api_key=either("api_key", "TYPLESS_API_KEY"),
+    )
+
+
+def parse_length(flag: str, text: str | None) -> timedelta | None:
+    """The length of time *text* as people write it: `90`, `90s`, `15m`, `2h`, `1d`; None stays None."""
+    if text is None:
+        return None
+    found = _LENGTH.fullmatch(text.strip().lower())
+    try:
+        length = timedelta(**{_UNITS[found[2]]: float(found[1])}) if found else timedelta(0)
+    except OverflowError:
+        length = timedelta(0)
+    if length <= timedelta(0):
+        raise ConfigError(f"{flag} {text}: write a length of time such as 90 (seconds), 90s, 15m, 2h or 1d")
+    return length
+
+
+def parse_states(flag: str, text: str | None) -> frozenset[JobState]:
+    """The states named in *text*, separated by commas, in any case."""
+    if text is None:
+        return frozenset()
+    names = [name.strip().upper() for name in text.split(",") if name.strip()]
+    if not names or not set(names) <= set(JobState.__members__):
+        raise ConfigError(f"{flag} {text}: give one or more of {', '.join(JobState)}")
+    return frozenset(JobState(name) for name in names)
+
+
+def parse_retry(flag: str, text: str | None) -> frozenset[JobState]:
+    """The states in *text* from which a document is tried once more: closed ones, without a result."""
+    states = parse_states(flag, text)
+    allowed = CLOSED - {JobState.SUCCEEDED}
+    if not states <= allowed:
+        names = ", ".join(sorted(str(state).lower() for state in allowed))
+        raise ConfigError(f"{flag} {text}: only what ended without a result is tried again; give some of {names}")
+    return states

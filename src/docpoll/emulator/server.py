@@ -1,0 +1,278 @@
+"""The emulator over HTTP: sockets, threads and the real clock around `TyplessCore`.
+
+Three things go on beside each other:
+
+- the event loop, often the one the docpoll client runs on too, only moves bytes;
+- one worker thread does everything that blocks: JSON, base64, SQLite;
+- one task reads documents in order of arrival, through the reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, ParamSpec, Self, TypeVar
+
+import attrs
+from aiohttp import web
+
+from docpoll.emulator.core import (
+    Awaiting,
+    DocumentReader,
+    DocumentReading,
+    TyplessCore,
+    TyplessSettings,
+    error_response,
+)
+from docpoll.emulator.state import DocumentKey, State
+from docpoll.errors import ConfigError, LocalProtocolError, StoreError
+from docpoll.wire import Request, Response
+
+__all__ = ["EmulatorServer"]
+
+logger = logging.getLogger(__name__)
+
+#: A document of 30 MB, the size limit one source names, makes 40 MB of JSON.
+_MAX_BODY: Final = 64 * 1024 * 1024
+_TIDY_SECONDS: Final = 1.0
+#: How long `close()` waits for a request in the middle of its answer.
+_SHUTDOWN_SECONDS: Final = 0.5
+#: How often a broken reader is asked for one document before its jobs end.
+_READER_TRIES: Final = 3
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@attrs.frozen(kw_only=True)
+class _NotRead:
+    """What stands in for a reading when the reader itself is broken."""
+
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None
+
+
+class EmulatorServer:
+    """The Typless API on loopback: an async context manager, or `start()` and `close()`, each once.
+
+    *state* is a file or `:memory:`; several servers, in one process or many, may serve the same file.
+    *port* 0 takes any free one; `port` and `url` hold what it became.
+    The other arguments are those of `TyplessSettings`; without a *reader*, `docpoll.emulator.reader.Reader` is used.
+    *now* is the real clock, aware and in UTC, for tests that move time; it is also called from another thread.
+
+    Starting raises `ConfigError` for an address that cannot be had or a reader whose libraries are missing,
+    and `StoreError` for a state that cannot be opened.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        state: str | os.PathLike[str] = ":memory:",
+        api_key: str | None = None,
+        speed: float = 1.0,
+        result_ttl: timedelta | None = timedelta(hours=48),
+        seed: int = 0,
+        awaiting: Awaiting = "unread",
+        reader: DocumentReader | None = None,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self.host = host
+        #: The port that was asked for, and from `start()` on the one that is served.
+        self.port = port
+        self._path = state
+        self._settings = TyplessSettings(
+            api_key=api_key, speed=speed, result_ttl=result_ttl, seed=seed, awaiting=awaiting
+        )
+        self._reader = reader
+        self._now = now
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="docpoll-emulator")
+        self._state: State | None = None
+        self._core: TyplessCore | None = None
+        self._runner: web.AppRunner | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unread: asyncio.Queue[DocumentKey] = asyncio.Queue()
+        #: What is in the queue or being read.
+        self._in_hand: set[DocumentKey] = set()
+        self._reader_failures: Counter[DocumentKey] = Counter()
+
+    @property
+    def url(self) -> str:
+        """The base URL to give to a client, without a slash at its end."""
+        # What listens everywhere is reached on loopback.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Open the state, listen, and begin to read what an earlier process left unread."""
+        try:
+            if self._reader is None:
+                from docpoll.emulator.reader import Reader  # its libraries are an extra
+
+                self._reader = Reader()
+            await self._reader.start()
+            self._core = await self._call(self._open)
+            self._take_in_hand(self._core.documents_to_read())
+            await self._listen()
+            self._tasks = [
+                asyncio.create_task(self._read_documents(), name="docpoll-emulator-reader"),
+                asyncio.create_task(self._tidy(), name="docpoll-emulator-tidy"),
+            ]
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Stop listening, write what is buffered, let go of the state; unread documents wait for the next server."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        if self._reader is not None:
+            await self._reader.close()
+            self._reader = None
+        try:
+            if self._state is not None:
+                await self._call(self._state.close)
+        finally:
+            self._state = self._core = None
+            self._worker.shutdown()
+
+    async def read_all(self) -> None:
+        """Wait until every document accepted here so far has been read; its job may still have to wait for its time."""
+        await self._unread.join()
+
+    # Answering.
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            response = error_response(413, "too_large", f"The request is larger than {_MAX_BODY} bytes")
+        except (OSError, web.RequestPayloadError) as exc:
+            # The client went away in the middle of its body: nothing of it reaches the core, so it makes no job.
+            logger.debug("A request ended early: %s", exc, extra={"action": "emulator_request_incomplete"})
+            response = error_response(400, "bad_request", "The body is incomplete")
+        else:
+            url = f"{self.url}{request.rel_url}"
+            response = await self._answer(
+                Request(method=request.method, url=url, headers=dict(request.headers), body=body, operation="")
+            )
+        return web.Response(status=response.status, headers=response.headers, body=response.body)
+
+    async def _answer(self, request: Request) -> Response:
+        """The whole way of a request behind the socket; whatever plays tricks with requests and answers stands here."""
+        try:
+            response, to_read = await self._call(self._ask_core, request)
+        except StoreError as exc:
+            logger.exception("The emulator cannot use its state", extra={"action": "emulator_state_failed"})
+            return error_response(500, "internal_error", str(exc))
+        # Before the answer goes out, so that whoever has the 202 finds the document in hand.
+        self._take_in_hand(to_read)
+        return response
+
+    def _ask_core(self, request: Request) -> tuple[Response, list[DocumentKey]]:
+        core = self._opened()
+        return core.answer(request, now=self._now()), core.documents_to_read()
+
+    # Reading.
+
+    def _take_in_hand(self, keys: list[DocumentKey]) -> None:
+        for key in keys:
+            if key not in self._in_hand:
+                self._in_hand.add(key)
+                self._unread.put_nowait(key)
+
+    async def _read_documents(self) -> None:
+        while True:
+            key = await self._unread.get()
+            try:
+                await self._read_document(key)
+            except Exception:
+                # Its jobs stay unread; the next poll of one of them tries again.
+                logger.exception("The emulator could not read a document", extra={"action": "emulator_reading_failed"})
+            finally:
+                self._in_hand.discard(key)
+                self._unread.task_done()
+
+    async def _read_document(self, key: DocumentKey) -> None:
+        core, reader = self._opened(), self._reader
+        document = await self._call(core.document, key)
+        if document is None or reader is None:
+            return
+        reading: DocumentReading
+        try:
+            reading = await reader.read(document.content, document.file_name)
+        except Exception as exc:
+            self._reader_failures[key] += 1
+            if self._reader_failures[key] < _READER_TRIES:
+                raise
+            logger.exception("The emulator's reader is broken", extra={"action": "emulator_reader_broken"})
+            error = {"code": "internal_error", "message": "The document could not be read", "details": [str(exc)]}
+            reading = _NotRead(error=error)
+        await self._call(core.document_read, key, reading, now=self._now())
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_SECONDS)
+            with contextlib.suppress(StoreError):  # the next request that needs the state says so
+                await self._call(self._opened().tidy, now=self._now())
+
+    # Opening.
+
+    def _open(self) -> TyplessCore:
+        self._state = State(self._path)
+        core = TyplessCore(self._state, self._settings)
+        core.tidy(now=self._now())
+        return core
+
+    def _opened(self) -> TyplessCore:
+        if self._core is None:
+            raise LocalProtocolError("emulator: it was not started, or is closed")
+        return self._core
+
+    async def _listen(self) -> None:
+        app = web.Application(client_max_size=_MAX_BODY)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        # Nothing says that the vendor takes compressed bodies, so they are not unpacked.
+        self._runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self.host, self.port).start()
+        except (OSError, OverflowError) as exc:
+            if isinstance(exc, OSError) and exc.errno == errno.EADDRINUSE:
+                raise ConfigError(
+                    f"port {self.port} on {self.host} is taken; name another port, or 0 for any free one"
+                ) from exc
+            raise ConfigError(f"emulator: cannot listen on {self.host}, port {self.port}: {exc}") from exc
+        self.port = self._runner.addresses[0][1]
+
+    async def _call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Run *function* in the worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._worker, partial(function, *args, **kwargs))

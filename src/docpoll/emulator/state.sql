@@ -1,0 +1,164 @@
+-- Every statement of the emulator's state, by name.
+-- Instants are microseconds since 1970, on the emulator's own clock.
+
+-- name: schema
+CREATE TABLE emulator (
+    one           INTEGER PRIMARY KEY CHECK (one = 1),
+    -- What the own clock is ahead of the real one, in microseconds.
+    clock_offset  INTEGER NOT NULL DEFAULT 0,
+    -- Goes into the ids, so that no id comes back after a reset.
+    resets        INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO emulator (one) VALUES (1);
+
+CREATE TABLE requests (
+    operation     TEXT PRIMARY KEY,
+    count         INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- The bytes of a document, from its arrival until it has been read.
+CREATE TABLE documents (
+    digest        TEXT NOT NULL,
+    suffix        TEXT NOT NULL,
+    file_name     TEXT NOT NULL,
+    arrival       INTEGER NOT NULL,
+    content       BLOB NOT NULL,
+    PRIMARY KEY (digest, suffix)
+);
+CREATE INDEX documents_by_arrival ON documents (arrival);
+
+-- What was read out of a document: `result` or `error`, as JSON.
+CREATE TABLE readings (
+    id            INTEGER PRIMARY KEY,
+    digest        TEXT NOT NULL,
+    suffix        TEXT NOT NULL,
+    read_at       INTEGER NOT NULL,
+    result        BLOB,
+    error         BLOB,
+    CHECK ((result IS NULL) <> (error IS NULL))
+);
+CREATE INDEX readings_by_digest ON readings (digest, suffix);
+
+CREATE TABLE jobs (
+    arrival             INTEGER PRIMARY KEY AUTOINCREMENT,
+    extraction_id       TEXT NOT NULL UNIQUE,
+    object_id           TEXT NOT NULL,
+    digest              TEXT NOT NULL,
+    suffix              TEXT NOT NULL,
+    -- How many times the same bytes had arrived before.
+    nth                 INTEGER NOT NULL,
+    file_name           TEXT NOT NULL,
+    customer            TEXT,
+    document_type_name  TEXT NOT NULL,
+    text_blocks         INTEGER NOT NULL,
+    received_at         INTEGER NOT NULL,
+    -- The processing time is over.
+    ready_at            INTEGER NOT NULL,
+    -- Ready and read; null until read, and it may lie ahead.
+    finished_at         INTEGER,
+    reading             INTEGER REFERENCES readings (id),
+    fetched             INTEGER NOT NULL DEFAULT 0,
+    expired             INTEGER NOT NULL DEFAULT 0,
+    polls               INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX jobs_by_digest ON jobs (digest, nth);
+CREATE INDEX jobs_by_reading ON jobs (reading);
+CREATE INDEX jobs_unread ON jobs (digest, suffix) WHERE finished_at IS NULL;
+CREATE INDEX jobs_awaiting ON jobs (arrival) WHERE fetched = 0 AND expired = 0;
+CREATE INDEX jobs_lasting ON jobs (finished_at) WHERE expired = 0;
+
+-- name: clock_offset
+SELECT clock_offset FROM emulator
+
+-- name: advance_clock
+UPDATE emulator SET clock_offset = clock_offset + :by
+
+-- name: resets
+SELECT resets FROM emulator
+
+-- name: arrivals
+SELECT coalesce(max(nth) + 1, 0) FROM jobs WHERE digest = :digest
+
+-- name: known_reading
+SELECT id, read_at FROM readings WHERE digest = :digest AND suffix = :suffix AND result IS NOT NULL LIMIT 1
+
+-- name: add_job
+INSERT INTO jobs (
+    extraction_id, object_id, digest, suffix, nth, file_name, customer, document_type_name, text_blocks,
+    received_at, ready_at, finished_at, reading
+) VALUES (
+    :extraction_id, :object_id, :digest, :suffix, :nth, :file_name, :customer, :document_type_name, :text_blocks,
+    :received_at, :ready_at, :finished_at, :reading
+)
+
+-- name: add_document
+INSERT OR IGNORE INTO documents (digest, suffix, file_name, arrival, content)
+VALUES (:digest, :suffix, :file_name, :arrival, :content)
+
+-- name: job
+SELECT jobs.*, readings.result, readings.error
+FROM jobs LEFT JOIN readings ON readings.id = jobs.reading
+WHERE jobs.extraction_id = :extraction_id
+
+-- name: jobs
+SELECT jobs.*, NULL AS result, readings.error
+FROM jobs LEFT JOIN readings ON readings.id = jobs.reading
+ORDER BY jobs.arrival
+
+-- name: by_digest
+SELECT digest, max(nth) + 1 AS count FROM jobs GROUP BY digest
+
+-- name: requests
+SELECT operation, count FROM requests
+
+-- name: awaiting
+SELECT extraction_id FROM jobs
+WHERE fetched = 0 AND expired = 0
+  AND (:customer IS NULL OR customer = :customer)
+  AND (
+    (:unfinished AND (finished_at IS NULL OR finished_at > :now))
+    OR (:finished AND finished_at <= :now AND finished_at > :expired_by)
+  )
+ORDER BY arrival
+
+-- name: unread
+SELECT digest, suffix FROM documents ORDER BY arrival
+
+-- name: document
+SELECT content, file_name FROM documents WHERE digest = :digest AND suffix = :suffix
+
+-- name: add_reading
+INSERT INTO readings (digest, suffix, read_at, result, error) VALUES (:digest, :suffix, :read_at, :result, :error)
+
+-- name: finish_jobs
+UPDATE jobs SET reading = :reading, finished_at = max(ready_at, :read_at)
+WHERE digest = :digest AND suffix = :suffix AND finished_at IS NULL
+
+-- name: drop_reading
+DELETE FROM readings WHERE id = :reading
+
+-- name: drop_document
+DELETE FROM documents WHERE digest = :digest AND suffix = :suffix
+
+-- name: any_to_expire
+SELECT 1 FROM jobs WHERE expired = 0 AND finished_at <= :expired_by LIMIT 1
+
+-- name: expire_jobs
+UPDATE jobs SET expired = 1, reading = NULL WHERE expired = 0 AND finished_at <= :expired_by
+
+-- name: drop_unused_readings
+DELETE FROM readings WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.reading = readings.id)
+
+-- name: count_request
+INSERT INTO requests (operation, count) VALUES (:operation, :count)
+ON CONFLICT (operation) DO UPDATE SET count = count + excluded.count
+
+-- name: note_polls
+UPDATE jobs SET polls = polls + :polls, fetched = max(fetched, :fetched) WHERE extraction_id = :extraction_id
+
+-- name: reset
+DELETE FROM jobs;
+DELETE FROM readings;
+DELETE FROM documents;
+DELETE FROM requests;
+UPDATE emulator SET clock_offset = 0, resets = resets + 1;

@@ -1,0 +1,166 @@
+"""Everything docpoll raises, in one tree.
+
+    DocpollError
+    ├── LocalProtocolError            ours: a call that cannot be
+    │   ├── ConfigError               a setting, an option or an address that cannot work
+    │   └── DocumentError             an input that cannot be read
+    ├── RemoteProtocolError           theirs: an answer that cannot be
+    │   └── AccountFault              the account or the address, never a verdict on a job
+    │       └── Unauthorized          the API refused the key
+    ├── TransportError                nobody's: try again
+    │   ├── RequestNotSent            no byte of it arrived
+    │   └── AnswerMissing             it may have arrived; the answer did not come back
+    ├── StoreError                    the ledger cannot be read or written
+    │   └── OwnershipLost             another process has taken these jobs over
+    └── JobError                      this job; carries `.job`
+        ├── JobFailed                 the vendor's verdict
+        ├── ResultExpired             the vendor dropped the result before it was read
+        ├── JobCancelled              stopped on request
+        ├── JobTimedOut               `give_up_after` ended the looking
+        ├── SubmitUncertain           sent, the answer was lost
+        ├── DocumentGone              the document of a retry is gone or changed
+        ├── ResultPurged              the result was deleted with `purge`
+        └── StillRunning              a waiter's timeout; the job lives on
+
+The class says whose fault it is, the attributes what the reader needs to go on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "AccountFault",
+    "AnswerMissing",
+    "ConfigError",
+    "DocpollError",
+    "DocumentError",
+    "DocumentGone",
+    "JobCancelled",
+    "JobError",
+    "JobFailed",
+    "JobTimedOut",
+    "LocalProtocolError",
+    "OwnershipLost",
+    "RemoteProtocolError",
+    "RequestNotSent",
+    "ResultExpired",
+    "ResultPurged",
+    "StillRunning",
+    "StoreError",
+    "SubmitUncertain",
+    "TransportError",
+    "Unauthorized",
+]
+
+
+class DocpollError(Exception):
+    """Anything docpoll raises on purpose."""
+
+
+class LocalProtocolError(DocpollError):
+    """A call that cannot be: the fault is on this side."""
+
+
+class ConfigError(LocalProtocolError):
+    """A setting, an option or an address that cannot work; the message says what to do."""
+
+
+class DocumentError(LocalProtocolError):
+    """An input that cannot be read, so there is no job for it.
+
+    *source* is the input as it was given; *code* is one of `not_found`, `unreadable`, `not_a_file`.
+    """
+
+    def __init__(self, message: str, *, source: str, code: str) -> None:
+        super().__init__(message)
+        self.source = source
+        self.code = code
+
+
+class RemoteProtocolError(DocpollError):
+    """An answer that cannot be: the fault is on the vendor's side."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        #: The HTTP status of the answer, where there was one.
+        self.status = status
+
+
+class AccountFault(RemoteProtocolError):
+    """The account or the address is not what we think it is; no job is closed for it."""
+
+
+class Unauthorized(AccountFault):
+    """The API refused the key (401 or 403)."""
+
+
+class TransportError(DocpollError):
+    """The network failed; nobody's fault, and worth another try where that is safe."""
+
+
+class RequestNotSent(TransportError):
+    """No byte of the request reached the vendor, so sending it again is safe."""
+
+
+class AnswerMissing(TransportError):
+    """The request may have arrived; its answer did not come back."""
+
+
+class StoreError(DocpollError):
+    """The ledger cannot be opened, read or written; the message says what to do."""
+
+
+class OwnershipLost(StoreError):
+    """Another process has taken over this owner's jobs; nothing was stored."""
+
+
+class JobError(DocpollError):
+    """Something about one job, which is at hand as `.job`."""
+
+    def __init__(self, message: str, *, job: Any) -> None:
+        super().__init__(message)
+        #: The `docpoll.Job` as it was when this was raised.
+        self.job = job
+
+    @property
+    def job_id(self) -> str:
+        """Our id of the job."""
+        return str(self.job.id)
+
+    @property
+    def error(self) -> Any:
+        """The job's `docpoll.ErrorInfo`, or None."""
+        return self.job.error
+
+
+class JobFailed(JobError):
+    """The vendor's verdict on the document, or ours on the input; `.error` holds it verbatim."""
+
+
+class ResultExpired(JobError):
+    """The vendor dropped the result before it was read; only a further attempt brings it back."""
+
+
+class JobCancelled(JobError):
+    """The job was stopped on request."""
+
+
+class JobTimedOut(JobError):
+    """The user's own `give_up_after` ended the looking; the vendor may still finish."""
+
+
+class SubmitUncertain(JobError):
+    """The document was sent and the answer was lost: it may or may not have been accepted."""
+
+
+class DocumentGone(JobError):
+    """The document of a retry is gone or changed, so no attempt was made."""
+
+
+class ResultPurged(JobError):
+    """The result was stored and later deleted with `purge`."""
+
+
+class StillRunning(JobError):
+    """A waiter's timeout ended before the job did; the job lives on."""

@@ -1,0 +1,279 @@
+"""Jobs and their results as lines of JSON and as tables, and the files they are written to.
+
+A file is complete or not there: it is written beside its place and moved in when it is whole.
+Memory does not grow with the number of lines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import tempfile
+from array import array
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+import attrs
+import orjson
+
+from docpoll.errors import ConfigError, DocumentError
+from docpoll.events import ErrorInfo
+from docpoll.jobs import Job, JobState
+from docpoll.redaction import redact
+from docpoll.results import Result
+
+__all__ = [
+    "Export",
+    "Line",
+    "check_out",
+    "dump",
+    "instant",
+    "line_from_input",
+    "line_from_job",
+    "with_result",
+]
+
+#: One job, or one input, JSON-ready; `tests/contract` holds its schema.
+Line = dict[str, Any]
+
+_SUFFIXES: Final = (".jsonl", ".csv")
+
+#: The columns of a CSV before the fields of the documents.
+_COLUMNS: Final = ("source", "id", "state", "error")
+
+#: What makes a spreadsheet take text for a formula, the wide forms included.
+_FORMULA: Final = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - the wide forms are what is meant
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+
+#: Why a job without a result has none, where its state is all that is to be said.
+_STATE_ERRORS: Final[Mapping[JobState, str]] = {
+    JobState.EXPIRED: "the vendor dropped the result before it was read",
+    JobState.CANCELLED: "cancelled",
+    JobState.TIMED_OUT: "not finished within the time given for it",
+}
+
+
+# -- lines --------------------------------------------------------------------------------------------------------
+
+
+def line_from_job(job: Job, *, source: str | None = None, secrets: Collection[str] = ()) -> Line:
+    """The line of *job*, without a result; *source* is the input as it was given this time."""
+    return {
+        "source": job.source if source is None else source,
+        "id": job.id,
+        "key": job.key,
+        "attempt": job.attempt,
+        "state": str(job.state),
+        "provider": job.provider,
+        "account": job.account,
+        "remote_id": job.remote_id,
+        "sent_at": instant(job.sent_at),
+        "finished_at": instant(job.finished_at),
+        "earliest_expiry_at": instant(job.earliest_expiry_at),
+        "polls": job.polls,
+        "error": _plain_error(_error_of(job), secrets),
+    }
+
+
+def line_from_input(source: str, error: DocumentError, *, provider: str, account: str) -> Line:
+    """The line of an input that could not be read, so that there is no job."""
+    info = ErrorInfo(code=error.code, message=str(error), retryable=False)
+    return {
+        "source": source,
+        "id": None,
+        "key": None,
+        "attempt": None,
+        "state": str(JobState.FAILED),
+        "provider": provider,
+        "account": account,
+        "remote_id": None,
+        "sent_at": None,
+        "finished_at": None,
+        "earliest_expiry_at": None,
+        "polls": 0,
+        "error": _plain_error(info, ()),
+    }
+
+
+def with_result(
+    line: Line, result: Result | None, *, error: ErrorInfo | None = None, secrets: Collection[str] = ()
+) -> Line:
+    """*line* with the result, or with why a stored one cannot be shown."""
+    plain = None if result is None else redact(result.to_dict(), secrets=secrets)
+    return line | {"error": line["error"] or _plain_error(error, secrets), "result": plain}
+
+
+def dump(line: Mapping[str, Any]) -> bytes:
+    """*line* as one line of JSON. Text that is not valid Unicode is escaped, as are its neighbours then."""
+    try:
+        return orjson.dumps(line) + b"\n"
+    except TypeError:
+        # The standard library's writes lone surrogates, which names that are not UTF-8 bring, as `\udcXX`.
+        return json.dumps(line, separators=(",", ":"), default=str).encode("ascii") + b"\n"
+
+
+def instant(at: datetime | None) -> str | None:
+    """*at* in ISO 8601, in UTC, with a Z."""
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _error_of(job: Job) -> ErrorInfo | None:
+    if job.error is not None:
+        return job.error
+    if job.state is JobState.UNCERTAIN:
+        return ErrorInfo(
+            code="uncertain", message=f"sent, and the answer was lost ({job.trouble or 'no reason known'})"
+        )
+    said = _STATE_ERRORS.get(job.state)
+    return None if said is None else ErrorInfo(code=str(job.state).lower(), message=said)
+
+
+def _plain_error(error: ErrorInfo | None, secrets: Collection[str]) -> dict[str, Any] | None:
+    return None if error is None else redact(attrs.asdict(error), secrets=secrets)
+
+
+# -- files --------------------------------------------------------------------------------------------------------
+
+
+def check_out(path: str) -> None:
+    """Raise `ConfigError` where no export can be written to *path*: its suffix says what it will hold."""
+    if path == "-":
+        return
+    if not path.lower().endswith(_SUFFIXES):
+        raise ConfigError(f"--out {path}: name a file that ends in {' or '.join(_SUFFIXES)}, or - for JSON Lines here")
+    folder = os.path.dirname(os.path.realpath(path))
+    if os.path.isdir(path):
+        raise ConfigError(f"--out {path}: this is a folder; name a file")
+    if not os.path.isdir(folder):
+        raise ConfigError(f"--out {path}: the folder {folder} does not exist; make it, or name another file")
+
+
+class Export:
+    """A file of lines: `.jsonl` holds them as they are, `.csv` a row with the fields of each document.
+
+    A context manager; leaving it writes the file, leaving it with an exception leaves what was there before.
+    CSV is UTF-8 without a byte order mark. Text that a spreadsheet would run as a formula gets a leading apostrophe;
+    amounts are plain decimals, dates ISO. Line items stand in `.jsonl` only.
+
+    Raises `ConfigError` when the file cannot be written.
+    """
+
+    def __init__(self, path: str) -> None:
+        check_out(path)
+        self.path = path
+        self._target = os.path.realpath(path)
+        #: How many lines were added.
+        self.count = 0
+        #: Names of fields, in the order they were first seen.
+        self._names: dict[str, None] = {}
+        self._places, self._offsets = array("q"), array("q", [0])
+        with self._our_errors():
+            self._lines: IO[bytes] = tempfile.TemporaryFile(dir=os.path.dirname(self._target))  # noqa: SIM115 - closed when this is left
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                with self._our_errors():
+                    self._write()
+        finally:
+            self._lines.close()
+
+    def add(self, line: Line, *, place: int | None = None) -> None:
+        """Add *line*; in the file lines stand in the order of their *place*, by default that of their coming."""
+        with self._our_errors():
+            size = self._lines.write(dump(line))
+        self._offsets.append(self._offsets[-1] + size)
+        self._places.append(self.count if place is None else place)
+        self.count += 1
+        self._names |= dict.fromkeys(_fields(line))
+
+    def _write(self) -> None:
+        number, temporary = tempfile.mkstemp(dir=os.path.dirname(self._target), prefix=".docpoll-", suffix=".tmp")
+        try:
+            with open(number, "wb") as file:
+                file.writelines(self._table() if self._target.lower().endswith(".csv") else self._in_order())
+                file.flush()
+                os.fsync(file.fileno())
+            if os.path.exists(self._target):
+                shutil.copymode(self._target, temporary)
+            os.replace(temporary, self._target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        _sync_folder(os.path.dirname(self._target))
+
+    def _in_order(self) -> Iterator[bytes]:
+        for index in sorted(range(self.count), key=self._places.__getitem__):
+            self._lines.seek(self._offsets[index])
+            yield self._lines.read(self._offsets[index + 1] - self._offsets[index])
+
+    def _table(self) -> Iterator[bytes]:
+        columns = [f"field_{name}" if name in _COLUMNS else name for name in self._names]
+        yield _row([*_COLUMNS, *columns])
+        for raw in self._in_order():
+            line = json.loads(raw)
+            fields = _fields(line)
+            error = line["error"] or {}
+            known = [line["source"], line["id"], line["state"], error.get("message")]
+            yield _row([*known, *(_cell(fields.get(name)) for name in self._names)])
+
+    @contextlib.contextmanager
+    def _our_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            raise ConfigError(
+                f"--out {self.path}: cannot be written ({exc.strerror or exc}); what is stored stays in the ledger, "
+                "for `docpoll export`"
+            ) from exc
+
+
+def _fields(line: Line) -> Mapping[str, Any]:
+    result = line.get("result") or {}
+    fields: Mapping[str, Any] = result.get("fields") or {}
+    return fields
+
+
+def _cell(field: Mapping[str, Any] | None) -> str | None:
+    value = None if field is None else field["value"]
+    if value is None or field is None:
+        return None
+    if field["data_type"] == "NUMBER":
+        with contextlib.suppress(InvalidOperation):
+            return format(Decimal(value), "f")
+    return str(value)
+
+
+def _row(cells: Sequence[Any]) -> bytes:
+    row = io.StringIO()
+    csv.writer(row).writerow(["" if cell is None else _harmless(str(cell)) for cell in cells])
+    return row.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _harmless(text: str) -> str:
+    """*text* as a spreadsheet shows it: what begins like a formula, and is no number, gets an apostrophe."""
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the new name survive a power cut, where folders can be synced."""
+    with contextlib.suppress(OSError, AttributeError):
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)

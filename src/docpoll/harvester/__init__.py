@@ -1,0 +1,8 @@
+"""The harvester: sends what is pending, polls what is due, stores what it learns, then tells who waits."""
+
+from __future__ import annotations
+
+from docpoll.harvester.harvester import Harvester, Watcher
+from docpoll.harvester.limits import Limits
+
+__all__ = ["Harvester", "Limits", "Watcher"]

@@ -1,0 +1,145 @@
+"""What the last answers say of the account: whether key and address are right, and how fast it may be asked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Final
+
+from docpoll.budget import Budget
+from docpoll.errors import AccountFault
+from docpoll.events import Event, NotFound, PollMissed
+from docpoll.harvester.witnesses import Witnesses
+from docpoll.interfaces import Clock
+from docpoll.jobs import NOT_FOUND_GRACE, Job
+
+__all__ = ["POLL", "SUBMIT", "Account"]
+
+log = logging.getLogger("docpoll")
+
+#: The two operations whose faults are kept apart: a submit may be wrong where polls are right.
+SUBMIT: Final = "submit"
+POLL: Final = "poll"
+
+
+class Account:
+    """One account at one address, as it looks from here. A fault of its own is never a verdict on a job.
+
+    While an operation is at fault, one request in *patience* seconds finds out whether it still is;
+    while polls are at fault, nothing is submitted either. *suspicion_changed* is called when `reason` changes.
+    """
+
+    def __init__(
+        self, name: str, *, budget: Budget, clock: Clock, patience: float, suspicion_changed: Callable[[], None]
+    ) -> None:
+        self._name = name
+        self._budget = budget
+        self._clock = clock
+        self._patience = patience
+        self._suspicion_changed = suspicion_changed
+        self._faults: dict[str, AccountFault] = {}
+        self._probe_at: dict[str, float] = {}
+        self._watchers: list[Callable[[AccountFault], None]] = []
+        self._witnesses = Witnesses()
+        #: It has answered something of its own since this began. Until then requests go one at a time.
+        self.answered = False
+
+    @property
+    def faults(self) -> Mapping[str, AccountFault]:
+        """What is wrong, by operation."""
+        return MappingProxyType(self._faults)
+
+    @property
+    def reason(self) -> str | None:
+        """Why the account is suspect, None where it is not."""
+        return next((str(fault) for fault in self._faults.values()), None)
+
+    def watch(self, watcher: Callable[[AccountFault], None]) -> Callable[[], None]:
+        """Call *watcher* whenever an answer shows a fault; gives the way to stop."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    # --- may a request go? -----------------------------------------------------------------------
+
+    def pause(self) -> float:
+        """Seconds until the budget has room for a request."""
+        return self._budget.wait(self._clock.monotonic())
+
+    def take(self) -> None:
+        """A request goes."""
+        self._budget.take(self._clock.monotonic())
+
+    def may_go(self, operation: str, *, idle: bool) -> bool:
+        """Whether *operation* may go as far as faults are concerned; *idle*: nothing of the kind is in flight."""
+        if operation not in self._faults:
+            return operation == POLL or POLL not in self._faults
+        return idle and self._clock.monotonic() >= self._probe_at[operation]
+
+    def probed(self, operation: str) -> None:
+        """A request of *operation* goes; where it is at fault, the next one only after a while."""
+        if operation in self._faults:
+            self._probe_at[operation] = self._clock.monotonic() + self._patience
+
+    def next_probe(self) -> float | None:
+        """Seconds until an operation at fault may be tried again, None where that is not a matter of time."""
+        waits = [self._probe_at[operation] - self._clock.monotonic() for operation in self._faults]
+        return min((wait for wait in waits if wait > 0), default=None)
+
+    # --- what answers say ------------------------------------------------------------------------
+
+    def failed(self, operation: str, fault: AccountFault) -> None:
+        """An answer to *operation* showed *fault*."""
+        news = operation not in self._faults
+        self._faults[operation] = fault
+        self.probed(operation)
+        if news:
+            log.error("%s: %s", self._name, fault, extra={"action": "account_suspect"})
+            self._suspicion_changed()
+        for watcher in list(self._watchers):
+            watcher(fault)
+
+    def works(self, operation: str) -> None:
+        """*operation* was answered by the vendor itself."""
+        first, self.answered = not self.answered, True
+        self._budget.served()
+        recovered = self._faults.pop(operation, None) is not None
+        if recovered:
+            log.warning("%s: answers again", self._name, extra={"action": "account_recovered"})
+        if recovered or first:
+            # The first good answer also settles what an earlier run had noted.
+            self._suspicion_changed()
+
+    def slow_down(self, retry_after: timedelta | None) -> None:
+        """The vendor asked for fewer requests, or could not be reached."""
+        wish = None if retry_after is None else retry_after.total_seconds()
+        self._budget.refused(self._clock.monotonic(), retry_after=wish)
+
+    def polled(self, job: Job, event: Event) -> None:
+        """A poll of *job* brought *event*."""
+        if isinstance(event, PollMissed):
+            if event.throttled:
+                self.slow_down(event.retry_after)
+        elif isinstance(event, NotFound):
+            self.answered = True
+            self._suspect(job)
+        else:
+            self.works(POLL)
+            if job.accepted_at is not None:
+                self._witnesses.heard(self._clock.now(), job.accepted_at)
+
+    def vouches_against(self, job: Job) -> bool:
+        """Whether another job, accepted before *job* was first not found, has been answered since."""
+        return self._witnesses.speak(job.not_found_at)
+
+    def _suspect(self, job: Job) -> None:
+        """A job is not found, long after it was accepted, and no other job vouches for the address."""
+        long_ago = self._clock.now() - NOT_FOUND_GRACE
+        if job.accepted_at is None or job.accepted_at > long_ago or self._witnesses.since(long_ago):
+            return
+        fault = AccountFault(
+            "jobs it accepted are not found there (HTTP 404): check the address and whose key it is; no job is closed",
+            status=404,
+        )
+        self.failed(POLL, fault)

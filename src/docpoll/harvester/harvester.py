@@ -1,0 +1,763 @@
+"""Owns the open jobs of one account, and brings their results home.
+
+One heap of due times, a bounded number of requests in flight, no task per job.
+Every change goes through `advance()`, one at a time per job, and a change of state is committed
+before anyone hears of it. A poll that changes nothing writes nothing: it is flushed with others later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from docpoll.budget import Budget
+from docpoll.documents import Document
+from docpoll.errors import AccountFault, DocumentError, OwnershipLost, RequestNotSent, StoreError, TransportError
+from docpoll.events import (
+    Accepted,
+    AnswerLost,
+    Cancelled,
+    ErrorInfo,
+    Event,
+    GivenUp,
+    NotFound,
+    NotSent,
+    Nudged,
+    PollMissed,
+    Refused,
+    Sent,
+    Succeeded,
+)
+from docpoll.expiry import is_endangered
+from docpoll.harvester.account import POLL, SUBMIT, Account
+from docpoll.harvester.agenda import ENDANGERED, ORDINARY, PAST_BOUND, Agenda
+from docpoll.harvester.limits import Limits
+from docpoll.interfaces import Change, Clock, Draft, Owner, Provider, Store, Transport, Wish
+from docpoll.jobs import Job, JobState, advance
+from docpoll.schedules import PollSchedule
+from docpoll.wire import Request
+
+__all__ = ["Harvester", "Watcher"]
+
+log = logging.getLogger("docpoll")
+
+#: Called with a job each time a change of its state has been committed; must not raise and may be told twice.
+Watcher = Callable[[Job], None]
+
+_T = TypeVar("_T")
+
+
+class Harvester:
+    """Sends, polls and stores for one provider, account and origin, on one event loop.
+
+    `start()` claims what nobody living owns; `close()` lets go of everything in order.
+    """
+
+    def __init__(
+        self,
+        *,
+        provider: Provider,
+        store: Store,
+        transport: Transport,
+        clock: Clock,
+        dice: Callable[[], float],
+        budget: Budget,
+        schedule: PollSchedule,
+        give_up_after: timedelta | None = None,
+        keep_documents: str = "until_accepted",
+        on_event: Callable[[Job, Event], None] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._provider = provider
+        self._store = store
+        self._transport = transport
+        self._clock = clock
+        self._dice = dice
+        self._schedule = schedule
+        self._give_up_after = give_up_after
+        self._keep_until_finished = keep_documents == "until_finished"
+        self._on_event = on_event
+        self._limits = limits or Limits()
+
+        self._owner: Owner | None = None
+        #: The jobs in hand, as they are; those that are closed for good have left.
+        self._jobs: dict[str, Job] = {}
+        self._pending: deque[str] = deque()
+        self._agenda = Agenda()
+        #: Jobs with a request in flight.
+        self._busy: set[str] = set()
+        #: Jobs to be cancelled once their submit is answered.
+        self._cancelling: set[str] = set()
+        #: Jobs whose change is being committed; the next event of such a job waits.
+        self._committing: dict[str, asyncio.Future[None]] = {}
+        #: Jobs that differ from the ledger, and whether the bytes of their document can go.
+        self._dirty: dict[str, bool] = {}
+        #: Jobs whose change of state waits for the ledger, and what brought it about.
+        self._untold: dict[str, Event] = {}
+        self._watchers: dict[str | None, list[Watcher]] = {}
+        self._submitting = 0
+        self._polling = 0
+        self._bytes = 0
+        self._polls_in_a_row = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._store_fault: StoreError | None = None
+        self._account = Account(
+            f"{provider.name} account {provider.account}",
+            budget=budget,
+            clock=clock,
+            patience=self._limits.patience,
+            suspicion_changed=lambda: self._spawn(self._note_suspicion()),
+        )
+        self._beat_at = 0.0
+        #: Jobs accepted since `start()`.
+        self.accepted = 0
+
+    # --- the life of the harvester ---------------------------------------------------------------
+
+    @property
+    def faults(self) -> Mapping[str, AccountFault]:
+        """What is wrong with the account or the address, by operation, as far as the last answers tell."""
+        return self._account.faults
+
+    @property
+    def store_fault(self) -> StoreError | None:
+        """Why the ledger could not be written, while it cannot."""
+        return self._store_fault
+
+    async def start(self) -> None:
+        """Register as an owner, claim the jobs that nobody living owns, and begin."""
+        self._owner = await self._store.register(now=self._clock.now())
+        self._beat_at = self._clock.monotonic()
+        await self._claim(bury=True)
+        for work in (self._dispatch, self._beat, self._listen, self._write_behind):
+            self._spawn(work())
+
+    async def close(self) -> None:
+        """Stop at once, but let submits in flight be answered for a few seconds; write everything; let go."""
+        if self._closing:
+            return
+        self._closing = True
+        submits = {task for task in self._tasks if task.get_name() == SUBMIT}
+        others = self._tasks - submits
+        for task in others:
+            task.cancel()
+        if submits:
+            await asyncio.wait(submits, timeout=self._limits.closing)
+        for task in submits:
+            task.cancel()
+        await asyncio.gather(*submits, *others, return_exceptions=True)
+        if self._owner is None:
+            return
+        try:
+            await self._flush_dirty()
+            await self._store.release(self._owner)
+        except StoreError as exc:
+            # What could not be written is asked for again by the next run; the ids are in the ledger.
+            log.error("%s", exc, extra={"action": "ledger_failed"})  # noqa: TRY400 - the message says it all
+
+    # --- what the client asks for ----------------------------------------------------------------
+
+    async def enter(self, drafts: Sequence[Draft]) -> list[Job]:
+        """Enter *drafts* into the ledger and take up what is new; gives the newest attempt for each.
+
+        Cancelling the caller does not stop the work.
+        """
+        return await self._carried_out(self._enter(drafts))
+
+    async def cancel(self, job: Job) -> Job:
+        """Stop looking after *job*: at once or, when its submit is in flight, after its answer."""
+        return await self._carried_out(self._cancel(job))
+
+    async def nudge(self, job: Job) -> None:
+        """Make *job* due now, here or, through the ledger, where it is owned."""
+        if job.id in self._jobs:
+            await self._carried_out(self._apply(job, Nudged()))
+        else:
+            await self._store.wish(Wish(job_id=job.id, kind="nudge"))
+
+    async def take_up(self) -> None:
+        """Claim what nobody living owns: jobs that were changed in the ledger behind the harvester's back."""
+        await self._carried_out(self._claim())
+
+    def is_working(self) -> bool:
+        """Whether a job in hand can still make progress by itself."""
+        return any(job.state in (JobState.PENDING, JobState.RUNNING) for job in self._jobs.values())
+
+    def current(self, job_id: str) -> Job | None:
+        """The job as it is in hand; None where it is not, or no longer."""
+        return self._jobs.get(job_id)
+
+    def watch(self, job_id: str | None, watcher: Watcher) -> Callable[[], None]:
+        """Call *watcher* after every committed change of state of the job (None: of all jobs in hand).
+
+        Gives the way to stop. Changes that other processes made are heard of within 0.5 s.
+        """
+        watchers = self._watchers.setdefault(job_id, [])
+        watchers.append(watcher)
+
+        def stop() -> None:
+            watchers.remove(watcher)
+            if not watchers and self._watchers.get(job_id) is watchers:
+                del self._watchers[job_id]
+
+        return stop
+
+    def watch_faults(self, watcher: Callable[[AccountFault], None]) -> Callable[[], None]:
+        """Call *watcher* whenever an answer shows the account at fault; gives the way to stop."""
+        return self._account.watch(watcher)
+
+    # --- choosing the next request ---------------------------------------------------------------
+
+    async def _dispatch(self) -> None:
+        while True:
+            self._wake.clear()
+            seconds = self._start_requests()
+            timer = None if seconds is None else self._clock.call_later(seconds, self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                if timer is not None:
+                    timer.cancel()
+
+    def _start_requests(self) -> float | None:
+        """Start every request that may go now; seconds until another may, None when only an event can tell."""
+        while True:
+            if not self._account.answered and (self._submitting or self._polling):
+                # One request finds out whether key and address are right; the others wait for its answer.
+                return None
+            if pause := self._account.pause():
+                return pause
+            self._agenda.collect(self._clock.now().timestamp(), self._urgency)
+            if not self._start_one():
+                return self._until_next()
+            self._account.take()
+
+    def _start_one(self) -> bool:
+        """Start the most urgent request there is room for: results in danger, due polls, submits."""
+        rank = self._agenda.first_rank()
+        turn = rank in (None, ORDINARY) and self._polls_in_a_row >= self._limits.submit_share - 1
+        if turn and self._start_submit():
+            self._polls_in_a_row = 0
+            return True
+        if rank is not None and self._start_poll():
+            self._polls_in_a_row += 1
+            return True
+        self._polls_in_a_row = 0
+        return not turn and self._start_submit()
+
+    def _may_go(self, operation: str) -> bool:
+        return self._account.may_go(operation, idle=not self._submitting and (operation == SUBMIT or not self._polling))
+
+    def _start_poll(self) -> bool:
+        if self._polling >= self._limits.polls or not self._may_go(POLL):
+            return False
+        while (job_id := self._agenda.pop()) is not None:
+            job = self._jobs.get(job_id)
+            # A job with a request in flight is planned anew when that is answered.
+            if job is not None and job_id not in self._busy:
+                self._account.probed(POLL)
+                self._polling += 1
+                self._busy.add(job_id)
+                self._spawn(self._poll(job), name=POLL)
+                return True
+        return False
+
+    def _start_submit(self) -> bool:
+        full = self._submitting >= self._limits.submits
+        if full or self._store_fault is not None or not self._may_go(SUBMIT):
+            return False
+        while self._pending:
+            job = self._jobs.get(self._pending[0])
+            if job is None or not _may_be_sent(job) or job.id in self._busy:
+                self._pending.popleft()
+                continue
+            length = job.size * 4 // 3
+            if self._bytes and self._bytes + length > self._limits.bytes_in_flight:
+                return False
+            self._pending.popleft()
+            self._account.probed(SUBMIT)
+            self._submitting += 1
+            self._bytes += length
+            self._busy.add(job.id)
+            self._spawn(self._submit(job, length), name=SUBMIT)
+            return True
+        return False
+
+    def _urgency(self, job_id: str, due: float) -> tuple[int, float]:
+        now, job = self._clock.now(), self._jobs.get(job_id)
+        expiry = None if job is None else job.earliest_expiry_at
+        if expiry is None or not is_endangered(expiry, now=now, ttl=self._provider.result_ttl):
+            return ORDINARY, due
+        return (PAST_BOUND if expiry <= now else ENDANGERED), expiry.timestamp()
+
+    def _until_next(self) -> float | None:
+        """Seconds until something becomes due, or may be tried again."""
+        waits = [] if (probe := self._account.next_probe()) is None else [probe]
+        if (due := self._agenda.next_due()) is not None:
+            waits.append(due - self._clock.now().timestamp())
+        # The wall clock may jump while we wait, so no wait is long.
+        return max(min([*waits, self._limits.patience]), 0.001) if waits else None
+
+    def _plan(self, job: Job) -> None:
+        """Put *job* on the agenda at its next poll, or at the end of the user's patience."""
+        due = job.next_poll_at
+        if due is None:
+            self._agenda.drop(job.id)
+            return
+        if self._give_up_after is not None and job.accepted_at is not None and job.state is JobState.RUNNING:
+            due = min(due, job.accepted_at + self._give_up_after)
+        self._agenda.plan(job.id, due.timestamp())
+        self._wake.set()
+
+    # --- requests --------------------------------------------------------------------------------
+
+    async def _submit(self, job: Job, length: int) -> None:
+        try:
+            sent, event = await self._send(job)
+        finally:
+            self._submitting -= 1
+            self._bytes -= length
+            self._busy.discard(job.id)
+            self._wake.set()
+        if event is not None:
+            self._busy.add(job.id)
+            try:
+                await self._apply(sent, event)
+            finally:
+                self._busy.discard(job.id)
+        if job.id in self._cancelling:
+            self._cancelling.discard(job.id)
+            await self._apply(sent, Cancelled())
+        after = self._jobs.get(job.id)
+        if after is not None and _may_be_sent(after):
+            self._pending.appendleft(job.id)
+        self._wake.set()
+
+    async def _send(self, job: Job) -> tuple[Job, Event | None]:
+        """Commit that *job* is being sent, send it, and read the answer: None when nothing was sent."""
+        document = await self._document(job)
+        if document is None:
+            message = f"{job.source}: its bytes are no longer kept"
+            return job, Refused(error=ErrorInfo(code="document_changed", message=message))
+        request = self._provider.build_submit(job, document)
+        sent = await self._apply(job, Sent(), at_once=True)
+        return (job, None) if sent is None else (sent, await self._exchange(request))
+
+    async def _exchange(self, request: Request) -> Event:
+        """Send the submit *request*; what its answer, or the lack of one, says of the job."""
+        try:
+            response = await self._transport.send(request)
+        except DocumentError as exc:
+            return Refused(error=ErrorInfo(code="document_changed", message=str(exc)))
+        except RequestNotSent as exc:
+            self._account.slow_down(None)
+            return NotSent(reason=str(exc))
+        except TransportError as exc:
+            return AnswerLost(reason=str(exc))
+        try:
+            event = self._provider.parse_submit(response)
+        except AccountFault as exc:
+            self._account.failed(SUBMIT, exc)
+            return NotSent(reason=str(exc))
+        if isinstance(event, NotSent):
+            self._account.slow_down(event.retry_after)
+        elif not isinstance(event, AnswerLost):
+            self._account.works(SUBMIT)
+        return event
+
+    async def _document(self, job: Job) -> Document | None:
+        """The document of *job*, to be read from its path, or with the bytes the ledger keeps."""
+        content = None
+        if job.path is None and (content := await self._store.document(job.digest)) is None:
+            return None
+        return Document(
+            name=job.name,
+            source=job.source,
+            digest=job.digest,
+            size=job.size,
+            media_type=job.media_type,
+            content=content,
+            path=job.path,
+        )
+
+    async def _poll(self, job: Job) -> None:
+        asked_at = self._clock.now()
+        body = b""
+        try:
+            try:
+                response = await self._transport.send(self._provider.build_poll(job))
+                body = response.body
+                event = self._provider.parse_poll(response)
+            except AccountFault as exc:
+                self._account.failed(POLL, exc)
+                event = PollMissed(reason=str(exc))
+            except TransportError as exc:
+                event = PollMissed(reason=str(exc))
+            self._account.polled(job, event)
+        finally:
+            self._polling -= 1
+            self._wake.set()
+        try:
+            after = await self._apply(job, event, asked_at=asked_at, body=body)
+            if after is not None and self._is_given_up(after):
+                await self._apply(job, GivenUp())
+        finally:
+            self._busy.discard(job.id)
+            self._wake.set()
+
+    def _is_given_up(self, job: Job) -> bool:
+        if self._give_up_after is None or job.state is not JobState.RUNNING or job.accepted_at is None:
+            return False
+        return self._clock.now() - job.accepted_at >= self._give_up_after
+
+    async def _note_suspicion(self) -> None:
+        provider = self._provider
+        with contextlib.suppress(StoreError):
+            await self._store.set_suspect(
+                provider.name, provider.account, provider.origin, self._account.reason, now=self._clock.now()
+            )
+
+    # --- changing jobs ---------------------------------------------------------------------------
+
+    async def _apply(
+        self,
+        job: Job,
+        event: Event,
+        *,
+        asked_at: datetime | None = None,
+        body: bytes = b"",
+        at_once: bool = False,
+    ) -> Job | None:
+        """Let *event* happen to the job: in the ledger now where its state changes, else with others later.
+
+        Gives the job afterwards, or None where it is no longer ours or could not be written (it is as before then).
+        """
+        while (commit := self._committing.get(job.id)) is not None:
+            await asyncio.shield(commit)
+        before = self._jobs.get(job.id)
+        if before is None:
+            if not isinstance(event, Accepted):
+                return None
+            before = job  # Taken over meanwhile; the vendor's name for it is kept all the same.
+        after = self._advanced(before, event, asked_at)
+        if after is before:
+            return before
+        if after.state is before.state and not at_once and not isinstance(event, NotSent):
+            self._jobs[job.id] = after
+            self._dirty.setdefault(job.id, False)
+            self._plan(after)
+            self._tell(after, event)
+            return after
+        result = body if isinstance(event, Succeeded) or after.state is JobState.FAILED else None
+        committed = self._committing[job.id] = asyncio.get_running_loop().create_future()
+        try:
+            return await self._write(before, after, event, result or None)
+        finally:
+            del self._committing[job.id]
+            committed.set_result(None)
+
+    def _advanced(self, job: Job, event: Event, asked_at: datetime | None) -> Job:
+        return advance(
+            job,
+            event,
+            now=self._clock.now(),
+            schedule=self._schedule,
+            ttl=self._provider.result_ttl,
+            asked_at=asked_at,
+            witness=isinstance(event, NotFound) and self._account.vouches_against(job),
+            dice=self._dice(),
+        )
+
+    async def _write(self, before: Job, after: Job, event: Event, result: bytes | None) -> Job | None:
+        """Commit *after*; None where the ledger could not be written."""
+        if isinstance(event, Accepted):
+            self.accepted += 1
+            stored = await self._write_acceptance(after)
+            self._take(stored, event)
+            return stored
+        drop = self._dirty.get(after.id, False) or not after.is_open
+        try:
+            await self._store.flush(self._held(), [Change(job=after, result=result, drop_document=drop)])
+        except asyncio.CancelledError:
+            # The commit goes on without us, so what we held of the job is old, and no longer ours to write.
+            self._dirty.pop(after.id, None)
+            raise
+        except OwnershipLost:
+            self._forget(after.id)
+            return None
+        except StoreError as exc:
+            self._ledger_failed(exc)
+            self._keep(before, after, event)
+            return None
+        self._ledger_works()
+        self._dirty.pop(after.id, None)
+        self._take(after, event)
+        return after
+
+    def _keep(self, before: Job, after: Job, event: Event) -> None:
+        """What could not be written: a poll is asked again, the vendor still has it; other news waits here."""
+        if isinstance(event, Sent):
+            return  # Nothing has left yet.
+        if before.state is JobState.RUNNING and not isinstance(event, Cancelled | GivenUp):
+            later = self._clock.now() + timedelta(seconds=self._limits.patience)
+            self._agenda.plan(before.id, later.timestamp())
+            return
+        self._jobs[after.id] = after
+        self._dirty[after.id] = not after.is_open
+        self._untold[after.id] = event
+
+    async def _write_acceptance(self, job: Job) -> Job:
+        """Store the remote id, however long it takes: it exists nowhere else."""
+        while True:
+            try:
+                stored = await self._store.accept(job)
+            except StoreError as exc:
+                self._ledger_failed(exc)
+                try:
+                    await self._sleep(self._limits.patience)
+                except asyncio.CancelledError:
+                    log.critical(
+                        "job %s: accepted by the vendor as %s, and the ledger could not be written (%s)",
+                        job.id,
+                        job.remote_id,
+                        exc,
+                        extra={"action": "id_unwritten", "job_id": job.id, "remote_id": job.remote_id},
+                    )
+                    raise
+            else:
+                self._ledger_works()
+                return stored
+
+    def _take(self, job: Job, event: Event) -> None:
+        """The ledger holds *job*: plan what comes next, and only now tell who waits."""
+        if job.id in self._jobs:
+            if job.is_open or job.next_poll_at is not None:
+                self._jobs[job.id] = job
+                self._plan(job)
+            else:
+                self._forget(job.id)
+            if isinstance(event, Accepted) and not self._keep_until_finished:
+                self._dirty[job.id] = True
+        if not isinstance(event, Sent):
+            extra = {"action": "job_advanced", "job_id": job.id, "state": str(job.state)}
+            log.debug("job %s: %s after %s", job.id, job.state, type(event).__name__, extra=extra)
+        self._tell(job, event)
+        self._notify(job)
+
+    def _forget(self, job_id: str) -> None:
+        self._jobs.pop(job_id, None)
+        self._dirty.pop(job_id, None)
+        self._agenda.drop(job_id)
+
+    def _notify(self, job: Job) -> None:
+        for watcher in [*self._watchers.get(job.id, ()), *self._watchers.get(None, ())]:
+            watcher(job)
+
+    def _tell(self, job: Job, event: Event) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(job, event)
+        except Exception:
+            log.exception("job %s: on_event raised at %s", job.id, type(event).__name__)
+
+    # --- new jobs, jobs left behind, other processes ---------------------------------------------
+
+    async def _enter(self, drafts: Sequence[Draft]) -> list[Job]:
+        jobs = await self._store.new_jobs(self._held(), drafts)
+        ours = {draft.job.id for draft in drafts}
+        for job in jobs:
+            if job.id in ours and job.is_open:
+                self._hold(job)
+        if any(job.is_open and job.id not in self._jobs for job in jobs):
+            await self._claim()
+        return jobs
+
+    def _hold(self, job: Job) -> None:
+        if job.id in self._jobs:
+            return
+        self._jobs[job.id] = job
+        if _may_be_sent(job):
+            self._pending.append(job.id)
+            self._wake.set()
+        else:
+            self._plan(job)
+
+    async def _claim(self, *, bury: bool = False) -> None:
+        provider, owner = self._provider, self._held()
+        if bury:
+            await self._store.bury(owner, now=self._clock.now())
+        while True:
+            jobs = await self._store.claim(
+                owner,
+                provider=provider.name,
+                account=provider.account,
+                origin=provider.origin,
+                limit=self._limits.claim,
+            )
+            for job in jobs:
+                self._hold(job)
+                if job.state is JobState.PENDING and job.sent_at is not None and job.id not in self._busy:
+                    await self._apply(job, AnswerLost(reason="the process that sent it ended before the answer"))
+            if len(jobs) < self._limits.claim:
+                return
+
+    async def _cancel(self, job: Job) -> Job:
+        held = self._jobs.get(job.id)
+        if held is None:
+            await self._store.wish(Wish(job_id=job.id, kind="cancel"))
+        elif job.id in self._busy and held.state in (JobState.PENDING, JobState.UNCERTAIN):
+            self._cancelling.add(job.id)
+        else:
+            await self._apply(held, Cancelled())
+        return await self._store.job(job.id)
+
+    async def _listen(self) -> None:
+        """What other processes did to the ledger: results waited for here, wishes, jobs left behind."""
+        while True:
+            try:
+                if not await self._store.wait_changed(self._limits.heartbeat):
+                    continue
+                await self._grant_wishes()
+                await self._claim()
+                elsewhere = [job_id for job_id in self._watchers if job_id is not None and job_id not in self._jobs]
+                for job in (await self._store.by_ids(elsewhere)).values():
+                    self._notify(job)
+            except OwnershipLost:
+                await self._start_over()
+            except StoreError as exc:
+                self._ledger_failed(exc)
+                await self._sleep(self._limits.heartbeat)
+
+    async def _grant_wishes(self) -> None:
+        for wish in await self._store.take_wishes(self._held()):
+            job = self._jobs.get(wish.job_id)
+            if job is None:
+                continue
+            if wish.kind == "cancel":
+                await self._cancel(job)
+            elif wish.kind == "nudge":
+                await self._apply(job, Nudged())
+            elif job.id not in self._busy:
+                fresh = await self._store.job(job.id)
+                self._forget(job.id)
+                self._hold(fresh)
+                self._notify(fresh)
+
+    async def _beat(self) -> None:
+        while True:
+            await self._sleep(self._limits.heartbeat)
+            now, mono = self._clock.now(), self._clock.monotonic()
+            # A process that slept must not call others dead before they had time to say that they live.
+            punctual = mono - self._beat_at < 2 * self._limits.heartbeat
+            try:
+                await self._store.heartbeat(self._held(), now=now)
+                self._beat_at = mono
+                if punctual:
+                    await self._claim(bury=True)
+            except OwnershipLost:
+                await self._start_over()
+            except StoreError as exc:
+                self._ledger_failed(exc)
+
+    async def _start_over(self) -> None:
+        """Another process took over: forget what was ours, register anew, claim what is left."""
+        log.warning("another process has taken over the jobs of this one", extra={"action": "taken_over"})
+        self._jobs.clear()
+        self._dirty.clear()
+        self._untold.clear()
+        self._pending.clear()
+        self._agenda.clear()
+        self._owner = await self._store.register(now=self._clock.now())
+        await self._claim(bury=True)
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    async def _write_behind(self) -> None:
+        while True:
+            await self._sleep(self._limits.flush)
+            try:
+                await self._flush_dirty()
+            except OwnershipLost:
+                continue  # The heartbeat finds out and starts over.
+            except StoreError as exc:
+                self._ledger_failed(exc)
+            else:
+                self._ledger_works()
+
+    async def _flush_dirty(self) -> None:
+        """Write the jobs that differ from the ledger, but for those whose own commit is under way."""
+        due = {job_id: drop for job_id, drop in self._dirty.items() if job_id not in self._committing}
+        changes = [
+            Change(job=self._jobs[job_id], drop_document=drop) for job_id, drop in due.items() if job_id in self._jobs
+        ]
+        if not changes:
+            return
+        for job_id in due:
+            del self._dirty[job_id]
+        try:
+            await self._store.flush(self._held(), changes)
+        except BaseException:
+            for job_id, drop in due.items():
+                if job_id in self._jobs:
+                    self._dirty[job_id] = drop or self._dirty.get(job_id, False)
+            raise
+        for change in changes:
+            if (event := self._untold.pop(change.job.id, None)) is not None:
+                self._take(change.job, event)
+
+    def _ledger_failed(self, exc: StoreError) -> None:
+        if self._store_fault is None:
+            log.error("%s", exc, extra={"action": "ledger_failed"})
+        self._store_fault = exc
+
+    def _ledger_works(self) -> None:
+        if self._store_fault is not None:
+            log.warning("the ledger can be written again", extra={"action": "ledger_recovered"})
+            self._store_fault = None
+            self._wake.set()
+
+    # --- small things ----------------------------------------------------------------------------
+
+    def _held(self) -> Owner:
+        if self._owner is None:
+            raise StoreError("the harvester has not been started")
+        return self._owner
+
+    def _task(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _spawn(self, work: Coroutine[Any, Any, object], *, name: str = "docpoll") -> None:
+        self._task(work, name)
+
+    async def _carried_out(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """The outcome of *work*, which goes on when the caller is cancelled."""
+        return await asyncio.shield(self._task(work, "docpoll"))
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None and not isinstance(exc, StoreError):
+            log.error("a task of the harvester failed", exc_info=exc, extra={"action": "task_failed"})
+
+    async def _sleep(self, seconds: float) -> None:
+        slept = asyncio.get_running_loop().create_future()
+        timer = self._clock.call_later(seconds, lambda: None if slept.done() else slept.set_result(None))
+        try:
+            await slept
+        finally:
+            timer.cancel()
+
+
+def _may_be_sent(job: Job) -> bool:
+    """Whether *job* has certainly not arrived: only then may it be sent."""
+    return job.state is JobState.PENDING and job.sent_at is None

@@ -1,0 +1,334 @@
+"""The shapes that the rooms fill: what a provider, a store, a transport and a clock must do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import attrs
+
+from docpoll.documents import Document
+from docpoll.events import Event
+from docpoll.jobs import Job, JobState
+from docpoll.results import Result
+from docpoll.schedules import PollSchedule
+from docpoll.wire import Request, Response
+
+__all__ = [
+    "Change",
+    "Clock",
+    "Draft",
+    "LedgerSummary",
+    "Owner",
+    "Provider",
+    "Store",
+    "Timer",
+    "Transport",
+    "Wish",
+]
+
+
+class Timer(Protocol):
+    """A call that is due later."""
+
+    def cancel(self) -> None:
+        """The call will not happen."""
+        ...
+
+
+class Clock(Protocol):
+    """The time, and waiting for it. Deadlines come from `now()`, waiting from `monotonic()`."""
+
+    def now(self) -> datetime:
+        """The instant, aware and in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never jump."""
+        ...
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> Timer:
+        """Call *call* on the running loop after *seconds*."""
+        ...
+
+
+class Provider(Protocol):
+    """One API, described: builds requests and reads answers, never waits, sends or stores."""
+
+    @property
+    def name(self) -> str:
+        """The vendor's name in the ledger and on the command line: `typless`."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """The label of the account; never derived from the key, so keys can rotate."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port jobs are sent to and polled at (`docpoll.keys.origin_of`), or a fixed word."""
+        ...
+
+    @property
+    def result_ttl(self) -> timedelta | None:
+        """How long a result lives after the job finished; None where results do not expire."""
+        ...
+
+    @property
+    def schedule(self) -> PollSchedule:
+        """When to look at a job again, where the user says nothing."""
+        ...
+
+    def canonical_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """*options* checked, defaults removed: what goes into the key and into the ledger.
+
+        Raises `ConfigError` for what the vendor does not take.
+        """
+        ...
+
+    def build_submit(self, job: Job, document: Document) -> Request:
+        """The request that hands *document* out for *job*. *document* has a media type."""
+        ...
+
+    def parse_submit(self, response: Response) -> Event:
+        """`Accepted`, `Refused`, `AnswerLost` or `NotSent`. Raises `Unauthorized` and `AccountFault`."""
+        ...
+
+    def build_poll(self, job: Job) -> Request:
+        """The request that asks about *job*, which has a remote id."""
+        ...
+
+    def parse_poll(self, response: Response) -> Event:
+        """What happened to the job. Raises `Unauthorized` and `AccountFault`; a poll error never ends a job."""
+        ...
+
+    def build_list(self, *, customer: str | None = None) -> Request:
+        """The request for the ids the vendor holds for us."""
+        ...
+
+    def parse_list(self, response: Response) -> list[str]:
+        """Remote ids. Raises `Unauthorized`, `AccountFault`, `RemoteProtocolError`."""
+        ...
+
+    def scope(self, request: Request) -> str:
+        """The budget *request* counts against."""
+        ...
+
+    def read_result(self, body: bytes) -> Result:
+        """The result in the answer *body*, as it was stored. Raises `RemoteProtocolError`."""
+        ...
+
+    def made_at(self, remote_id: str) -> datetime | None:
+        """When the vendor made *remote_id*, where the id tells; a hint, never a check."""
+        ...
+
+
+class Transport(Protocol):
+    """Bytes out, bytes in."""
+
+    async def send(self, request: Request) -> Response:
+        """The whole answer, whatever its status.
+
+        Raises `RequestNotSent` when no byte of the request can have been acted on,
+        `AnswerMissing` when it may have been, `docpoll.errors.DocumentError` with code `changed` or `not_found`
+        when the document to be streamed is no longer the one described (nothing was handed over then).
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Owner:
+    """A process that owns jobs, since a given hand-over."""
+
+    id: str
+    #: Grows with every registration in a ledger; writes with an epoch that was taken over are refused.
+    epoch: int
+
+
+@attrs.frozen(kw_only=True)
+class Draft:
+    """A job to be entered into the ledger, with the bytes of its document where they must be kept there."""
+
+    job: Job
+    content: bytes | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """A job as it is now, and what is stored or dropped with it in the same transaction."""
+
+    job: Job
+    #: The whole body of the answer that ended the job, as it came.
+    result: bytes | None = attrs.field(default=None, repr=False)
+    #: The bytes of the document kept in the ledger are no longer needed by this job.
+    drop_document: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Wish:
+    """Something asked of a job that another process owns: `cancel`, `nudge` or `reload`."""
+
+    job_id: str
+    kind: str
+
+
+@attrs.frozen(kw_only=True)
+class LedgerSummary:
+    """What `status` shows, counted by the ledger."""
+
+    #: (provider, account, origin) → state → number of jobs.
+    counts: Mapping[tuple[str, str, str], Mapping[JobState, int]]
+    #: (provider, account, origin) → open jobs without a change for the stalled time.
+    stalled: Mapping[tuple[str, str, str], int]
+    #: (provider, account, origin) → the earliest expiry among jobs accepted and not closed.
+    first_expiry_at: Mapping[tuple[str, str, str], datetime]
+    #: (provider, account, origin) → `created_at` of the oldest open job.
+    oldest_open_at: Mapping[tuple[str, str, str], datetime]
+    #: (provider, account, origin) → why the account is suspect.
+    suspect: Mapping[tuple[str, str, str], str]
+
+
+class Store(Protocol):
+    """The ledger. One instance serves one event loop; every method raises `StoreError` when it cannot be carried out.
+
+    When a writing method returns, what it wrote would survive a power cut.
+    """
+
+    async def open(self) -> None:
+        """Open or create the ledger, migrating an older one.
+
+        A ledger of a newer docpoll, a foreign or corrupt file, or a place that cannot be written
+        raises `StoreError` before any write.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Write what is waiting and let go. Harmless when repeated."""
+        ...
+
+    async def register(self, *, now: datetime) -> Owner:
+        """A new owner, alive from *now* on."""
+        ...
+
+    async def heartbeat(self, owner: Owner, *, now: datetime) -> None:
+        """Say that *owner* lives: one statement for all its jobs. Raises `OwnershipLost`."""
+        ...
+
+    async def release(self, owner: Owner) -> None:
+        """*owner* ends in order: its open jobs belong to nobody. Harmless after a takeover."""
+        ...
+
+    async def bury(self, owner: Owner, *, now: datetime) -> int:
+        """Declare dead owners dead, so that their jobs can be claimed; gives how many were.
+
+        An owner is dead when its process is gone, or after 30 s without a heartbeat. Never *owner* itself.
+        """
+        ...
+
+    async def new_jobs(self, owner: Owner | None, drafts: Sequence[Draft]) -> list[Job]:
+        """Enter each draft unless its (key, attempt) is known; for each the newest attempt with its key, in order.
+
+        The job is new exactly when the id given back is the draft's. Open drafts belong to *owner* then.
+        Two drafts with one key make one job. All in one transaction.
+        """
+        ...
+
+    async def claim(self, owner: Owner, *, provider: str, account: str, origin: str, limit: int) -> list[Job]:
+        """Up to *limit* jobs that nobody living owns and that need something, owned by *owner* from now on.
+
+        Those are `PENDING`, `UNCERTAIN` and `RUNNING` ones, and `TIMED_OUT` ones with a `next_poll_at`.
+        Unknown expiries first, then the earliest expiry, then the order they came in.
+        """
+        ...
+
+    async def claim_job(self, owner: Owner, job_id: str) -> Job | None:
+        """The one job with this id, open or closed, owned by *owner* from now on; None where a living owner holds it.
+
+        A closed one belongs to nobody again as soon as a flush leaves it closed, or *owner* ends.
+        """
+        ...
+
+    async def flush(self, owner: Owner, changes: Sequence[Change]) -> None:
+        """Store *changes* in one transaction, or none of them.
+
+        Raises `OwnershipLost`, and stores nothing, when another owner has taken over since *owner*'s epoch.
+        When it returns, every result in *changes* would survive a power cut. Jobs that are closed afterwards
+        (without a `next_poll_at`) belong to nobody; what leaves such a job in its state, and is no older news,
+        may still be flushed by any living owner, so a flush can be repeated and a result purged.
+        """
+        ...
+
+    async def accept(self, job: Job) -> Job:
+        """Store that *job* (`RUNNING`, with a remote id) was accepted, whoever owns the row; gives the row after it.
+
+        A `PENDING` or `UNCERTAIN` row takes all of *job*'s fields; a closed one without a remote id only
+        `remote_id` and `accepted_at`; any other is left alone. Where another owner holds the row,
+        that owner is sent the wish `reload`.
+        """
+        ...
+
+    async def wish(self, wish: Wish) -> bool:
+        """Hand *wish* to the living owner of the job; False, and nothing is stored, where it has none."""
+        ...
+
+    async def take_wishes(self, owner: Owner) -> list[Wish]:
+        """The wishes for jobs of *owner*, each given once."""
+        ...
+
+    async def wait_changed(self, seconds: float) -> bool:
+        """Wait until another connection or process has written to the ledger; False after *seconds* without.
+
+        Returns within 0.5 s of such a write. Writes through this instance do not count.
+        """
+        ...
+
+    async def job(self, job_id: str) -> Job:
+        """The job with this id, or the only one whose id begins so.
+
+        Raises `ConfigError` naming *job_id* where there is none, or more than one.
+        """
+        ...
+
+    async def by_ids(self, ids: Collection[str]) -> dict[str, Job]:
+        """The jobs with these ids, whole ids only; unknown ones are left out."""
+        ...
+
+    async def by_remote_id(self, remote_id: str) -> list[Job]:
+        """Every job with this remote id, oldest first; two jobs may share one."""
+        ...
+
+    async def newest(self, keys: Collection[str]) -> dict[str, Job]:
+        """key → its newest attempt, for those of *keys* that are known."""
+        ...
+
+    async def jobs(
+        self, *, states: Collection[JobState] | None = None, after: str | None = None, limit: int = 1000
+    ) -> list[Job]:
+        """A page of jobs in the order they came in, from the one behind *after* (a job id) on."""
+        ...
+
+    async def result(self, job_id: str) -> bytes | None:
+        """The whole answer body stored for the job, as it came."""
+        ...
+
+    async def document(self, digest: str) -> bytes | None:
+        """The bytes of a document kept in the ledger."""
+        ...
+
+    async def summary(self, *, now: datetime) -> LedgerSummary:
+        """Counts for `status`; quick on a million rows."""
+        ...
+
+    async def expiring(self, *, before: datetime, limit: int = 1000) -> list[Job]:
+        """Accepted, unclosed jobs whose earliest expiry lies before *before*, earliest first."""
+        ...
+
+    async def set_suspect(self, provider: str, account: str, origin: str, reason: str | None, *, now: datetime) -> None:
+        """Note why an account is suspect, for `status` in any process; None when it is no longer."""
+        ...

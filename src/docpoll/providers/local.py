@@ -1,0 +1,69 @@
+"""The embedded emulator as a provider: Typless' wire on loopback, with no key and no internet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, ClassVar, Final
+
+import attrs
+from attrs.converters import optional
+
+from docpoll.errors import ConfigError, LocalProtocolError
+from docpoll.providers.typless import DEFAULT_PREFIX, TyplessWire, tidy_base_url
+from docpoll.schedules import GrowingSchedule, PollSchedule
+
+__all__ = ["Local"]
+
+#: What a document is taken for where nobody says.
+_DOCUMENT_TYPE: Final = "invoice"
+
+
+def _schedule() -> PollSchedule:
+    return GrowingSchedule(first=0.3, factor=1.5, ceiling=5.0)
+
+
+@attrs.frozen(kw_only=True)
+class Local(TyplessWire):
+    """The emulator that the client runs beside itself; *speed* is how fast its clock goes.
+
+    The client starts it and works with the copy that `at()` gives; before that no request can be built.
+    """
+
+    name: ClassVar[str] = "local"
+    #: Its results do not expire.
+    result_ttl: ClassVar[timedelta | None] = None
+    embedded: ClassVar[bool] = True
+    #: A fixed word, because its port changes from run to run.
+    origin: ClassVar[str] = "local"
+
+    speed: float = attrs.field(default=20.0)
+    schedule: PollSchedule = attrs.field(factory=_schedule)
+    #: Where the emulator listens, once it does.
+    base_url: str | None = attrs.field(default=None, converter=optional(tidy_base_url))
+
+    @speed.validator
+    def _check_speed(self, _: object, value: float) -> None:
+        if not 0 < value < float("inf"):
+            raise ConfigError(f"speed {value}: give more than 0; 1 is the pace of a real service")
+
+    def at(self, base_url: str) -> Local:
+        """The same provider, speaking to the emulator at *base_url*."""
+        return attrs.evolve(self, base_url=base_url)
+
+    def canonical_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """As for Typless, with `invoice` for a document type that is not given."""
+        given = dict(options)
+        if not given.get("document_type"):
+            given["document_type"] = _DOCUMENT_TYPE
+        return super().canonical_options(given)
+
+    @property
+    def _root(self) -> str:
+        if self.base_url is None:
+            raise LocalProtocolError("local: the emulator has not been started; use the provider `at()` its address")
+        return self.base_url + DEFAULT_PREFIX
+
+    @property
+    def _token(self) -> str:
+        return "local"

@@ -1,0 +1,532 @@
+"""Typless: documents in, fields out, through its asynchronous API.
+
+The vendor's rules that decide what is written here:
+
+- A job's failure is in the envelope, "not in the HTTP code"; the poll answers 200 "short of a catastrophe".
+- A result lives 48 h after the process *finished*; then its status is `EXPIRED` and the data are deleted.
+- There is no idempotency key, so a submit whose answer was lost may have been accepted.
+- 401 and 403 share one wording, which says to check the URL as well as the token.
+- Ids are opaque; most are KSUIDs in hex, which tell when they were made.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar, Final, NoReturn
+from urllib.parse import quote, urlencode, urlsplit
+
+import attrs
+import orjson
+
+from docpoll.documents import Document, sent_name
+from docpoll.envelopes import (
+    Meaning,
+    error_from_response,
+    error_info,
+    has_error,
+    parse_json,
+    raw_text,
+    read_envelope,
+)
+from docpoll.errors import AccountFault, ConfigError, LocalProtocolError, RemoteProtocolError, Unauthorized
+from docpoll.events import Accepted, AnswerLost, BadAnswer, Event, NotFound, NotSent, PollMissed, Refused
+from docpoll.jobs import Job
+from docpoll.keys import origin_of
+from docpoll.results import Box, Candidate, Field, Result, Row, Value
+from docpoll.schedules import GrowingSchedule, PollSchedule
+from docpoll.wire import Base64Body, Request, Response
+
+__all__ = ["DEFAULT_PREFIX", "Typless", "TyplessWire", "tidy_base_url"]
+
+DEFAULT_BASE_URL: Final = "https://developers.typless.com"
+#: The other style that works is `/api`; both take the same bodies.
+DEFAULT_PREFIX: Final = "/api/v1"
+
+#: The vendor's four words; `FAILED` was never seen, and can only mean one thing.
+MEANINGS: Final[Mapping[str, Meaning]] = {
+    "IN_PROGRESS": Meaning.UNFINISHED,
+    "SUCCESS": Meaning.FINISHED,
+    "ERROR": Meaning.FAILED,
+    "FAILED": Meaning.FAILED,
+    "EXPIRED": Meaning.EXPIRED,
+}
+
+_KEY_PAGE: Final = "app.typless.com/settings/api-keys"
+_OPTIONS: Final = ("document_type", "customer", "parse_text_blocks")
+_READ_HEADERS: Final = {"Accept": "application/json"}
+
+#: Submit answers below 500 that speak of the plan, a proxy or the address rather than of the document.
+_NOT_ABOUT_THE_DOCUMENT: Final = frozenset({402, 404, 405, 407, 421})
+#: 408 Request Timeout and 425 Too Early: whether it was acted on is not said.
+_ANSWER_LOST: Final = frozenset({408, 425})
+#: "No such job", in one of the ways an API says it; which one Typless uses is not documented.
+_NO_SUCH_JOB: Final = frozenset({400, 404, 410, 422})
+
+
+# -- the wire -----------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class TyplessWire(ABC):
+    """The wire protocol, without a place to speak it: what `Typless` and the emulator behind `Local` share."""
+
+    name: ClassVar[str]
+    result_ttl: ClassVar[timedelta | None]
+    #: The client starts an emulator for this provider and asks for `at()` its address.
+    embedded: ClassVar[bool] = False
+
+    #: A label, never derived from the key, so keys can rotate.
+    account: str = attrs.field(default="default")
+    schedule: PollSchedule = attrs.field(factory=GrowingSchedule)
+
+    @account.validator
+    def _check_account(self, _: object, value: str) -> None:
+        if not value or not value.strip():
+            raise ConfigError(f"account {value!r}: give it a name, such as 'default'")
+
+    # What differs from place to place.
+
+    @property
+    @abstractmethod
+    def _root(self) -> str:
+        """Everything before `/extract-data-async`. May raise `LocalProtocolError`."""
+
+    @property
+    @abstractmethod
+    def _token(self) -> str:
+        """The key, without the word `Token`."""
+
+    # Requests.
+
+    def canonical_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """*options* checked, defaults removed.
+
+        `document_type` must be there; `customer` and `parse_text_blocks` may be. None stands for "not given".
+        Raises `ConfigError` for anything else.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        if unknown := sorted(map(str, given.keys() - set(_OPTIONS))):
+            raise ConfigError(f"{self.name} takes no option {', '.join(unknown)}; it takes {', '.join(_OPTIONS)}")
+        document_type = _text("document_type", given.get("document_type", ""))
+        if not document_type.strip():
+            raise ConfigError(f"{self.name} needs a document type: give --document-type (document_type=…)")
+        canonical: dict[str, Any] = {"document_type": document_type}
+        # "Empty string is invalid, omit it instead."
+        if customer := _text("customer", given.get("customer", "")):
+            canonical["customer"] = customer
+        text_blocks = given.get("parse_text_blocks", False)
+        if not isinstance(text_blocks, bool):
+            raise ConfigError(f"parse_text_blocks {text_blocks!r}: give True or False")
+        if text_blocks:
+            canonical["parse_text_blocks"] = True
+        return canonical
+
+    def build_submit(self, job: Job, document: Document) -> Request:
+        """The POST that hands *document* out for *job*, under the name the ledger has for it."""
+        if document.media_type is None:
+            raise LocalProtocolError(f"job {job.id}: {document.name} is no document {self.name} takes")
+        if document.content is None and document.path is None:
+            raise LocalProtocolError(f"job {job.id}: {document.name} has neither bytes nor a path")
+        fields = {
+            "file_name": sent_name(job.name, document.media_type),
+            "document_type_name": job.options["document_type"],
+            **{name: job.options[name] for name in ("customer", "parse_text_blocks") if name in job.options},
+        }
+        body = Base64Body(
+            before=orjson.dumps(fields)[:-1] + b',"file":"',
+            after=b'"}',
+            content=document.content,
+            path=None if document.content is not None else document.path,
+            size=document.size,
+            digest=document.digest,
+        )
+        headers = {**self._headers(), "Content-Type": "application/json"}
+        return Request(
+            method="POST", url=f"{self._root}/extract-data-async", headers=headers, body=body, operation="submit"
+        )
+
+    def build_poll(self, job: Job) -> Request:
+        """The GET that asks about *job*; its remote id is quoted, whatever it holds."""
+        if job.remote_id is None:
+            raise LocalProtocolError(f"job {job.id}: it has no remote id, so there is nothing to ask about")
+        query = {"extraction_id": job.remote_id}
+        if job.options.get("parse_text_blocks"):
+            query["text_blocks"] = "true"
+        return self._get("get-extraction-data", query, operation="poll")
+
+    def build_list(self, *, customer: str | None = None) -> Request:
+        """The GET for the ids that wait to be polled. Absence from the answer proves nothing."""
+        return self._get("awaiting-poll", {"customer": customer} if customer else {}, operation="list")
+
+    def scope(self, request: Request) -> str:
+        """One budget for everything an account asks."""
+        return self.name
+
+    def _headers(self) -> dict[str, str]:
+        return {**_READ_HEADERS, "Authorization": f"Token {self._token}"}
+
+    def _get(self, path: str, query: Mapping[str, str], *, operation: str) -> Request:
+        tail = f"?{urlencode(query, quote_via=quote, safe='', errors='replace')}" if query else ""
+        return Request(method="GET", url=f"{self._root}/{path}{tail}", headers=self._headers(), operation=operation)
+
+    # Answers.
+
+    def parse_submit(self, response: Response) -> Event:
+        """`Accepted`, `Refused`, `AnswerLost` or `NotSent`.
+
+        Whatever leaves open whether the document was taken is `AnswerLost`.
+        Raises `Unauthorized`, and `AccountFault` for what speaks of the address or the account.
+        """
+        status = response.status
+        self._check_key(response)
+        if status == 429:
+            return NotSent(reason="HTTP 429", retry_after=response.retry_after)
+        if 200 <= status < 300:
+            answer = parse_json(response.body)
+            remote_id = answer.get("extraction_id") if isinstance(answer, dict) else None
+            if isinstance(remote_id, str) and remote_id.strip():
+                return Accepted(remote_id=remote_id)
+        if status >= 500 or status == 202 or status < 200 or status in _ANSWER_LOST:
+            said = " without an extraction_id" if status == 202 else ""
+            return AnswerLost(reason=f"HTTP {status}{said}")
+        if status < 300 and not _is_page(response):
+            return AnswerLost(reason=f"HTTP {status} without an extraction_id")
+        if status < 400 or status in _NOT_ABOUT_THE_DOCUMENT or _is_page(response):
+            self._blame_account(response)
+        error = error_from_response(response)
+        # The same document with the same options would only be refused again; of 409, 423 and the like nothing is said.
+        final = status in {400, 413, 415, 422}
+        return Refused(error=attrs.evolve(error, retryable=False if final else None))
+
+    def parse_poll(self, response: Response) -> Event:
+        """What the envelope says happened to the job; what is no envelope never ends it.
+
+        Raises `Unauthorized`, and `AccountFault` for a redirect, a 405, or a page where an envelope belongs.
+        """
+        status, retry_after = response.status, response.retry_after
+        self._check_key(response)
+        if status == 429 or status >= 500:
+            throttled = status == 429 or (status == 503 and retry_after is not None)
+            return PollMissed(reason=f"HTTP {status}", retry_after=retry_after, throttled=throttled)
+        # A page that says 404 is a 404 all the same: `advance()` waits for a witness before it believes one.
+        if status == 404:
+            return NotFound(reason="HTTP 404")
+        if 300 <= status < 400 or status == 405 or _is_page(response):
+            self._blame_account(response)
+        if status in _NO_SUCH_JOB:
+            return NotFound(reason=f"HTTP {status}")
+        if 200 <= status < 300:
+            event = read_envelope(response.body, MEANINGS, oversized=response.oversized, retry_after=retry_after)
+            if status == 200 or not isinstance(event, BadAnswer):
+                return event
+        return PollMissed(reason=f"HTTP {status}", retry_after=retry_after)
+
+    def parse_list(self, response: Response) -> list[str]:
+        """The ids in the answer, each once, in its order.
+
+        Raises `Unauthorized`, `AccountFault`, and `RemoteProtocolError` for every other answer without ids.
+        """
+        status = response.status
+        self._check_key(response)
+        if 300 <= status < 400 or status in {404, 405} or (status < 500 and status != 429 and _is_page(response)):
+            self._blame_account(response)
+        answer = parse_json(response.body) if status == 200 and not response.oversized else None
+        ids = answer.get("extraction_ids") if isinstance(answer, dict) else None
+        if not isinstance(ids, list):
+            said = self._quoted(raw_text(response.body))
+            raise RemoteProtocolError(f"{self.name}: HTTP {status} without a list of ids: {said}", status=status)
+        return list(dict.fromkeys(item for item in ids if isinstance(item, str) and item.strip()))
+
+    def read_result(self, body: bytes) -> Result:
+        """The result in the answer *body*. What is odd inside is left out of the fields and kept in `raw`.
+
+        Raises `RemoteProtocolError` when *body* is no envelope that holds a result.
+        """
+        envelope = parse_json(body)
+        result = envelope.get("result") if isinstance(envelope, dict) else None
+        if not isinstance(result, dict) or not result:
+            raise RemoteProtocolError(f"{self.name}: the answer holds no result")
+        error = envelope.get("error")
+        return Result(
+            fields=_row(result.get("extracted_fields")),
+            line_items=_rows(result.get("line_items")),
+            vat_rates=_rows(result.get("vat_rates")),
+            object_id=_name(result.get("object_id")),
+            file_name=_name(result.get("file_name")),
+            customer=_name(result.get("customer")),
+            error=error_info(error, fallback="an error beside the result") if has_error(error) else None,
+            raw=envelope,
+        )
+
+    def made_at(self, remote_id: str) -> datetime | None:
+        """When the vendor made *remote_id*, where it is a KSUID in hex with a sane time; a hint, never a check."""
+        return ksuid_time(remote_id)
+
+    # Whose fault it is.
+
+    def _check_key(self, response: Response) -> None:
+        if response.status not in {401, 403}:
+            return
+        raise Unauthorized(
+            f"{self.name}: HTTP {response.status}, the API refused the key of account {self.account!r}. "
+            f"Check the key ({_KEY_PAGE}; with or without its `Token` prefix) "
+            f"and the path {self._root} (--base-url, --url-prefix)",
+            status=response.status,
+        )
+
+    def _quoted(self, said: str) -> str:
+        """The beginning of what a server said, without the key should it have said that."""
+        return said.replace(self._token, "…")[:200]
+
+    def _blame_account(self, response: Response) -> NoReturn:
+        status = response.status
+        if 300 <= status < 400:
+            what = ", a redirect" + _where_to(response)
+        elif _is_page(response):
+            what = ", a web page where the API's JSON belongs"
+        else:
+            said = error_from_response(response).message
+            what = "" if said == f"HTTP {status}" else f", {self._quoted(said)}"
+        hint = " (or the document is larger than the server takes)" if status == 413 else ""
+        raise AccountFault(
+            f"{self.name}: {self._root} answered HTTP {status}{what}; check --base-url and --url-prefix{hint}",
+            status=status,
+        )
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} {value!r}: give it as text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{name} {value!r}: give it in UTF-8") from None
+    return value
+
+
+def _is_page(response: Response) -> bool:
+    """Whether a web page (or a proxy's XML) came instead of the API's answer; its body decides before its type."""
+    start = response.body[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    if response.content_type in {"text/html", "application/xhtml+xml"}:
+        return start not in {b"", b"{", b"["}
+    return start == b"<"
+
+
+def _where_to(response: Response) -> str:
+    """The target of a redirect for a person to read, without its query."""
+    target = (response.header("location") or "").partition("?")[0].partition("#")[0]
+    return f" to {target[:200]}" if target else ""
+
+
+# -- ids ----------------------------------------------------------------------------------------------------------
+
+#: 20 bytes in hex; one of the vendor's own samples has lost a digit at its end.
+_KSUID: Final = re.compile(r"[0-9a-fA-F]{39,40}")
+_KSUID_EPOCH: Final = 1_400_000_000
+_SANE: Final = (datetime(2017, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+
+
+def ksuid_time(text: str) -> datetime | None:
+    """The time in a KSUID written in hex; None for any other id, and for a time that makes no sense."""
+    if not _KSUID.fullmatch(text):
+        return None
+    made_at = datetime.fromtimestamp(int(text[:8], 16) + _KSUID_EPOCH, UTC)
+    return made_at if _SANE[0] <= made_at < _SANE[1] else None
+
+
+# -- results ------------------------------------------------------------------------------------------------------
+
+# Written down for one shape and tolerant of those that occur: values may be null or empty, numbers may be text,
+# rows may be lists of fields or objects, `-1` means "no place". Nothing here raises.
+
+#: "Decimal string, `.` separator, no grouping"; the number of decimals is not fixed.
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+
+
+def _rows(value: Any) -> list[Row]:
+    rows = value if isinstance(value, list) else [value]
+    return [_row(row) for row in rows if isinstance(row, list | dict)]
+
+
+def _row(value: Any) -> Row:
+    """The fields of a row by name: a list of fields, or an object of values; the first of a name counts."""
+    row: Row = {}
+    for name, raw in _entries(value):
+        if isinstance(name, str):
+            row.setdefault(name, _field(name, raw))
+    return row
+
+
+def _entries(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, dict) and "name" in value and ("values" in value or "value" in value):
+        value = [value]
+    if isinstance(value, dict):
+        yield from value.items()
+    elif isinstance(value, list):
+        yield from ((item.get("name"), item) for item in value if isinstance(item, dict))
+
+
+def _field(name: str, raw: Any) -> Field:
+    if not isinstance(raw, dict):
+        raw = {"values": raw if isinstance(raw, list) else [raw]}
+    data_type = _name(raw.get("data_type")) or ""
+    # A field without a list of candidates may be its own only candidate.
+    values = raw.get("values", [raw] if "value" in raw else None)
+    if not isinstance(values, list):
+        values = [values]
+    return Field(
+        name=name,
+        data_type=data_type,
+        candidates=tuple(_candidate(data_type, value) for value in values if value is not None),
+        multiple_values=raw.get("multiple_values") is True,
+    )
+
+
+def _candidate(data_type: str, raw: Any) -> Candidate:
+    if not isinstance(raw, dict):
+        raw = {"value": raw}
+    value = raw.get("value")
+    text = value if isinstance(value, str | None) else orjson.dumps(value).decode()
+    page = _pixels(raw.get("page_number"))
+    page = page if page is not None and page >= 0 else None
+    return Candidate(
+        value=None if text is None else _value(data_type, text),
+        text=text,
+        confidence=_float(raw.get("confidence_score")),
+        box=None if page is None else _box(raw, page),
+        page=page,
+    )
+
+
+def _value(data_type: str, text: str) -> Value:
+    match data_type:
+        case "NUMBER":
+            stripped = text.strip()
+            return Decimal(stripped) if _NUMBER.fullmatch(stripped) else None
+        case "DATE":
+            try:
+                return date.fromisoformat(text.strip())
+            except ValueError:
+                return None
+    return text
+
+
+def _box(raw: Mapping[str, Any], page: int) -> Box | None:
+    """The place of a value; never clamped, since pages of any size and resolution occur."""
+    x, y, width, height = (_pixels(raw.get(key)) for key in ("x", "y", "width", "height"))
+    if x is None or y is None or width is None or height is None or width < 0 or height < 0:
+        return None
+    return Box(x=x, y=y, width=width, height=height, page=page)
+
+
+def _float(value: Any) -> float | None:
+    """A number, or a number written as text, as a float."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    number = float(value)
+    return number if abs(number) != float("inf") else None
+
+
+def _pixels(value: Any) -> int | None:
+    number = _float(value)
+    return None if number is None else round(number)
+
+
+def _name(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+# -- addresses and keys -------------------------------------------------------------------------------------------
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def tidy_base_url(base_url: str) -> str:
+    """*base_url* without trailing slashes. Raises `ConfigError` for what a key must not be sent to.
+
+    Plain http is for this machine only: a key must not travel in clear.
+    """
+    base_url = base_url.strip()
+    if "@" in base_url:
+        raise ConfigError("base URL: leave user names and passwords out of it")
+    origin_of(base_url)
+    parts = urlsplit(base_url)
+    if parts.query or parts.fragment or re.search(r"[\s\\]", base_url):
+        raise ConfigError(f"base URL {base_url!r}: write only the host, as in {DEFAULT_BASE_URL}")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ConfigError(f"base URL {base_url!r}: use https, the key must not travel in clear")
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+def _tidy_prefix(prefix: str) -> str:
+    tidy = prefix.strip().strip("/")
+    tidy = f"/{tidy}" if tidy else ""
+    if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*", tidy):
+        raise ConfigError(f"URL prefix {prefix!r}: write a path, such as {DEFAULT_PREFIX} or /api")
+    return tidy
+
+
+def _tidy_key(api_key: str | None) -> str:
+    """The key itself: the web page shows it with the word `Token` in front, so it is pasted either way."""
+    key = (api_key or "").strip()
+    while prefix := re.match(r"token(\s+|$)", key, re.IGNORECASE):
+        key = key[prefix.end() :]
+    if not key:
+        raise ConfigError(f"typless: the API key is empty; set TYPLESS_API_KEY to the key from {_KEY_PAGE}")
+    if not re.fullmatch(r"[\x21-\x7e]+", key):
+        raise ConfigError(
+            f"typless: the API key holds a line break, a space or a character no key has; copy it from {_KEY_PAGE}"
+        )
+    return key
+
+
+@attrs.frozen
+class Typless(TyplessWire):
+    """An account at Typless.
+
+    *api_key* is taken with or without its `Token` prefix. *prefix* is the vendor's URL style, `/api/v1` or `/api`;
+    submits and polls use the same one. Raises `ConfigError` for settings that cannot work.
+    """
+
+    name: ClassVar[str] = "typless"
+    #: "48 h after the process finished."
+    result_ttl: ClassVar[timedelta | None] = timedelta(hours=48)
+
+    api_key: str = attrs.field(converter=_tidy_key, repr=False)
+    base_url: str = attrs.field(default=DEFAULT_BASE_URL, converter=tidy_base_url, kw_only=True)
+    prefix: str = attrs.field(default=DEFAULT_PREFIX, converter=_tidy_prefix, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        path = urlsplit(self.base_url).path
+        in_base = re.search(r"/api(/v\d+)?$", path) if self.prefix.startswith("/api") else None
+        if in_base or (self.prefix and path.endswith(self.prefix)):
+            doubled = in_base[0] if in_base else self.prefix
+            raise ConfigError(
+                f"base URL {self.base_url!r}: {doubled} stands in the URL prefix already and would be doubled; "
+                f"give {self.base_url.removesuffix(doubled)!r}, and --url-prefix {doubled} where that is the one meant"
+            )
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port jobs are sent to and polled at."""
+        return origin_of(self.base_url)
+
+    @property
+    def _root(self) -> str:
+        return self.base_url + self.prefix
+
+    @property
+    def _token(self) -> str:
+        return self.api_key

@@ -1,0 +1,373 @@
+"""A connection to a ledger file: opened with care, written in batches, its errors turned into ours.
+
+Everything here blocks and belongs to one thread at a time; `docpoll.stores.runners` says which.
+
+The file itself is only ever opened through SQLite: closing any other descriptor of it would silently drop
+the locks that SQLite holds on it in this process (https://www.sqlite.org/howtocorrupt.html, 2.2).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from docpoll.errors import DocpollError, StoreError
+from docpoll.stores.runners import Operation, Outcome
+from docpoll.stores.statements import CONNECTION, CREATION, SQL, Schema, split
+
+__all__ = ["APPLICATION_ID", "Ledger", "Place", "Reading"]
+
+T = TypeVar("T")
+
+#: "docp": what `file` and SQLite call our ledgers by.
+APPLICATION_ID: Final = 0x646F6370
+#: Without these a file with our number is no ledger.
+TABLES: Final = frozenset(
+    {"accounts", "counts", "document_uses", "documents", "ended_owners", "jobs", "owners", "results", "wishes"}
+)
+
+#: How long one wait for another program's lock lasts; between them the writer looks for what others wrote.
+_TURN: Final = 0.2
+
+#: Seconds a reader waits; in a write-ahead log it hardly ever has to.
+_PATIENCE: Final = 5.0
+
+#: Between making the file and SQLite's first lock on it, no other store of this process may open it.
+_CREATING: Final = Lock()
+
+
+@attrs.frozen
+class Place:
+    """Where a ledger is, and what messages call it."""
+
+    path: str
+    label: str
+    in_memory: bool = False
+
+    @classmethod
+    def from_path(cls, path: str | os.PathLike[str]) -> Place:
+        """The place of the file *path*, symbolic links followed, so that every process has the same one."""
+        label = os.fspath(path)
+        return cls(os.path.realpath(label), label)
+
+    def error(self, exc: Exception) -> Exception:
+        """*exc* as it leaves this room: ours, with what happened and what to do; a programming error stays one."""
+        if isinstance(exc, DocpollError):
+            return exc
+        if isinstance(exc, (sqlite3.Error, OSError, OverflowError, UnicodeError)):
+            error = StoreError(f"{self.label}: {_explanation(exc)}")
+            error.__cause__ = exc
+            return error
+        return exc
+
+    @contextmanager
+    def our_errors(self) -> Iterator[None]:
+        """Exceptions raised within leave it as `error` has them."""
+        try:
+            yield
+        except Exception as exc:
+            error = self.error(exc)
+            if error is exc:
+                raise
+            raise error from exc
+
+
+def _explanation(exc: Exception) -> str:
+    code = getattr(exc, "sqlite_errorcode", None)
+    match None if code is None else code & 0xFF:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return "another program keeps the ledger locked; end what else uses the file, then try again"
+        case sqlite3.SQLITE_FULL:
+            return "the disk is full; make room, then try again"
+        case sqlite3.SQLITE_IOERR:
+            return f"the disk refused a read or a write ({exc}); check its space and health, then try again"
+        case sqlite3.SQLITE_READONLY:
+            return f"the ledger cannot be written ({exc}); allow writing to the file and its folder"
+        case sqlite3.SQLITE_CANTOPEN:
+            return f"the ledger cannot be opened ({exc}); check that the file and its folder can be written"
+        case sqlite3.SQLITE_CORRUPT:
+            return f"the ledger is damaged ({exc}); restore it from a copy, or name another file"
+        case sqlite3.SQLITE_NOTADB:
+            return "not a docpoll ledger, nor any other SQLite file; name another file"
+        case sqlite3.SQLITE_TOOBIG:
+            return f"a value is too long for the ledger ({exc})"
+        case _:
+            return f"the ledger refused this ({str(exc) or type(exc).__name__})"
+
+
+class Reading:
+    """A connection that looks things up."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, while it is open."""
+        if self._connection is None:
+            raise StoreError(f"{self._place.label}: the ledger is closed; open a new store")
+        return self._connection
+
+    def open(self) -> None:
+        """Connect to a ledger that has been opened for writing before."""
+        with self._place.our_errors():
+            try:
+                self._connect(busy_after=_PATIENCE)
+                self.connection.execute(SQL["read_only"])
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Disconnect. Harmless when repeated."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def read(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        """What *operation* finds, all of it as of one moment."""
+        connection = self.connection
+        with self._place.our_errors():
+            connection.execute(SQL["begin_read"])
+            try:
+                return operation(connection)
+            finally:
+                connection.execute(SQL["rollback"])
+
+    def _connect(self, *, busy_after: float) -> None:
+        self._connection = sqlite3.connect(
+            self._place.path, timeout=busy_after, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        for setting in CONNECTION:
+            self._connection.execute(setting)
+
+
+class Ledger(Reading):
+    """The connection that writes.
+
+    *patience* is how many seconds it waits for other programs to let go of the ledger.
+    """
+
+    def __init__(self, place: Place, *, schema: Schema, patience: float) -> None:
+        super().__init__(place)
+        self._schema = schema
+        self._turns = max(1, round(patience / _TURN))
+        self._turn = min(_TURN, patience)
+        self._data_version: int | None = None
+        self._identity: tuple[int, int] | None = None
+        #: How often other connections were found to have written; read by other threads.
+        self.foreign_writes = 0
+
+    def open(self) -> None:
+        """Open or create the ledger, and bring it to our schema. Raises `StoreError` before any write otherwise."""
+        with self._place.our_errors():
+            try:
+                self._open()
+            except BaseException:
+                super().close()
+                raise
+
+    def _open(self) -> None:
+        with _CREATING:
+            if not self._place.in_memory:
+                self._make_file()
+            self._connect(busy_after=self._turn)
+            fresh = self._patiently(self._check)
+        if fresh:
+            for setting in CREATION:
+                self.connection.execute(setting)
+        self._migrate()
+        if not self._place.in_memory:
+            self._use_log()
+            self._identity = self._identify()
+        self._look()
+
+    def close(self) -> None:
+        """Move the log into the file, as far as others allow, and disconnect. Harmless when repeated."""
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.execute(SQL["checkpoint"]).fetchall()
+        super().close()
+
+    def commit(self, operations: Sequence[Operation]) -> list[Outcome]:
+        """Carry out *operations* and commit once; one that fails is undone alone.
+
+        When the commit itself fails, all of them have failed. Operations that change many rows should come alone:
+        SQLite's bookkeeping for undoing one of several grows with the square of what it changed.
+        """
+        if not operations:
+            return []
+        outcomes: list[Outcome] = []
+        try:
+            self._begin()
+            if len(operations) == 1:
+                outcomes.append(Outcome(operations[0](self.connection)))
+                self.connection.execute(SQL["commit"])
+                return outcomes
+            for index, operation in enumerate(operations):
+                outcome = self._carry_out(operation)
+                if not self.connection.in_transaction:
+                    # A full disk ends the whole transaction: the others are carried out again without the culprit.
+                    others = self.commit([*operations[:index], *operations[index + 1 :]])
+                    return [*others[:index], outcome, *others[index:]]
+                outcomes.append(outcome)
+            self.connection.execute(SQL["commit"])
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it belongs to whoever waits for these operations
+            self._roll_back()
+            return [Outcome(error=self._place.error(exc)) for _ in operations]
+        return outcomes
+
+    def look(self) -> None:
+        """Notice what other connections have written."""
+        with self._place.our_errors():
+            self._look()
+
+    def _make_file(self) -> None:
+        """Make the file where there is none, readable by nobody else; SQLite gives its side files the same mode."""
+        path, label = self._place.path, self._place.label
+        folder = os.path.dirname(path)
+        if not os.path.isdir(folder):
+            raise StoreError(f"{label}: the folder {folder} does not exist; make it, or name another file")
+        try:
+            mode = os.stat(path).st_mode
+        except FileNotFoundError:
+            mode = None
+        if mode is not None and stat.S_ISDIR(mode):
+            example = os.path.join(label, "docpoll.db")
+            raise StoreError(f"{label}: this is a folder; name a file in it, such as {example}")
+        if mode is not None and not stat.S_ISREG(mode):
+            raise StoreError(f"{label}: this is not a file that can hold a ledger; name another one")
+        # SQLite would open a file that cannot be written for reading only, and fail much later.
+        if not _may(folder, os.W_OK | os.X_OK):
+            raise StoreError(f"{label}: the folder {folder} cannot be written; allow it, or name another file")
+        if mode is not None and not _may(path, os.R_OK | os.W_OK):
+            raise StoreError(f"{label}: the file cannot be read and written; allow it, or name another file")
+        if mode is None:
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+    def _check(self) -> bool:
+        """Whether the file is to become a ledger; raises `StoreError` where it cannot be ours."""
+        label = self._place.label
+        self.connection.execute(SQL["begin_read"])  # as of one moment: another process may be making the ledger
+        try:
+            tables = {str(name) for (name,) in self.connection.execute(SQL["tables"])}
+            application_id, version = self._number("application_id"), self._number("schema_version")
+        finally:
+            self._roll_back()
+        if not tables and not version and not application_id:
+            return True
+        if application_id != APPLICATION_ID:
+            raise StoreError(f"{label}: not a docpoll ledger but a database of another program; name another file")
+        if version > self._schema.version:
+            raise StoreError(f"{label}: {self._newer(version)}")
+        if missing := sorted(TABLES - tables):
+            raise StoreError(f"{label}: the ledger is damaged, {', '.join(missing)} missing; restore it from a copy")
+        return False
+
+    def _newer(self, version: int) -> str:
+        return (
+            f"the ledger was written by a newer docpoll (schema {version}, this one knows {self._schema.version}); "
+            "upgrade docpoll"
+        )
+
+    def _migrate(self) -> None:
+        """Bring the ledger to our schema in one transaction, so that an interruption leaves the old one."""
+        if self._number("schema_version") == self._schema.version:
+            return
+        connection = self.connection
+        self._patiently(lambda: connection.execute(SQL["begin_write"]))
+        try:
+            version = self._number("schema_version")  # another process may have been quicker
+            if version > self._schema.version:
+                raise StoreError(f"{self._place.label}: {self._newer(version)}")
+            for migration in self._schema.migrations[version:]:
+                for statement in split(migration):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {self._schema.version}")
+            connection.execute(SQL["commit"])
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _use_log(self) -> None:
+        (mode,) = self._patiently(lambda: self.connection.execute(SQL["use_log"]).fetchone())
+        if mode != "wal":
+            raise StoreError(f"{self._place.label}: this disk cannot hold a write-ahead log; use a local one")
+
+    def _begin(self) -> None:
+        """Begin to write, if this is still the ledger that was opened."""
+        connection = self.connection
+        self._patiently(lambda: connection.execute(SQL["begin_write"]))
+        self._look()
+        if self._identity is not None and self._identify() != self._identity:
+            raise StoreError(
+                f"{self._place.label}: the file was moved, deleted or replaced while in use; "
+                "put it back, or end this program and start it again"
+            )
+        version = self._number("schema_version")
+        if version != self._schema.version:
+            raise StoreError(f"{self._place.label}: {self._newer(version)}, then start again; nothing was stored")
+
+    def _carry_out(self, operation: Operation) -> Outcome:
+        connection = self.connection
+        connection.execute(SQL["begin_operation"])
+        try:
+            outcome = Outcome(operation(connection))
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it belongs to whoever waits for this operation
+            outcome = Outcome(error=self._place.error(exc))
+            if not connection.in_transaction:
+                return outcome
+            connection.execute(SQL["undo_operation"])
+        connection.execute(SQL["end_operation"])
+        return outcome
+
+    def _roll_back(self) -> None:
+        if self._connection is not None and self._connection.in_transaction:
+            with suppress(sqlite3.Error):
+                self._connection.execute(SQL["rollback"])
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """What *call* gives, tried until others have let go of the ledger or patience has ended."""
+        for turn in range(self._turns, 0, -1):
+            try:
+                return call()
+            except sqlite3.OperationalError as exc:
+                if turn == 1 or exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                if self._data_version is not None:
+                    self._look()
+        raise AssertionError("there is always one turn")
+
+    def _look(self) -> None:
+        # As the writer's connection sees it: its own commits do not change this number.
+        version = self._number("data_version")
+        if self._data_version is not None and version != self._data_version:
+            self.foreign_writes += 1
+        self._data_version = version
+
+    def _number(self, name: str) -> int:
+        row: tuple[Any, ...] = self.connection.execute(SQL[name]).fetchone()
+        return int(row[0])
+
+    def _identify(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._place.path)
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def _may(path: str, how: int) -> bool:
+    return os.access(path, how, effective_ids=os.access in os.supports_effective_ids) or sys.platform == "win32"

@@ -1,0 +1,240 @@
+-- Named statements. Each begins with a line `-- name: …` and ends before the next one.
+
+-- name: application_id
+PRAGMA application_id
+
+-- name: schema_version
+PRAGMA user_version
+
+-- name: tables
+SELECT name FROM sqlite_schema WHERE type = 'table'
+
+-- Changes when another connection has committed, never by this one's own commits.
+-- name: data_version
+PRAGMA data_version
+
+-- name: use_log
+PRAGMA journal_mode = WAL
+
+-- name: read_only
+PRAGMA query_only = ON
+
+-- name: checkpoint
+PRAGMA wal_checkpoint(TRUNCATE)
+
+-- name: begin_read
+BEGIN
+
+-- name: begin_write
+BEGIN IMMEDIATE
+
+-- name: commit
+COMMIT
+
+-- name: rollback
+ROLLBACK
+
+-- name: begin_operation
+SAVEPOINT operation
+
+-- name: end_operation
+RELEASE operation
+
+-- name: undo_operation
+ROLLBACK TO operation
+
+
+-- name: enter_owner
+INSERT INTO owners (id, seen_at, pid, host) VALUES (:id, :now, :pid, :host) RETURNING epoch
+
+-- name: owner_lives
+SELECT 1 FROM owners WHERE epoch = :epoch AND id = :id
+
+-- name: see_owner
+UPDATE owners SET seen_at = max(seen_at, :now) WHERE epoch = :epoch AND id = :id
+
+-- name: other_owners
+SELECT epoch, id, seen_at, host FROM owners WHERE epoch <> :epoch
+
+-- name: delete_owner
+DELETE FROM owners WHERE epoch = :epoch AND id = :id
+
+-- name: leave_jobs
+INSERT INTO ended_owners (epoch) SELECT :epoch WHERE EXISTS (SELECT 1 FROM jobs WHERE owner = :epoch)
+
+-- Jobs that were claimed by their id and not reopened.
+-- name: forget_closed_jobs
+UPDATE jobs SET owner = NULL
+WHERE owner = :epoch
+    AND state NOT IN ('PENDING', 'UNCERTAIN', 'RUNNING') AND (state <> 'TIMED_OUT' OR next_poll_at IS NULL)
+
+-- name: ended_owners
+SELECT epoch FROM ended_owners
+
+-- name: forget_ended_owners
+DELETE FROM ended_owners WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE owner = ended_owners.epoch)
+
+
+-- name: account_id
+SELECT id FROM accounts WHERE provider = :provider AND account = :account AND origin = :origin
+
+-- name: enter_account
+INSERT INTO accounts (provider, account, origin) VALUES (:provider, :account, :origin) RETURNING id
+
+-- name: set_suspect
+UPDATE accounts SET suspect = :reason, suspect_at = :now WHERE id = :account_id
+
+
+-- name: enter_job
+INSERT INTO jobs (
+    id, key, key_version, attempt, retry_of, account_id, owner, state,
+    source, digest, name, size, media_type, path, options,
+    remote_id, created_at, sent_at, accepted_at, finished_at, changed_at, purged_at, next_poll_at, earliest_expiry_at,
+    polls, status, error, trouble, enveloped, not_found_at, bad_answer_at, finish_claimed
+)
+SELECT
+    :id, :key, :key_version, :attempt, :retry_of, :account_id, :owner, :state,
+    :source, :digest, :name, :size, :media_type, :path, :options,
+    :remote_id, :created_at, :sent_at, :accepted_at, :finished_at, :changed_at, :purged_at, :next_poll_at, :earliest_expiry_at,
+    :polls, :status, :error, :trouble, :enveloped, :not_found_at, :bad_answer_at, :finish_claimed
+WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE key = :key AND attempt >= :attempt)
+
+-- A closed job belongs to nobody; what leaves it in its state may still be written, unless it is older news.
+-- name: change_job
+UPDATE jobs SET
+    owner = :owner, state = :state, source = :source, name = :name, size = :size, media_type = :media_type,
+    path = :path, options = :options, remote_id = :remote_id, sent_at = :sent_at, accepted_at = :accepted_at,
+    finished_at = :finished_at, changed_at = :changed_at, purged_at = :purged_at, next_poll_at = :next_poll_at,
+    earliest_expiry_at = :earliest_expiry_at, polls = :polls, status = :status, error = :error, trouble = :trouble,
+    enveloped = :enveloped, not_found_at = :not_found_at, bad_answer_at = :bad_answer_at,
+    finish_claimed = :finish_claimed
+WHERE id = :id AND (
+    owner = :epoch
+    OR owner IS NULL AND state = :state AND coalesce(changed_at, created_at) <= coalesce(:changed_at, created_at)
+)
+
+-- name: accept_job
+UPDATE jobs SET
+    state = :state, source = :source, name = :name, size = :size, media_type = :media_type,
+    path = :path, options = :options, remote_id = :remote_id, sent_at = :sent_at, accepted_at = :accepted_at,
+    finished_at = :finished_at, changed_at = :changed_at, purged_at = :purged_at, next_poll_at = :next_poll_at,
+    earliest_expiry_at = :earliest_expiry_at, polls = :polls, status = :status, error = :error, trouble = :trouble,
+    enveloped = :enveloped, not_found_at = :not_found_at, bad_answer_at = :bad_answer_at,
+    finish_claimed = :finish_claimed
+WHERE id = :id
+
+-- name: record_remote_id
+UPDATE jobs SET remote_id = :remote_id, accepted_at = :accepted_at WHERE id = :id
+
+-- name: owner_of_job
+SELECT owner FROM jobs WHERE id = :id
+
+-- name: claimable
+SELECT seq, earliest_expiry_at FROM jobs INDEXED BY jobs_wanted
+WHERE owner = :owner AND account_id = :account_id
+ORDER BY earliest_expiry_at, seq
+LIMIT :limit
+
+-- name: own_job
+UPDATE jobs SET owner = :epoch WHERE id = :id
+
+-- name: own_jobs
+UPDATE jobs SET owner = :epoch WHERE seq IN (SELECT value FROM json_each(:seqs))
+
+-- name: jobs_by_seq
+SELECT * FROM job_rows WHERE seq IN (SELECT value FROM json_each(:seqs)) ORDER BY earliest_expiry_at, seq
+
+
+-- name: store_result
+INSERT INTO results (job, body) SELECT seq, :body FROM jobs WHERE id = :id
+ON CONFLICT DO UPDATE SET body = excluded.body
+
+-- name: store_document
+INSERT INTO documents (digest, content) VALUES (:digest, :content) ON CONFLICT DO NOTHING
+
+-- name: use_document
+INSERT INTO document_uses (digest, job) SELECT digest, :seq FROM documents WHERE digest = :digest
+
+-- name: end_document_use
+DELETE FROM document_uses WHERE digest = :digest AND job = (SELECT seq FROM jobs WHERE id = :id)
+
+-- name: delete_unused_document
+DELETE FROM documents WHERE digest = :digest AND NOT EXISTS (SELECT 1 FROM document_uses WHERE digest = :digest)
+
+
+-- name: enter_wish
+INSERT INTO wishes (job, kind)
+SELECT jobs.seq, :kind FROM jobs JOIN owners ON owners.epoch = jobs.owner WHERE jobs.id = :id
+ON CONFLICT DO NOTHING
+
+-- name: has_living_owner
+SELECT 1 FROM jobs JOIN owners ON owners.epoch = jobs.owner WHERE jobs.id = :id
+
+-- name: wishes_of
+SELECT wishes.seq, jobs.id, wishes.kind FROM wishes CROSS JOIN jobs ON jobs.seq = wishes.job
+WHERE jobs.owner = :epoch AND EXISTS (SELECT 1 FROM owners WHERE epoch = :epoch)
+ORDER BY wishes.seq
+
+-- name: delete_wish
+DELETE FROM wishes WHERE seq = :seq
+
+-- name: drop_idle_wishes
+DELETE FROM wishes WHERE (SELECT owner FROM jobs WHERE jobs.seq = wishes.job) IS NULL
+
+
+-- name: job_by_id
+SELECT * FROM job_rows WHERE id = :id
+
+-- name: jobs_by_prefix
+SELECT * FROM job_rows WHERE id >= :prefix AND id < :bound ORDER BY id LIMIT 4
+
+-- name: jobs_by_ids
+SELECT * FROM job_rows WHERE id IN (SELECT value FROM json_each(:ids))
+
+-- name: jobs_by_remote_id
+SELECT * FROM job_rows WHERE remote_id = :remote_id ORDER BY seq
+
+-- name: newest_jobs
+SELECT * FROM job_rows WHERE (key, attempt) IN (
+    SELECT key, max(attempt) FROM jobs WHERE key IN (SELECT value FROM json_each(:keys)) GROUP BY key
+)
+
+-- name: seq_of_job
+SELECT seq FROM jobs WHERE id = :id
+
+-- name: page
+SELECT * FROM job_rows WHERE seq > :seq ORDER BY seq LIMIT :limit
+
+-- name: page_in_state
+SELECT * FROM job_rows WHERE state = :state AND seq > :seq ORDER BY seq LIMIT :limit
+
+-- name: result
+SELECT body FROM results WHERE job = (SELECT seq FROM jobs WHERE id = :id)
+
+-- name: document
+SELECT content FROM documents WHERE digest = :digest
+
+-- name: count_states
+SELECT account_id, state, jobs FROM counts WHERE jobs > 0
+
+-- name: accounts
+SELECT id, provider, account, origin, suspect FROM accounts
+
+-- name: count_open
+SELECT
+    account_id,
+    count(*) FILTER (WHERE coalesce(changed_at, created_at) <= :stalled_since),
+    min(earliest_expiry_at) FILTER (WHERE state = 'RUNNING'),
+    min(created_at)
+FROM jobs INDEXED BY jobs_wanted
+WHERE owner IS NOT NULL AND state IN ('PENDING', 'UNCERTAIN', 'RUNNING')
+GROUP BY account_id
+
+-- name: expiring
+SELECT * FROM job_rows WHERE seq IN (
+    SELECT seq FROM jobs INDEXED BY jobs_wanted
+    WHERE owner IS NOT NULL AND state = 'RUNNING' AND earliest_expiry_at < :before
+    ORDER BY earliest_expiry_at, seq
+    LIMIT :limit
+)
+ORDER BY earliest_expiry_at, seq

@@ -1,0 +1,683 @@
+"""The ledger in one SQLite file, for every process of one machine.
+
+One thread writes: it takes everything that waits, carries it out in one transaction and commits once.
+Another reads. Whoever waits for a write is told after the commit, never before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import sqlite3
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from docpoll.errors import ConfigError, OwnershipLost, StoreError
+from docpoll.interfaces import Change, Draft, LedgerSummary, Owner, Wish
+from docpoll.jobs import CLOSED, STALLED_AFTER, Job, JobState
+from docpoll.stores.ledger import Ledger, Place, Reading
+from docpoll.stores.locks import FileLocks, OwnerLocks
+from docpoll.stores.records import (
+    compressor,
+    decompressed,
+    from_microseconds,
+    from_text,
+    is_wanted,
+    job_from_row,
+    row_from_job,
+    to_microseconds,
+    to_text,
+)
+from docpoll.stores.runners import MakeRunner, Outcome, Runner, Task, ThreadRunner
+from docpoll.stores.statements import SCHEMA, SQL, Schema
+
+__all__ = ["SQLiteStore"]
+
+T = TypeVar("T")
+
+#: An owner that was not seen for this long is dead, whatever its lock says.
+DEAD_AFTER: Final = timedelta(seconds=30)
+
+#: How long another program may keep the ledger locked before that is an error.
+PATIENCE: Final = timedelta(seconds=5)
+
+#: Seconds between two looks at whether someone else has written.
+_LOOK_EVERY: Final = 0.2
+
+#: A write of more rows than this is a transaction of its own.
+_HEAVY: Final = 500
+
+#: The owner of wanted jobs that nobody ever held.
+_NOBODY: Final = 0
+
+#: How many jobs a message names where an id is ambiguous.
+_NAMED: Final = 3
+
+
+class SQLiteStore:
+    """A ledger in the file *path*, made where there is none; the folder must exist.
+
+    The other parameters are for tests and simulations: *patience* with other programs' locks, how to *sleep*,
+    what a connection's work runs on, which *schema* is known, and how owners are named.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        patience: timedelta = PATIENCE,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        runner: MakeRunner = ThreadRunner,
+        schema: Schema = SCHEMA,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(6),
+    ) -> None:
+        place = Place.from_path(path)
+        ledger = Ledger(place, schema=schema, patience=patience.total_seconds())
+        self._set_up(place, ledger, Reading(place), FileLocks(place.path), sleep, runner, new_id)
+
+    def _set_up(
+        self,
+        place: Place,
+        ledger: Ledger,
+        reading: Reading,
+        locks: OwnerLocks,
+        sleep: Callable[[float], Awaitable[object]],
+        runner: MakeRunner,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._place = place
+        self._ledger = ledger
+        self._reading = reading
+        self._locks = locks
+        self._sleep = sleep
+        self._make_runner = runner
+        self._new_id = new_id
+        self._writer: Runner | None = None
+        self._reader: Runner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_open = False
+        self._closing: list[asyncio.Future[Any]] = []
+        self._epochs: set[int] = set()
+        self._told_writes = 0
+        self._looking: asyncio.Future[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._place.label!r})"
+
+    @property
+    def path(self) -> str | None:
+        """The file of the ledger, symbolic links followed; None where it is in memory."""
+        return None if self._place.in_memory else self._place.path
+
+    # Opening and closing
+
+    async def open(self) -> None:
+        """See `docpoll.interfaces.Store`."""
+        if self._writer is not None or self._closing:
+            raise StoreError(f"{self._place.label}: this store has been opened before; make a new one")
+        self._loop = asyncio.get_running_loop()
+        self._writer = self._make_runner(self._serve, "docpoll ledger writer")
+        if self._reading is self._ledger:
+            self._reader = self._writer
+        else:
+            self._reader = self._make_runner(self._serve, "docpoll ledger reader")
+        try:
+            await self._put(self._writer, self._ledger.open)
+            if self._reader is not self._writer:
+                await self._put(self._reader, self._reading.open)
+        except BaseException as exc:
+            self._shut()
+            if isinstance(exc, Exception):
+                await asyncio.wait(self._closing)
+            raise
+        self._is_open = True
+
+    async def close(self) -> None:
+        """See `docpoll.interfaces.Store`."""
+        self._is_open = False
+        self._shut()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _shut(self) -> None:
+        """Have everything closed after what is waiting; whether somebody waits for that or not."""
+        writer, reader = self._writer, self._reader
+        if writer is None or reader is None or self._closing:
+            return
+        last: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def end_writing() -> None:
+            writer.put(Task(operation=self._let_go, future=last, plain=True))
+            writer.stop()
+
+        def end_reading() -> None:
+            # First, as the connection that is alone in the end moves the log into the ledger.
+            self._reading.close()
+            end_writing()
+
+        if reader is writer:
+            end_writing()
+        else:
+            self._closing.append(self._put(reader, end_reading))
+            reader.stop()
+        self._closing.append(last)
+
+    def _let_go(self) -> None:
+        self._ledger.close()
+        self._locks.drop_all()
+
+    # Work, and where it is done
+
+    def _put(
+        self,
+        runner: Runner,
+        call: Callable[..., T],
+        *,
+        prepare: Callable[[], object] | None = None,
+        plain: bool = True,
+        heavy: bool = False,
+    ) -> asyncio.Future[T]:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            raise StoreError(f"{self._place.label}: this store serves another event loop; make one for each")
+        future: asyncio.Future[T] = loop.create_future()
+        runner.put(Task(operation=call, future=future, prepare=prepare, plain=plain, heavy=heavy))
+        return future
+
+    async def _write(
+        self,
+        operation: Callable[[sqlite3.Connection], T],
+        *,
+        prepare: Callable[[], object] | None = None,
+        rows: int = 1,
+    ) -> T:
+        """What *operation* gave, once it is committed. Cancelling the wait does not cancel the write."""
+        writer = self._running(self._writer)
+        return await self._put(writer, operation, prepare=prepare, plain=False, heavy=rows > _HEAVY)
+
+    async def _read(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._put(self._running(self._reader), lambda: self._reading.read(operation))
+
+    def _running(self, runner: Runner | None) -> Runner:
+        if runner is None or not self._is_open:
+            state = "closed" if self._closing else "not open"
+            raise StoreError(f"{self._place.label}: the ledger is {state}; open a new store")
+        return runner
+
+    def _serve(self, tasks: Sequence[Task]) -> None:
+        """Carry out *tasks*, those that can be together in one transaction; runs where the runner runs."""
+        for batch in _batches(tasks):
+            if batch[0].plain:
+                self._deliver(batch, [_outcome(task.operation) for task in batch])
+                continue
+            ready: list[Task] = []
+            for task in batch:
+                prepared = Outcome() if task.prepare is None else _outcome(task.prepare)
+                if prepared.error is None:
+                    ready.append(task)
+                else:
+                    self._deliver([task], [prepared])
+            self._deliver(ready, self._ledger.commit([task.operation for task in ready]))
+
+    def _deliver(self, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> None:
+        def resolve() -> None:
+            for task, outcome in zip(tasks, outcomes, strict=True):
+                if task.future.done():
+                    continue
+                if outcome.error is None:
+                    task.future.set_result(outcome.value)
+                else:
+                    task.future.set_exception(outcome.error)
+
+        if tasks and self._loop is not None:
+            with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                self._loop.call_soon_threadsafe(resolve)
+
+    # Owners
+
+    async def register(self, *, now: datetime) -> Owner:
+        """See `docpoll.interfaces.Store`."""
+        self._running(self._writer)
+        owner_id = self._new_id()
+        values = {"id": owner_id, "now": to_microseconds(now), "pid": os.getpid(), "host": socket.gethostname()}
+
+        def enter(connection: sqlite3.Connection) -> int:
+            epoch: int = _value(connection, "enter_owner", values)
+            return epoch
+
+        self._locks.hold(owner_id)
+        try:
+            epoch = await self._write(enter)
+        except StoreError:
+            self._locks.drop(owner_id)
+            raise
+        self._epochs.add(epoch)
+        return Owner(id=owner_id, epoch=epoch)
+
+    async def heartbeat(self, owner: Owner, *, now: datetime) -> None:
+        """See `docpoll.interfaces.Store`."""
+
+        def beat(connection: sqlite3.Connection) -> None:
+            values = {"id": owner.id, "epoch": owner.epoch, "now": to_microseconds(now)}
+            if connection.execute(SQL["see_owner"], values).rowcount == 0:
+                raise self._lost(owner)
+
+        await self._write(beat)
+
+    async def release(self, owner: Owner) -> None:
+        """See `docpoll.interfaces.Store`."""
+
+        def free(connection: sqlite3.Connection) -> None:
+            self._free(connection, owner.epoch, owner.id)
+
+        await self._write(free)
+        self._epochs.discard(owner.epoch)
+        self._locks.drop(owner.id)
+
+    async def bury(self, owner: Owner, *, now: datetime) -> int:
+        """See `docpoll.interfaces.Store`."""
+        dead_since = to_microseconds(now - DEAD_AFTER) or 0
+        host = socket.gethostname()
+
+        def bury(connection: sqlite3.Connection) -> int:
+            # Inside the transaction, so two processes never bury at once.
+            self._check_owner(connection, owner)
+            rows = connection.execute(SQL["other_owners"], {"epoch": owner.epoch}).fetchall()
+            dead = [
+                (epoch, owner_id)
+                for epoch, owner_id, seen_at, its_host in rows
+                if (its_host == host and self._locks.is_dead(owner_id)) or seen_at <= dead_since
+            ]
+            return sum(self._free(connection, epoch, owner_id) for epoch, owner_id in dead)
+
+        return await self._write(bury)
+
+    @staticmethod
+    def _free(connection: sqlite3.Connection, epoch: int, owner_id: str) -> int:
+        if connection.execute(SQL["delete_owner"], {"epoch": epoch, "id": owner_id}).rowcount == 0:
+            return 0
+        connection.execute(SQL["forget_closed_jobs"], {"epoch": epoch})
+        connection.execute(SQL["leave_jobs"], {"epoch": epoch})
+        return 1
+
+    def _check_owner(self, connection: sqlite3.Connection, owner: Owner) -> None:
+        if _value(connection, "owner_lives", {"epoch": owner.epoch, "id": owner.id}) is None:
+            raise self._lost(owner)
+
+    def _lost(self, owner: Owner) -> OwnershipLost:
+        return OwnershipLost(
+            f"{self._place.label}: owner {owner.id} was declared dead and its jobs were given away; "
+            "nothing was stored, register again"
+        )
+
+    # Writing jobs
+
+    async def new_jobs(self, owner: Owner | None, drafts: Sequence[Draft]) -> list[Job]:
+        """See `docpoll.interfaces.Store`."""
+        if not drafts:
+            self._running(self._writer)
+            return []
+        rows: list[dict[str, Any]] = []
+
+        def prepare() -> None:
+            rows[:] = [row_from_job(draft.job) for draft in drafts]
+
+        def enter(connection: sqlite3.Connection) -> list[Job]:
+            if owner is not None:
+                self._check_owner(connection, owner)
+            epoch = _NOBODY if owner is None else owner.epoch
+            accounts: dict[tuple[str, str, str], int] = {}
+            entered: dict[str, Job] = {}
+            for draft, row in zip(drafts, rows, strict=True):
+                job = draft.job
+                row["owner"] = epoch if is_wanted(job) else None
+                scope = (job.provider, job.account, job.origin)
+                if scope not in accounts:
+                    accounts[scope] = _account_id(connection, *scope)
+                row["account_id"] = accounts[scope]
+                cursor = connection.execute(SQL["enter_job"], row)
+                if cursor.rowcount == 1:
+                    entered[job.key] = job
+                    _keep_document(connection, draft, cursor.lastrowid)
+            known = {draft.job.key for draft in drafts} - entered.keys()
+            newest = entered | _newest(connection, known)
+            return [newest[draft.job.key] for draft in drafts]
+
+        return await self._write(enter, prepare=prepare, rows=len(drafts))
+
+    async def claim(self, owner: Owner, *, provider: str, account: str, origin: str, limit: int) -> list[Job]:
+        """See `docpoll.interfaces.Store`."""
+
+        def claim(connection: sqlite3.Connection) -> list[Job]:
+            self._check_owner(connection, owner)
+            account_id = _known_account_id(connection, provider, account, origin)
+            if account_id is None or limit <= 0:
+                return []
+            ended = [epoch for (epoch,) in connection.execute(SQL["ended_owners"])]
+            found: list[tuple[int, int | None]] = []
+            for holder in (_NOBODY, *ended):
+                values = {"owner": holder, "account_id": account_id, "limit": limit}
+                found += connection.execute(SQL["claimable"], values)
+            found.sort(key=lambda row: (row[1] is not None, row[1], row[0]))
+            seqs = json.dumps([seq for seq, _ in found[:limit]])
+            connection.execute(SQL["own_jobs"], {"epoch": owner.epoch, "seqs": seqs})
+            if ended:
+                connection.execute(SQL["forget_ended_owners"])
+            return _jobs(connection, "jobs_by_seq", {"seqs": seqs})
+
+        return await self._write(claim)
+
+    async def claim_job(self, owner: Owner, job_id: str) -> Job | None:
+        """See `docpoll.interfaces.Store`."""
+        values = {"epoch": owner.epoch, "id": to_text(job_id)}
+
+        def claim(connection: sqlite3.Connection) -> Job | None:
+            self._check_owner(connection, owner)
+            row = connection.execute(SQL["owner_of_job"], values).fetchone()
+            if row is None:
+                raise self._unknown(job_id)
+            if row[0] != owner.epoch:
+                if _value(connection, "has_living_owner", values) is not None:
+                    return None
+                connection.execute(SQL["own_job"], values)
+            (job,) = _jobs(connection, "job_by_id", values)
+            return job
+
+        return await self._write(claim)
+
+    async def flush(self, owner: Owner, changes: Sequence[Change]) -> None:
+        """See `docpoll.interfaces.Store`."""
+        if not changes:
+            self._running(self._writer)
+            return
+        rows: list[dict[str, Any]] = []
+        results: list[dict[str, Any]] = []
+        drops = [{"id": c.job.id, "digest": c.job.digest} for c in changes if c.drop_document]
+
+        def prepare() -> None:
+            compress = compressor()
+            for change in changes:
+                row = row_from_job(change.job)
+                row["epoch"] = owner.epoch
+                row["owner"] = owner.epoch if is_wanted(change.job) else None
+                rows.append(row)
+                if change.result is not None:
+                    results.append({"id": change.job.id, "body": compress(change.result)})
+
+        def store(connection: sqlite3.Connection) -> None:
+            self._check_owner(connection, owner)
+            if connection.executemany(SQL["change_job"], rows).rowcount != len(rows):
+                raise self._misfit(connection, owner, rows)
+            connection.executemany(SQL["store_result"], results)
+            for drop in drops:
+                connection.execute(SQL["end_document_use"], drop)
+                connection.execute(SQL["delete_unused_document"], {"digest": drop["digest"]})
+            if any(row["owner"] is None for row in rows):
+                connection.execute(SQL["drop_idle_wishes"])
+
+        await self._write(store, prepare=prepare, rows=len(changes))
+
+    def _misfit(self, connection: sqlite3.Connection, owner: Owner, rows: Iterable[dict[str, Any]]) -> StoreError:
+        """Why not all of *rows* could be changed; found by trying them one after another."""
+        for row in rows:
+            holder = connection.execute(SQL["owner_of_job"], {"id": row["id"]}).fetchone()
+            if holder is None:
+                return self._unknown(row["id"])
+            if connection.execute(SQL["change_job"], row).rowcount == 0:
+                return OwnershipLost(
+                    f"{self._place.label}: job {row['id']} does not belong to owner {owner.id}, or not any more; "
+                    "nothing was stored"
+                )
+        return OwnershipLost(f"{self._place.label}: the jobs of owner {owner.id} were taken over; nothing was stored")
+
+    def _unknown(self, job_id: str) -> StoreError:
+        return StoreError(f"{self._place.label}: job {job_id} is not in this ledger; nothing was stored")
+
+    async def accept(self, job: Job) -> Job:
+        """See `docpoll.interfaces.Store`."""
+
+        def accept(connection: sqlite3.Connection) -> Job:
+            row = connection.execute(SQL["job_by_id"], {"id": job.id}).fetchone()
+            if row is None:
+                raise self._unknown(job.id)
+            known, holder = job_from_row(row), row[-1]
+            if known.state in (JobState.PENDING, JobState.UNCERTAIN):
+                connection.execute(SQL["accept_job"], row_from_job(job))
+            elif known.state in CLOSED and known.remote_id is None:
+                connection.execute(SQL["record_remote_id"], row_from_job(job))
+            else:
+                return known
+            if holder and holder not in self._epochs:
+                connection.execute(SQL["enter_wish"], {"id": job.id, "kind": "reload"})
+            return job_from_row(connection.execute(SQL["job_by_id"], {"id": job.id}).fetchone())
+
+        return await self._write(accept)
+
+    async def set_suspect(self, provider: str, account: str, origin: str, reason: str | None, *, now: datetime) -> None:
+        """See `docpoll.interfaces.Store`."""
+
+        def note(connection: sqlite3.Connection) -> None:
+            account_id = _account_id(connection, provider, account, origin)
+            values = {"account_id": account_id, "reason": to_text(reason), "now": to_microseconds(now)}
+            connection.execute(SQL["set_suspect"], values)
+
+        await self._write(note)
+
+    # Between processes
+
+    async def wish(self, wish: Wish) -> bool:
+        """See `docpoll.interfaces.Store`."""
+        values = {"id": wish.job_id, "kind": wish.kind}
+
+        def hand_on(connection: sqlite3.Connection) -> bool:
+            connection.execute(SQL["enter_wish"], values)
+            return _value(connection, "has_living_owner", values) is not None
+
+        return await self._write(hand_on)
+
+    async def take_wishes(self, owner: Owner) -> list[Wish]:
+        """See `docpoll.interfaces.Store`."""
+
+        def look(connection: sqlite3.Connection) -> list[tuple[int, str, str]]:
+            return connection.execute(SQL["wishes_of"], {"epoch": owner.epoch}).fetchall()
+
+        def take(connection: sqlite3.Connection) -> list[Wish]:
+            rows = look(connection)
+            connection.executemany(SQL["delete_wish"], [{"seq": seq} for seq, _, _ in rows])
+            return [Wish(job_id=job_id, kind=kind) for _, job_id, kind in rows]
+
+        # Mostly there are none, and then nothing is written.
+        return await self._write(take) if await self._read(look) else []
+
+    async def wait_changed(self, seconds: float) -> bool:
+        """See `docpoll.interfaces.Store`."""
+        told = self._told_writes
+        while True:
+            await self._look()
+            if self._ledger.foreign_writes != told:
+                self._told_writes = self._ledger.foreign_writes
+                return True
+            if seconds <= 0:
+                return False
+            pause = min(_LOOK_EVERY, seconds)
+            await self._sleep(pause)
+            seconds -= pause
+
+    async def _look(self) -> None:
+        """Have the writer look at what others wrote; while it waits for their lock, it looks by itself."""
+        if self._looking is None or self._looking.done():
+            self._looking = self._put(self._running(self._writer), self._ledger.look)
+        await asyncio.wait([self._looking], timeout=_LOOK_EVERY)
+        if self._looking.done():
+            self._looking.result()
+
+    # Looking up
+
+    async def job(self, job_id: str) -> Job:
+        """See `docpoll.interfaces.Store`."""
+
+        def find(connection: sqlite3.Connection) -> list[Job]:
+            exact = _jobs(connection, "job_by_id", {"id": to_text(job_id)})
+            if exact or not job_id or not job_id.isascii():
+                return exact
+            return _jobs(connection, "jobs_by_prefix", {"prefix": job_id, "bound": job_id + "\U0010ffff"})
+
+        found = await self._read(find)
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise ConfigError(f"job {job_id}: not in {self._place.label}; `jobs` lists those that are")
+        some = ", ".join(job.id for job in found[:_NAMED]) + (", …" if found[_NAMED:] else "")
+        raise ConfigError(f"job {job_id}: more than one begins so ({some}); write more of the id")
+
+    async def by_ids(self, ids: Collection[str]) -> dict[str, Job]:
+        """See `docpoll.interfaces.Store`."""
+        wanted = json.dumps(list(ids))
+        jobs = await self._read(lambda connection: _jobs(connection, "jobs_by_ids", {"ids": wanted}))
+        return {job.id: job for job in jobs}
+
+    async def by_remote_id(self, remote_id: str) -> list[Job]:
+        """See `docpoll.interfaces.Store`."""
+        values = {"remote_id": to_text(remote_id)}
+        return await self._read(lambda connection: _jobs(connection, "jobs_by_remote_id", values))
+
+    async def newest(self, keys: Collection[str]) -> dict[str, Job]:
+        """See `docpoll.interfaces.Store`."""
+        return await self._read(lambda connection: _newest(connection, keys))
+
+    async def jobs(
+        self, *, states: Collection[JobState] | None = None, after: str | None = None, limit: int = 1000
+    ) -> list[Job]:
+        """See `docpoll.interfaces.Store`."""
+
+        def page(connection: sqlite3.Connection) -> list[Job]:
+            seq = 0
+            if after is not None:
+                seq = _value(connection, "seq_of_job", {"id": to_text(after)})
+                if seq is None:
+                    raise ConfigError(f"job {after}: not in {self._place.label}, so no page begins behind it")
+            values = {"seq": seq, "limit": max(limit, 0)}
+            if states is None:
+                return _jobs(connection, "page", values)
+            rows: list[tuple[Any, ...]] = []
+            for state in set(states):
+                rows += connection.execute(SQL["page_in_state"], values | {"state": state.value})
+            rows.sort(key=lambda row: row[-2])
+            return [job_from_row(row) for row in rows[: values["limit"]]]
+
+        return await self._read(page)
+
+    async def result(self, job_id: str) -> bytes | None:
+        """See `docpoll.interfaces.Store`."""
+
+        def find(connection: sqlite3.Connection) -> bytes | None:
+            stored = _value(connection, "result", {"id": to_text(job_id)})
+            return None if stored is None else decompressed(stored)
+
+        try:
+            return await self._read(find)
+        except StoreError as exc:
+            raise StoreError(f"{self._place.label}: job {job_id}: {exc}") from exc
+
+    async def document(self, digest: str) -> bytes | None:
+        """See `docpoll.interfaces.Store`."""
+        return await self._read(lambda connection: _value(connection, "document", {"digest": to_text(digest)}))
+
+    async def summary(self, *, now: datetime) -> LedgerSummary:
+        """See `docpoll.interfaces.Store`."""
+        stalled_since = to_microseconds(now - STALLED_AFTER)
+
+        def count(connection: sqlite3.Connection) -> LedgerSummary:
+            accounts = connection.execute(SQL["accounts"]).fetchall()
+            scopes = {row[0]: (_text(row[1]), _text(row[2]), _text(row[3])) for row in accounts}
+            counts: dict[tuple[str, str, str], dict[JobState, int]] = {}
+            for account_id, state, jobs in connection.execute(SQL["count_states"]):
+                counts.setdefault(scopes[account_id], {})[JobState(state)] = jobs
+            rows = connection.execute(SQL["count_open"], {"stalled_since": stalled_since}).fetchall()
+            expiries = {scopes[row[0]]: from_microseconds(row[2]) for row in rows}
+            oldest = {scopes[row[0]]: from_microseconds(row[3]) for row in rows}
+            return LedgerSummary(
+                counts=counts,
+                stalled={scopes[row[0]]: row[1] for row in rows if row[1]},
+                first_expiry_at={scope: instant for scope, instant in expiries.items() if instant is not None},
+                oldest_open_at={scope: instant for scope, instant in oldest.items() if instant is not None},
+                suspect={scopes[row[0]]: _text(row[4]) for row in accounts if row[4] is not None},
+            )
+
+        return await self._read(count)
+
+    async def expiring(self, *, before: datetime, limit: int = 1000) -> list[Job]:
+        """See `docpoll.interfaces.Store`."""
+        values = {"before": to_microseconds(before), "limit": max(limit, 0)}
+        return await self._read(lambda connection: _jobs(connection, "expiring", values))
+
+
+def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
+    """*tasks* in order, cut into those that are carried out together."""
+    batch: list[Task] = []
+    for task in tasks:
+        if batch and (task.plain or task.heavy):
+            yield batch
+            batch = []
+        batch.append(task)
+        if task.plain or task.heavy:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _outcome(call: Callable[..., object]) -> Outcome:
+    try:
+        return Outcome(call())
+    except Exception as exc:  # noqa: BLE001 - it belongs to whoever waits for the outcome
+        return Outcome(error=exc)
+
+
+def _value(connection: sqlite3.Connection, name: str, values: dict[str, Any]) -> Any:
+    """The first value of the first row, or None."""
+    row = connection.execute(SQL[name], values).fetchone()
+    return None if row is None else row[0]
+
+
+def _jobs(connection: sqlite3.Connection, name: str, values: dict[str, Any]) -> list[Job]:
+    return [job_from_row(row) for row in connection.execute(SQL[name], values)]
+
+
+def _newest(connection: sqlite3.Connection, keys: Collection[str]) -> dict[str, Job]:
+    if not keys:
+        return {}
+    return {job.key: job for job in _jobs(connection, "newest_jobs", {"keys": json.dumps(list(keys))})}
+
+
+def _known_account_id(connection: sqlite3.Connection, provider: str, account: str, origin: str) -> int | None:
+    values = {"provider": to_text(provider), "account": to_text(account), "origin": to_text(origin)}
+    found: int | None = _value(connection, "account_id", values)
+    return found
+
+
+def _account_id(connection: sqlite3.Connection, provider: str, account: str, origin: str) -> int:
+    known = _known_account_id(connection, provider, account, origin)
+    if known is not None:
+        return known
+    values = {"provider": to_text(provider), "account": to_text(account), "origin": to_text(origin)}
+    entered: int = _value(connection, "enter_account", values)
+    return entered
+
+
+def _keep_document(connection: sqlite3.Connection, draft: Draft, seq: int | None) -> None:
+    """Keep the bytes of *draft*'s document, where it has any; else share those kept for another job."""
+    values = {"digest": draft.job.digest, "seq": seq}
+    if draft.content is not None:
+        connection.execute(SQL["store_document"], values | {"content": draft.content})
+    if draft.content is not None or draft.job.path is None:
+        connection.execute(SQL["use_document"], values)
+
+
+def _text(value: str | bytes) -> str:
+    return from_text(value) or ""

@@ -1,0 +1,257 @@
+"""Bytes out, bytes in: the one place that knows aiohttp, and the one that knows backoff.
+
+What a failed POST leaves behind decides whether a document may be paid for twice, so this file tells apart
+a request that cannot have been acted on (no connection, or its last byte was kept back) from one that may have been.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import errno
+import hashlib
+import io
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, Final
+
+import aiohttp
+import aiohttp.abc
+import aiohttp.payload
+import backoff
+
+from docpoll.errors import AnswerMissing, DocumentError, RequestNotSent
+from docpoll.interfaces import Clock
+from docpoll.wire import Base64Body, Request, Response
+
+__all__ = ["BODY_LIMIT", "AiohttpTransport"]
+
+#: Answers are read up to this many bytes.
+BODY_LIMIT: Final = 64 * 1024 * 1024
+
+#: Documents up to this size are encoded before anything is sent; larger ones while they are.
+_WHOLE: Final = 1024 * 1024
+
+#: Read size while streaming: a multiple of 3, so that base64 pieces join without padding.
+_PIECE: Final = 3 * 64 * 1024
+
+#: Servers close idle connections after 5 s and more (a POST that meets the closing is a lost answer),
+#: so a connection idle for longer than this is not used again.
+_KEEPALIVE: Final = 3.0
+
+#: An upload is allowed this many bytes a second before its time is up.
+_SLOWEST_UPLOAD: Final = 50_000
+
+#: Raised while there is no connection yet.
+_NOT_CONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
+class AiohttpTransport:
+    """One aiohttp session for the client's life. Redirects are never followed, so a key never leaves its host.
+
+    *request_timeout*: seconds for one request, beyond what its body needs to be uploaded.
+    *body_limit*: bytes of an answer that are read; a longer one comes back marked `oversized`.
+    *connections*: how many are open at once, at most.
+    """
+
+    def __init__(
+        self, clock: Clock, *, request_timeout: float = 60.0, body_limit: int = BODY_LIMIT, connections: int = 64
+    ) -> None:
+        self._clock = clock
+        self._request_timeout = request_timeout
+        self._body_limit = body_limit
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, request: Request) -> Response:
+        """See `docpoll.interfaces.Transport`. Only a GET that was never sent is tried again, within seconds."""
+        return await (self._send_again(request) if request.method == "GET" else self._send(request))
+
+    async def close(self) -> None:
+        """See `docpoll.interfaces.Transport`. Harmless when repeated."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    @backoff.on_exception(backoff.expo, RequestNotSent, max_tries=3, max_time=5, factor=0.2, logger=None)
+    async def _send_again(self, request: Request) -> Response:
+        # When a connection is cut before its answer, aiohttp itself repeats a GET once (never a POST), and has no
+        # public way to forbid it. That suits us: a poll that met the end of a kept connection is not missed.
+        return await self._send(request)
+
+    async def _send(self, request: Request) -> Response:
+        body = None if request.body is None else await _prepared(request.body)
+        seconds = self._request_timeout + request.length / _SLOWEST_UPLOAD
+        with _our_errors(body):
+            async with (
+                asyncio.timeout(seconds),
+                self._live_session().request(
+                    request.method,
+                    request.url,
+                    headers=request.headers,
+                    data=body,
+                    allow_redirects=False,
+                ) as answer,
+            ):
+                received_at = self._clock.now()
+                content, oversized = await self._read(answer.content)
+        return Response(
+            status=answer.status,
+            headers={name.lower(): value for name, value in answer.headers.items()},
+            body=content,
+            oversized=oversized,
+            received_at=received_at,
+        )
+
+    async def _read(self, content: aiohttp.StreamReader) -> tuple[bytes, bool]:
+        """What arrives, up to the limit, and whether there was more; what is left unread ends the connection."""
+        read = bytearray()
+        async for piece in content.iter_any():
+            read += piece
+            if len(read) > self._body_limit:
+                return bytes(read[: self._body_limit]), True
+        return bytes(read), False
+
+    def _live_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_KEEPALIVE),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "docpoll", "Accept": "application/json"},
+            )
+        return self._session
+
+
+@contextmanager
+def _our_errors(body: _Body | None) -> Iterator[None]:
+    """aiohttp's exceptions as ours: `RequestNotSent` where the server cannot have had the whole request.
+
+    A time-out is an `OSError`; an address or a header that HTTP cannot carry is a `ValueError`.
+    """
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, ValueError) as exc:
+        if body is not None and body.broken is not None:
+            raise body.broken from body.broken.__cause__
+        may_have_arrived = not isinstance(exc, _NOT_CONNECTED) if body is None else body.whole
+        raise (AnswerMissing if may_have_arrived else RequestNotSent)(str(exc) or type(exc).__name__) from exc
+
+
+class _Body(aiohttp.payload.Payload):
+    """A request body that knows whether the server may have had the whole of it."""
+
+    def __init__(self, body: bytes | Base64Body) -> None:
+        super().__init__(body, content_type="application/json")
+        self._body = body
+        #: The last byte may have left.
+        self.whole = False
+        #: Why the document could not be streamed; the request was broken off then.
+        self.broken: DocumentError | None = None
+
+    @property
+    def size(self) -> int:
+        """For `Content-Length`."""
+        return len(self._body) if isinstance(self._body, bytes) else self._body.length
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Bodies are never text; aiohttp wants this for its debugging."""
+        raise TypeError("a request body is bytes")
+
+    async def write(self, writer: aiohttp.abc.AbstractStreamWriter) -> None:
+        """Write everything; without its last piece the body is nothing a server can act on."""
+        last = self._body if isinstance(self._body, bytes) else await self._write_all_but_last(writer, self._body)
+        if writer.transport is None or writer.transport.is_closing():
+            raise ConnectionResetError(errno.ECONNRESET, "the connection was closed before the body had left")
+        # What is handed over now still leaves when the connection is closed on our side, as after a time-out.
+        self.whole = True
+        await writer.write(last)
+
+    async def _write_all_but_last(self, writer: aiohttp.abc.AbstractStreamWriter, body: Base64Body) -> bytes:
+        """The last piece, given only when the document proved to be the one described."""
+        pieces, last = _pieces(body), b""
+        try:
+            while piece := await asyncio.to_thread(next, pieces, b""):
+                if last:
+                    await writer.write(last)
+                last = piece
+        except DocumentError as exc:
+            self.broken = exc
+            raise
+        finally:
+            # After a cancellation a thread may still be reading; then the file is closed when that ends.
+            with suppress(ValueError):
+                pieces.close()
+        return last
+
+
+async def _prepared(body: bytes | Base64Body) -> _Body:
+    """*body*, ready to be sent. Raises `DocumentError`, so that what is known to be gone asks for no connection."""
+    if isinstance(body, bytes):
+        return _Body(body)
+    if body.size <= _WHOLE:
+        return _Body(await asyncio.to_thread(b"".join, _pieces(body)))
+    await asyncio.to_thread(_check, body)
+    return _Body(body)
+
+
+def _pieces(body: Base64Body) -> Generator[bytes, None, None]:
+    """The whole of *body*, in pieces that are not empty.
+
+    Raises `DocumentError`, after the last piece of the document at the latest, when it is not the one described.
+    """
+    if body.before:
+        yield body.before
+    with _document(body) as file:
+        digest, left = hashlib.sha256(), body.size
+        while left:
+            piece = file.read(min(_PIECE, left))
+            if len(piece) < min(_PIECE, left):
+                raise _changed(body)
+            digest.update(piece)
+            left -= len(piece)
+            yield base64.b64encode(piece)
+        if file.read(1) or digest.hexdigest() != body.digest:
+            raise _changed(body)
+    if body.after:
+        yield body.after
+
+
+def _check(body: Base64Body) -> None:
+    """Raise `DocumentError` when the document is gone or has another size."""
+    with _document(body):
+        pass
+
+
+@contextmanager
+def _document(body: Base64Body) -> Iterator[BinaryIO]:
+    """The document of *body*, opened; what goes wrong while it is open is a `DocumentError`."""
+    source = body.path or ""
+    try:
+        with _opened(body) as file:
+            if file.seek(0, io.SEEK_END) != body.size:
+                raise _changed(body)
+            file.seek(0)
+            yield file
+    except FileNotFoundError as exc:
+        raise DocumentError(f"{_printable(source)}: the file is gone", source=source, code="not_found") from exc
+    except OSError as exc:
+        said = exc.strerror or str(exc)
+        raise DocumentError(f"{_printable(source)}: {said}", source=source, code="unreadable") from exc
+
+
+def _opened(body: Base64Body) -> BinaryIO:
+    if body.path is None:
+        return io.BytesIO(body.content or b"")
+    # Without O_NONBLOCK, a FIFO that took the file's place would keep us waiting for someone to write to it.
+    return open(body.path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0)))
+
+
+def _changed(body: Base64Body) -> DocumentError:
+    source = body.path or "document"
+    return DocumentError(f"{_printable(source)}: it changed after it was listed", source=source, code="changed")
+
+
+def _printable(path: str) -> str:
+    return path.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,116 @@
+"""What every test stands on: no environment of the user's, quiet dice, and what a machine may lack."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import aiohttp
+import aioresponses.core
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: What a machine may lack. `DOCPOLL_REQUIRE`, a comma-separated list of these, makes a lack a failure.
+REQUIREMENTS = frozenset({"browser", "postgres", "samples", "strace"})
+
+#: Read by docpoll, or by what draws its tables; a test sets what it needs.
+ENVIRONMENT = frozenset(
+    {
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "COLUMNS",
+        "FORCE_COLOR",
+        "GITHUB_ACTIONS",
+        "LINES",
+        "NO_COLOR",
+        "SYNTAGE_API_KEY",
+        "SYNTAGE_WEBHOOK_SECRET",
+        "TYPLESS_API_KEY",
+    }
+)
+
+# Asserts in the contract explain themselves like those in a test file, by whichever name it is imported.
+pytest.register_assert_rewrite("tests.stores.contract", "stores.contract", "contract")
+
+# The tracing of branches, and a neighbour on the other core, make every example slow at times.
+_CALM = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow], "print_blob": True}
+hypothesis.settings.register_profile("docpoll", **_CALM)
+hypothesis.settings.register_profile("docpoll-ci", **_CALM, derandomize=True)
+hypothesis.settings.load_profile("docpoll-ci" if os.environ.get("CI") else "docpoll")
+
+
+def _fit_aioresponses_to_aiohttp() -> None:
+    """Give `ClientResponse` the *stream_writer* that aiohttp 3.14 demands and aioresponses 0.7.9 does not pass.
+
+    aioresponses' issue 289. This goes when a release of aioresponses passes it; until then it changes nothing
+    for aiohttp itself, which always does.
+    """
+    demanded = "stream_writer" in inspect.signature(aiohttp.ClientResponse).parameters
+    passed = "stream_writer" in inspect.getsource(aioresponses.core)
+    if demanded and not passed:
+        init = aiohttp.ClientResponse.__init__
+        init.__kwdefaults__ = {**(init.__kwdefaults__ or {}), "stream_writer": SimpleNamespace(output_size=0)}
+
+
+_fit_aioresponses_to_aiohttp()
+
+
+def _demanded() -> frozenset[str]:
+    names = frozenset(filter(None, os.environ.get("DOCPOLL_REQUIRE", "").split(",")))
+    if unknown := names - REQUIREMENTS:
+        raise pytest.UsageError(f"DOCPOLL_REQUIRE: {sorted(unknown)} is none of {sorted(REQUIREMENTS)}")
+    return names
+
+
+def pytest_configure() -> None:
+    _demanded()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_environment_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No key, no setting and no home of whoever runs the tests reaches docpoll; programs it starts included."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            ours = name.startswith("DOCPOLL_") and name != "DOCPOLL_REQUIRE"
+            if ours or name in ENVIRONMENT or name.startswith("XDG_"):
+                patch.delenv(name)
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str, object, str], None]:
+    """`require("strace", shutil.which("strace"), "strace is not installed")`: skips the test where that is false.
+
+    Fails it where `DOCPOLL_REQUIRE` names the requirement: the machine was meant to have it.
+    """
+
+    def require(name: str, there: object, reason: str) -> None:
+        if name not in REQUIREMENTS:
+            raise LookupError(f"{name} is none of {sorted(REQUIREMENTS)}")
+        if there:
+            return
+        if name in _demanded():
+            pytest.fail(f"{reason}, and DOCPOLL_REQUIRE names {name}")
+        pytest.skip(reason)
+
+    return require
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def samples_dir(require: Callable[[str, object, str], None]) -> Path:
+    """Real invoices with their truth, which lie beside the repository and are not part of it."""
+    samples = ROOT.parent / "shared" / "samples"
+    require("samples", (samples / "truth.json").is_file(), f"the sample documents are not at {samples}")
+    return samples

@@ -1,0 +1,986 @@
+"""What every store must keep: the sentences of `docpoll.interfaces.Store`, as tests.
+
+A store's test file makes the fixtures: `store`, an open and empty one, and, where several processes can share
+a ledger, `another`, a function that opens one more on the same ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from docpoll.errors import ConfigError, OwnershipLost, StoreError
+from docpoll.events import ErrorInfo
+from docpoll.interfaces import Change, Draft, LedgerSummary, Owner, Store, Wish
+from docpoll.jobs import Job, JobState
+
+NOW = datetime(2024, 5, 17, 9, 30, 0, 123456, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
+SCOPE = {"provider": "typless", "account": "default", "origin": "https://developers.typless.com:443"}
+SCOPE_KEY = (SCOPE["provider"], SCOPE["account"], SCOPE["origin"])
+
+Another = Callable[[], Awaitable[Store]]
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def a_job(number: int = 1, **changes: Any) -> Job:
+    """A pending job; each *number* has an id and a key of its own."""
+    name = f"invoice{number}.pdf"
+    fields: dict[str, Any] = {
+        "id": f"job{number:09}",
+        "key": digest_of(f"key {number}".encode()),
+        "source": name,
+        "name": name,
+        "digest": digest_of(f"document {number}".encode()),
+        "created_at": NOW,
+        **SCOPE,
+    }
+    return Job(**(fields | changes))
+
+
+def running(job: Job, **changes: Any) -> Job:
+    """*job* as it is after it was accepted."""
+    fields: dict[str, Any] = {
+        "state": JobState.RUNNING,
+        "remote_id": f"remote-{job.id}",
+        "sent_at": NOW,
+        "accepted_at": NOW,
+        "changed_at": NOW,
+        "next_poll_at": NOW + 4 * SECOND,
+        "earliest_expiry_at": NOW + 48 * HOUR,
+    }
+    return attrs.evolve(job, **(fields | changes))
+
+
+def succeeded(job: Job, **changes: Any) -> Job:
+    fields: dict[str, Any] = {
+        "state": JobState.SUCCEEDED,
+        "finished_at": NOW + HOUR,
+        "changed_at": NOW + HOUR,
+        "next_poll_at": None,
+    }
+    return attrs.evolve(running(job), **(fields | changes))
+
+
+def timed_out(job: Job, **changes: Any) -> Job:
+    fields: dict[str, Any] = {"state": JobState.TIMED_OUT, "finished_at": NOW + HOUR, "next_poll_at": NOW + 47 * HOUR}
+    return attrs.evolve(running(job), **(fields | changes))
+
+
+async def enter(store: Store, owner: Owner | None, *jobs: Job) -> list[Job]:
+    return await store.new_jobs(owner, [Draft(job=job) for job in jobs])
+
+
+async def claim(store: Store, owner: Owner, limit: int = 1000) -> list[Job]:
+    return await store.claim(owner, **SCOPE, limit=limit)
+
+
+def ids(jobs: list[Job]) -> list[str]:
+    return [job.id for job in jobs]
+
+
+EVERYTHING = a_job(
+    7,
+    attempt=3,
+    retry_of="job000000006",
+    state=JobState.FAILED,
+    source="d\udce9bris/\udcff\x00 ü 漢.pdf",
+    name="\udcff.pdf",
+    path="/srv/d\udce9bris/\udcff.pdf",
+    size=2**40,
+    media_type="image/tiff",
+    options={"document_type": "line-item-invoice", "customer": "d\udce9bris", "list": [1, 2.5, None, True, {"a": "ß"}]},
+    remote_id="2HBn1fOGSHwhkLh8ulGWNXwJfMA",
+    sent_at=NOW + SECOND,
+    accepted_at=NOW + 2 * SECOND,
+    finished_at=NOW + 3 * SECOND,
+    changed_at=NOW + 4 * SECOND,
+    purged_at=NOW + 5 * SECOND,
+    next_poll_at=NOW + 6 * SECOND,
+    earliest_expiry_at=NOW + 7 * SECOND,
+    polls=8,
+    status="EXTRACTING \ud800",
+    error=ErrorInfo(code=404, message="no d\udce9bris", details={"field": ["x", None]}, retryable=False),
+    trouble="timeout reading \udcff.pdf",
+    enveloped=True,
+    not_found_at=NOW + 9 * SECOND,
+    bad_answer_at=NOW + 10 * SECOND,
+    finish_claimed=True,
+)
+
+
+class StoreContract:
+    """What one store must keep."""
+
+    # Opening and closing
+
+    async def test_closing_twice_is_harmless(self, store: Store) -> None:
+        """`close()` may be called again, also by two callers at once."""
+        await asyncio.gather(store.close(), store.close())
+        await store.close()
+
+    async def test_after_close_everything_is_refused(self, store: Store) -> None:
+        """A lookup or a write after `close()` raises `StoreError`."""
+        owner = await store.register(now=NOW)
+        await store.close()
+        for call in (
+            lambda: store.register(now=NOW),
+            lambda: store.heartbeat(owner, now=NOW),
+            lambda: store.release(owner),
+            lambda: store.bury(owner, now=NOW),
+            lambda: store.new_jobs(owner, []),
+            lambda: enter(store, owner, a_job()),
+            lambda: claim(store, owner),
+            lambda: store.claim_job(owner, "x"),
+            lambda: store.flush(owner, []),
+            lambda: store.accept(running(a_job())),
+            lambda: store.wish(Wish(job_id="x", kind="nudge")),
+            lambda: store.take_wishes(owner),
+            lambda: store.wait_changed(0),
+            lambda: store.job("x"),
+            lambda: store.by_ids(["x"]),
+            lambda: store.by_remote_id("x"),
+            lambda: store.newest(["x"]),
+            store.jobs,
+            lambda: store.result("x"),
+            lambda: store.document("x"),
+            lambda: store.summary(now=NOW),
+            lambda: store.expiring(before=NOW),
+            lambda: store.set_suspect(*SCOPE_KEY, "gone", now=NOW),
+        ):
+            with pytest.raises(StoreError, match="closed"):
+                await call()
+
+    async def test_close_carries_out_what_is_waiting(self, store: Store) -> None:
+        """A write that was asked for before `close()` is stored and its caller told."""
+        owner = await store.register(now=NOW)
+        writing = [asyncio.create_task(enter(store, owner, a_job(number))) for number in range(20)]
+        await asyncio.sleep(0)
+        await store.close()
+        assert [ids(jobs) for jobs in await asyncio.gather(*writing)] == [[a_job(number).id] for number in range(20)]
+
+    async def test_a_store_is_opened_once(self, store: Store) -> None:
+        with pytest.raises(StoreError, match="new one"):
+            await store.open()
+
+    # Owners
+
+    async def test_every_registration_has_a_larger_epoch(self, store: Store) -> None:
+        """Also after all the owners before it have gone."""
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        await store.release(first)
+        await store.release(second)
+        third = await store.register(now=NOW)
+        assert first.epoch < second.epoch < third.epoch
+        assert len({first.id, second.id, third.id}) == 3
+
+    async def test_an_owner_is_dead_after_30_seconds_without_a_heartbeat(self, store: Store) -> None:
+        """Its jobs can be claimed then, and what it still writes is refused; a heartbeat keeps it alive."""
+        sleeper, waker = await store.register(now=NOW), await store.register(now=NOW)
+        await enter(store, sleeper, a_job())
+        assert await store.bury(waker, now=NOW + 29 * SECOND) == 0
+        await store.heartbeat(sleeper, now=NOW + 20 * SECOND)
+        assert await store.bury(waker, now=NOW + 49 * SECOND) == 0
+        assert await claim(store, waker) == []
+
+        assert await store.bury(waker, now=NOW + 50 * SECOND) == 1
+        assert await store.bury(waker, now=NOW + 50 * SECOND) == 0
+        assert ids(await claim(store, waker)) == [a_job().id]
+        with pytest.raises(OwnershipLost):
+            await store.heartbeat(sleeper, now=NOW + 51 * SECOND)
+        with pytest.raises(OwnershipLost):
+            await store.flush(sleeper, [Change(job=running(a_job()))])
+        with pytest.raises(OwnershipLost):
+            await enter(store, sleeper, a_job(2))
+        with pytest.raises(OwnershipLost):
+            await claim(store, sleeper)
+        assert await store.job(a_job().id) == a_job()
+
+    async def test_no_owner_buries_itself(self, store: Store) -> None:
+        """However late it is."""
+        owner = await store.register(now=NOW)
+        assert await store.bury(owner, now=NOW + HOUR) == 0
+        await store.heartbeat(owner, now=NOW + HOUR)
+
+    async def test_a_dead_owner_buries_nobody(self, store: Store) -> None:
+        sleeper, waker = await store.register(now=NOW), await store.register(now=NOW)
+        await store.heartbeat(waker, now=NOW + HOUR)
+        assert await store.bury(waker, now=NOW + HOUR) == 1
+        with pytest.raises(OwnershipLost):
+            await store.bury(sleeper, now=NOW + 9 * HOUR)
+        await store.heartbeat(waker, now=NOW + HOUR)
+
+    async def test_released_jobs_belong_to_nobody(self, store: Store) -> None:
+        """An owner that ends in order leaves its open jobs to the next; repeating it is harmless."""
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        await enter(store, first, a_job())
+        await store.release(first)
+        await store.release(first)
+        assert ids(await claim(store, second)) == [a_job().id]
+        with pytest.raises(OwnershipLost):
+            await store.heartbeat(first, now=NOW)
+
+    async def test_a_release_after_a_takeover_takes_nothing_back(self, store: Store) -> None:
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        await enter(store, first, a_job())
+        await store.heartbeat(second, now=NOW + HOUR)
+        await store.bury(second, now=NOW + HOUR)
+        await claim(store, second)
+        await store.release(first)
+        await store.flush(second, [Change(job=running(a_job()))])
+        assert await store.job(a_job().id) == running(a_job())
+
+    # Entering jobs
+
+    async def test_a_job_comes_back_as_it_was_entered(self, store: Store) -> None:
+        """Every field, names that are not UTF-8 and NUL bytes among them."""
+        assert await store.new_jobs(None, [Draft(job=EVERYTHING)]) == [EVERYTHING]
+        assert await store.job(EVERYTHING.id) == EVERYTHING
+
+    async def test_a_job_comes_back_as_it_was_changed(self, store: Store) -> None:
+        """Every field that is not its identity."""
+        owner = await store.register(now=NOW)
+        plain = Job(
+            id=EVERYTHING.id,
+            key=EVERYTHING.key,
+            attempt=EVERYTHING.attempt,
+            retry_of=EVERYTHING.retry_of,
+            **SCOPE,
+            source="",
+            name="",
+            digest=EVERYTHING.digest,
+            created_at=NOW,
+        )
+        await enter(store, owner, plain)
+        assert await store.job(plain.id) == plain
+        await store.flush(owner, [Change(job=EVERYTHING)])
+        assert await store.job(plain.id) == EVERYTHING
+
+    # One ledger for all examples, and one test for all stores: neither makes an example depend on another.
+    @settings(
+        max_examples=30,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    )
+    @given(
+        text=st.text(st.characters(exclude_categories=()), max_size=20),
+        instant=st.datetimes(timezones=st.just(UTC)),
+        options=st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)),
+    )
+    async def test_text_instants_and_options_come_back_exactly(
+        self, store: Store, text: str, instant: datetime, options: Any
+    ) -> None:
+        """Whatever a file name, a clock or an option holds."""
+        job = a_job(
+            id=os.urandom(6).hex(),
+            key=os.urandom(32).hex(),
+            source=text,
+            name=text,
+            path=text,
+            status=text,
+            trouble=text,
+            remote_id=text,
+            created_at=instant,
+            next_poll_at=instant,
+            options=options,
+        )
+        await enter(store, None, job)
+        assert await store.job(job.id) == job
+        assert job in await store.by_remote_id(text)
+
+    async def test_an_instant_in_another_timezone_is_the_same_instant(self, store: Store) -> None:
+        elsewhere = NOW.astimezone(timezone(timedelta(hours=-7)))
+        await enter(store, None, a_job(created_at=elsewhere))
+        found = await store.job(a_job().id)
+        assert found.created_at == NOW
+        assert found.created_at.utcoffset() == timedelta(0)
+
+    async def test_a_known_key_and_attempt_is_not_entered_again(self, store: Store) -> None:
+        """The job that is known answers; the draft's id is not given back."""
+        owner = await store.register(now=NOW)
+        await enter(store, owner, a_job(1))
+        again = a_job(2, key=a_job(1).key)
+        assert await enter(store, owner, again, a_job(3)) == [a_job(1), a_job(3)]
+        assert await store.by_ids([again.id]) == {}
+
+    async def test_two_drafts_with_one_key_make_one_job(self, store: Store) -> None:
+        twin = a_job(2, key=a_job(1).key)
+        assert ids(await enter(store, None, a_job(1), twin, a_job(3))) == [a_job(1).id, a_job(1).id, a_job(3).id]
+        assert len(await store.jobs()) == 2
+
+    async def test_the_newest_attempt_answers_for_the_key(self, store: Store) -> None:
+        """A further attempt is a job of its own; an attempt before the newest one is not entered."""
+        key = a_job(1).key
+        second = a_job(2, key=key, attempt=2, retry_of=a_job(1).id)
+        third = a_job(3, key=key, attempt=3, retry_of=second.id)
+        assert await enter(store, None, a_job(1), third) == [third, third]
+        assert await enter(store, None, a_job(1)) == [third]
+        assert await enter(store, None, second) == [third]
+        assert await store.newest([key, "unknown"]) == {key: third}
+        assert ids(await store.jobs()) == [a_job(1).id, third.id]
+
+    async def test_drafts_are_entered_all_or_none(self, store: Store) -> None:
+        """An id that is taken refuses the whole call, and only this call."""
+        await enter(store, None, a_job(1))
+        impostor = a_job(9, id=a_job(1).id)
+        refused, entered = await asyncio.gather(
+            enter(store, None, a_job(2), impostor), enter(store, None, a_job(3)), return_exceptions=True
+        )
+        assert isinstance(refused, StoreError)
+        assert entered == [a_job(3)]
+        assert ids(await store.jobs()) == [a_job(1).id, a_job(3).id]
+
+    async def test_entering_nothing_gives_nothing(self, store: Store) -> None:
+        assert await store.new_jobs(None, []) == []
+
+    async def test_open_drafts_belong_to_their_owner(self, store: Store) -> None:
+        """Nobody else can claim them; those entered without an owner and those that are closed are not owned."""
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        await enter(store, first, a_job(1))
+        await enter(store, first, a_job(2, state=JobState.FAILED))
+        await enter(store, None, a_job(3))
+        assert ids(await claim(store, second)) == [a_job(3).id]
+
+    # Claiming
+
+    async def test_only_jobs_that_need_something_are_claimed(self, store: Store) -> None:
+        """`PENDING`, `UNCERTAIN` and `RUNNING` ones, and `TIMED_OUT` ones with a `next_poll_at`."""
+        owner = await store.register(now=NOW)
+        await enter(store, None, *(a_job(number, state=state) for number, state in enumerate(JobState)))
+        await enter(store, None, timed_out(a_job(100)), timed_out(a_job(101), next_poll_at=None))
+        claimed = await claim(store, owner)
+        assert {job.state for job in claimed if job.id != a_job(100).id} == {
+            JobState.PENDING,
+            JobState.UNCERTAIN,
+            JobState.RUNNING,
+        }
+        assert a_job(100).id in ids(claimed)
+        assert len(claimed) == 4
+
+    async def test_claimed_jobs_belong_to_the_claimer(self, store: Store) -> None:
+        """They are given once, and their owner can change them."""
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        await enter(store, None, a_job(1), a_job(2), a_job(3))
+        assert ids(await claim(store, first, 2)) == [a_job(1).id, a_job(2).id]
+        assert ids(await claim(store, second, 2)) == [a_job(3).id]
+        assert await claim(store, first) == []
+        await store.flush(first, [Change(job=running(a_job(1)))])
+        with pytest.raises(OwnershipLost):
+            await store.flush(second, [Change(job=running(a_job(2)))])
+
+    async def test_jobs_are_claimed_in_order_of_danger(self, store: Store) -> None:
+        """Unknown expiries first, then the earliest, then the order they came in."""
+        owner = await store.register(now=NOW)
+        await enter(
+            store,
+            None,
+            running(a_job(1), earliest_expiry_at=NOW + 2 * HOUR),
+            running(a_job(2), earliest_expiry_at=NOW + HOUR),
+            a_job(3),
+            running(a_job(4), earliest_expiry_at=NOW + HOUR),
+            running(a_job(5), earliest_expiry_at=None),
+        )
+        assert ids(await claim(store, owner, 3)) == [a_job(number).id for number in (3, 5, 2)]
+        assert ids(await claim(store, owner, 3)) == [a_job(number).id for number in (4, 1)]
+
+    async def test_jobs_that_several_owners_left_are_claimed_in_one_order(self, store: Store) -> None:
+        """Whoever held them, or nobody, and however few are claimed at a time."""
+        owners = [await store.register(now=NOW) for _ in range(3)]
+        for number in range(30):
+            job = (
+                a_job(number) if number % 5 == 0 else running(a_job(number), earliest_expiry_at=NOW + number % 7 * HOUR)
+            )
+            await enter(store, [None, *owners][number % 4], job)
+        for owner in owners:
+            await store.release(owner)
+        last = await store.register(now=NOW)
+        claimed = [job for _ in range(8) for job in await claim(store, last, 4)]
+        assert claimed == sorted(await store.jobs(), key=lambda job: (job.earliest_expiry_at or NOW - HOUR, job.id))
+        assert await claim(store, last) == []
+
+    @pytest.mark.parametrize("changed", ["provider", "account", "origin"])
+    async def test_jobs_of_another_scope_are_left_alone(self, store: Store, changed: str) -> None:
+        owner = await store.register(now=NOW)
+        await enter(store, None, a_job(1), a_job(2, **{changed: "other"}))
+        assert ids(await claim(store, owner)) == [a_job(1).id]
+        assert ids(await store.claim(owner, **(SCOPE | {changed: "other"}), limit=9)) == [a_job(2).id]
+        assert await store.claim(owner, **(SCOPE | {changed: "unknown"}), limit=9) == []
+
+    async def test_no_job_is_claimed_with_a_limit_of_none(self, store: Store) -> None:
+        owner = await store.register(now=NOW)
+        await enter(store, None, a_job(1))
+        assert await claim(store, owner, 0) == []
+        assert await claim(store, owner, -1) == []
+
+    # Flushing
+
+    async def test_a_result_is_kept_as_it_came(self, store: Store) -> None:
+        """Every byte of it; where there is none, None."""
+        owner = await store.register(now=NOW)
+        bodies = [b"", b"\x00\xff not JSON \x00", b'{"result": "\xc3\xbc"}', os.urandom(100_000)]
+        await enter(store, owner, *(a_job(number) for number in range(5)))
+        changes = [Change(job=succeeded(a_job(number)), result=body) for number, body in enumerate(bodies)]
+        await store.flush(owner, changes)
+        assert [await store.result(a_job(number).id) for number in range(5)] == [*bodies, None]
+        assert await store.result("unknown") is None
+        assert await store.job(a_job(0).id) == succeeded(a_job(0))
+
+    async def test_a_huge_result_is_kept(self, store: Store) -> None:
+        """64 MiB, the cap of a body; here of bytes that do not compress."""
+        owner = await store.register(now=NOW)
+        body = os.urandom(1 << 20) * 64
+        await enter(store, owner, a_job())
+        await store.flush(owner, [Change(job=succeeded(a_job()), result=body)])
+        assert await store.result(a_job().id) == body
+
+    async def test_ten_thousand_changes_fit_one_flush(self, store: Store) -> None:
+        owner = await store.register(now=NOW)
+        jobs = [a_job(number) for number in range(10_000)]
+        await enter(store, owner, *jobs)
+        await store.flush(owner, [Change(job=running(job)) for job in jobs])
+        assert (await store.summary(now=NOW)).counts == {SCOPE_KEY: {JobState.RUNNING: 10_000}}
+        assert len(await store.by_ids(ids(jobs))) == 10_000
+
+    async def test_a_flush_stores_all_or_nothing(self, store: Store) -> None:
+        """One job that belongs to another owner, and nothing of the flush is stored."""
+        mine, theirs = await store.register(now=NOW), await store.register(now=NOW)
+        await store.new_jobs(mine, [Draft(job=a_job(1), content=b"document 1")])
+        await enter(store, theirs, a_job(2))
+        with pytest.raises(OwnershipLost, match=a_job(2).id):
+            await store.flush(
+                mine,
+                [
+                    Change(job=succeeded(a_job(1)), result=b"result", drop_document=True),
+                    Change(job=running(a_job(2))),
+                ],
+            )
+        assert await store.by_ids([a_job(1).id, a_job(2).id]) == {a_job(1).id: a_job(1), a_job(2).id: a_job(2)}
+        assert await store.result(a_job(1).id) is None
+        assert await store.document(a_job(1).digest) == b"document 1"
+
+    async def test_one_failing_flush_does_not_fail_its_neighbours(self, store: Store) -> None:
+        """Those written together with it are stored and told so."""
+        owner = await store.register(now=NOW)
+        await enter(store, owner, *(a_job(number) for number in range(20)))
+        stale = Owner(id=owner.id, epoch=owner.epoch + 1)
+        outcomes = await asyncio.gather(
+            *(
+                store.flush(stale if number % 2 else owner, [Change(job=running(a_job(number)))])
+                for number in range(20)
+            ),
+            return_exceptions=True,
+        )
+        assert [isinstance(outcome, OwnershipLost) for outcome in outcomes] == [number % 2 == 1 for number in range(20)]
+        states = [job.state for job in await store.jobs()]
+        assert states == [JobState.PENDING if number % 2 else JobState.RUNNING for number in range(20)]
+
+    async def test_an_option_that_is_not_json_fails_its_flush_alone(self, store: Store) -> None:
+        owner = await store.register(now=NOW)
+        await enter(store, owner, a_job(1), a_job(2))
+        refused, stored = await asyncio.gather(
+            store.flush(owner, [Change(job=a_job(1, options={"x": object()}))]),
+            store.flush(owner, [Change(job=running(a_job(2)))]),
+            return_exceptions=True,
+        )
+        assert isinstance(refused, StoreError)
+        assert stored is None
+        assert (await store.job(a_job(2).id)).state is JobState.RUNNING
+
+    async def test_a_job_that_was_never_entered_cannot_be_flushed(self, store: Store) -> None:
+        owner = await store.register(now=NOW)
+        await enter(store, owner, a_job(1))
+        with pytest.raises(StoreError, match="job000000002"):
+            await store.flush(owner, [Change(job=running(a_job(1))), Change(job=running(a_job(2)))])
+        assert (await store.job(a_job(1).id)).state is JobState.PENDING
+
+    async def test_closed_jobs_belong_to_nobody(self, store: Store) -> None:
+        """Except `TIMED_OUT` ones that are looked at once more."""
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        await enter(store, first, a_job(1), a_job(2))
+        await store.flush(first, [Change(job=succeeded(a_job(1))), Change(job=timed_out(a_job(2)))])
+        await store.flush(second, [Change(job=succeeded(a_job(1), purged_at=NOW + 2 * HOUR))])
+        with pytest.raises(OwnershipLost):
+            await store.flush(second, [Change(job=timed_out(a_job(2), polls=1))])
+
+    async def test_a_flush_can_be_repeated(self, store: Store) -> None:
+        """As after an error that hid whether it was stored; closed jobs and all."""
+        owner = await store.register(now=NOW)
+        await enter(store, owner, a_job(1), a_job(2))
+        changes = [Change(job=succeeded(a_job(1)), result=b"result", drop_document=True), Change(job=running(a_job(2)))]
+        await store.flush(owner, changes)
+        await store.flush(owner, changes)
+        assert await store.result(a_job(1).id) == b"result"
+        assert await store.jobs() == [succeeded(a_job(1)), running(a_job(2))]
+
+    async def test_old_news_never_reopens_a_closed_job(self, store: Store) -> None:
+        """What an owner has missed is not undone by what it still knows, whatever else it flushes."""
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        await enter(store, first, a_job(1), a_job(2))
+        await store.flush(first, [Change(job=succeeded(a_job(number)), result=b"result") for number in (1, 2)])
+        for stale in (running(a_job(1)), succeeded(a_job(1), changed_at=NOW), timed_out(a_job(1))):
+            for owner in (first, second):
+                with pytest.raises(OwnershipLost):
+                    await store.flush(owner, [Change(job=stale)])
+        assert await store.job(a_job(1).id) == succeeded(a_job(1))
+
+    async def test_an_open_job_of_nobody_must_be_claimed_first(self, store: Store) -> None:
+        owner = await store.register(now=NOW)
+        await enter(store, None, a_job(1))
+        with pytest.raises(OwnershipLost):
+            await store.flush(owner, [Change(job=running(a_job(1)))])
+        await claim(store, owner)
+        await store.flush(owner, [Change(job=running(a_job(1)))])
+
+    # Claiming one job
+
+    @pytest.mark.parametrize("state", list(JobState))
+    async def test_one_job_can_be_claimed_by_its_id(self, store: Store, state: JobState) -> None:
+        """Open or closed; it can be changed then, and nobody else can claim it."""
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        job = a_job(1, state=state)
+        await enter(store, None, job, a_job(2))
+        assert await store.claim_job(first, job.id) == job
+        assert await store.claim_job(first, job.id) == job
+        assert await store.claim_job(second, job.id) is None
+        assert ids(await claim(store, second)) == [a_job(2).id]
+        again = running(job, changed_at=NOW + 2 * HOUR)
+        await store.flush(first, [Change(job=again)])
+        assert await store.claim_job(second, job.id) is None
+        assert await store.job(job.id) == again
+
+    async def test_a_closed_job_that_was_claimed_in_vain_is_closed(self, store: Store) -> None:
+        """When its owner ends, it is not among the jobs that need something."""
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        await enter(store, None, succeeded(a_job(1)), timed_out(a_job(2)), a_job(3))
+        for number in (1, 2, 3):
+            await store.claim_job(first, a_job(number).id)
+        before = await store.summary(now=NOW)
+        assert (before.oldest_open_at, before.first_expiry_at) == ({SCOPE_KEY: NOW}, {})
+        await store.release(first)
+        assert sorted(ids(await claim(store, second))) == [a_job(2).id, a_job(3).id]
+        assert await store.claim_job(second, a_job(1).id) == succeeded(a_job(1))
+        await store.flush(second, [Change(job=succeeded(a_job(1), purged_at=NOW + 2 * HOUR))])
+        await store.release(second)
+        third = await store.register(now=NOW)
+        assert sorted(ids(await claim(store, third))) == [a_job(2).id, a_job(3).id]
+
+    async def test_a_job_of_a_dead_owner_can_be_claimed_by_its_id(self, store: Store) -> None:
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        await enter(store, first, a_job(1))
+        await store.heartbeat(second, now=NOW + HOUR)
+        assert await store.claim_job(second, a_job(1).id) is None
+        await store.bury(second, now=NOW + HOUR)
+        assert await store.claim_job(second, a_job(1).id) == a_job(1)
+        with pytest.raises(OwnershipLost):
+            await store.claim_job(first, a_job(1).id)
+
+    async def test_only_a_whole_id_is_claimed(self, store: Store) -> None:
+        owner = await store.register(now=NOW)
+        await enter(store, None, a_job(1))
+        with pytest.raises(StoreError, match="job job0"):
+            await store.claim_job(owner, "job0")
+
+    async def test_cancelling_the_caller_does_not_cancel_the_write(self, store: Store) -> None:
+        owner = await store.register(now=NOW)
+        task = asyncio.create_task(enter(store, owner, a_job(1)))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await enter(store, owner, a_job(2))
+        assert ids(await store.jobs()) == [a_job(1).id, a_job(2).id]
+
+    # Documents
+
+    async def test_a_document_is_kept_until_it_is_dropped(self, store: Store) -> None:
+        owner = await store.register(now=NOW)
+        content = os.urandom(50_000)
+        await store.new_jobs(owner, [Draft(job=a_job(1), content=content), Draft(job=a_job(2))])
+        assert await store.document(a_job(1).digest) == content
+        assert await store.document(a_job(2).digest) is None
+        await store.flush(owner, [Change(job=running(a_job(1)))])
+        assert await store.document(a_job(1).digest) == content
+        await store.flush(owner, [Change(job=running(a_job(1)), drop_document=True)])
+        assert await store.document(a_job(1).digest) is None
+        await store.flush(owner, [Change(job=running(a_job(1)), drop_document=True)])
+
+    async def test_a_document_is_kept_for_every_job_that_needs_it(self, store: Store) -> None:
+        """Two jobs may send the same bytes; the second to drop them deletes them."""
+        owner = await store.register(now=NOW)
+        digest = digest_of(b"shared")
+        first, second = a_job(1, digest=digest), a_job(2, digest=digest)
+        await store.new_jobs(owner, [Draft(job=first, content=b"shared"), Draft(job=second, content=b"shared")])
+        await store.flush(owner, [Change(job=running(first), drop_document=True)])
+        assert await store.document(digest) == b"shared"
+        await store.flush(owner, [Change(job=running(second), drop_document=True)])
+        assert await store.document(digest) is None
+
+    async def test_a_further_attempt_keeps_the_document_of_the_one_before(self, store: Store) -> None:
+        """It comes without bytes of its own, and has no file to read them from."""
+        owner = await store.register(now=NOW)
+        first = a_job(1)
+        second = a_job(2, key=first.key, digest=first.digest, attempt=2, retry_of=first.id)
+        await store.new_jobs(owner, [Draft(job=first, content=b"document")])
+        await enter(store, owner, second)
+        await store.flush(owner, [Change(job=succeeded(first, state=JobState.FAILED), drop_document=True)])
+        assert await store.document(first.digest) == b"document"
+        await store.flush(owner, [Change(job=running(second), drop_document=True)])
+        assert await store.document(first.digest) is None
+
+    async def test_a_known_job_brings_no_document(self, store: Store) -> None:
+        owner = await store.register(now=NOW)
+        await enter(store, owner, running(a_job(1)))
+        await store.new_jobs(owner, [Draft(job=a_job(2, key=a_job(1).key, digest="abc"), content=b"document")])
+        assert await store.document("abc") is None
+
+    # Accepting
+
+    @pytest.mark.parametrize("state", [JobState.PENDING, JobState.UNCERTAIN])
+    async def test_an_accepted_id_is_stored_whoever_owns_the_row(self, store: Store, state: JobState) -> None:
+        """It is never lost, also when the job was taken over meanwhile; the row stays with its owner."""
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        await enter(store, first, a_job(1, state=state))
+        await store.release(first)
+        await claim(store, second)
+        accepted = running(a_job(1), name="renamed.pdf")
+        assert await store.accept(accepted) == accepted
+        assert await store.job(a_job(1).id) == accepted
+        await store.flush(second, [Change(job=attrs.evolve(accepted, polls=1))])
+
+    @pytest.mark.parametrize("state", [JobState.CANCELLED, JobState.FAILED, JobState.EXPIRED, JobState.SUCCEEDED])
+    async def test_a_closed_job_takes_only_the_late_id(self, store: Store, state: JobState) -> None:
+        closed = a_job(1, state=state, finished_at=NOW, changed_at=NOW)
+        await enter(store, None, closed)
+        late = running(a_job(1), accepted_at=NOW + HOUR)
+        expected = attrs.evolve(closed, remote_id=late.remote_id, accepted_at=NOW + HOUR)
+        assert await store.accept(late) == expected
+        assert await store.job(a_job(1).id) == expected
+
+    async def test_a_job_that_has_an_id_is_left_alone(self, store: Store) -> None:
+        """Running or closed, another id changes nothing."""
+        await enter(store, None, running(a_job(1)), succeeded(a_job(2)))
+        assert await store.accept(running(a_job(1), remote_id="other")) == running(a_job(1))
+        assert await store.accept(running(a_job(2), remote_id="other")) == succeeded(a_job(2))
+        assert await store.by_remote_id("other") == []
+
+    async def test_an_unknown_job_cannot_be_accepted(self, store: Store) -> None:
+        with pytest.raises(StoreError, match=a_job(1).id):
+            await store.accept(running(a_job(1)))
+
+    # Wishes
+
+    async def test_a_wish_reaches_the_living_owner_once(self, store: Store) -> None:
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        await enter(store, first, a_job(1), a_job(2))
+        cancel, nudge = Wish(job_id=a_job(1).id, kind="cancel"), Wish(job_id=a_job(2).id, kind="nudge")
+        assert await store.wish(cancel)
+        assert await store.wish(nudge)
+        assert await store.wish(nudge)
+        assert await store.take_wishes(second) == []
+        assert await store.take_wishes(first) == [cancel, nudge]
+        assert await store.take_wishes(first) == []
+        assert await store.wish(nudge)
+        assert await store.take_wishes(first) == [nudge]
+
+    async def test_a_wish_for_a_job_of_nobody_is_not_kept(self, store: Store) -> None:
+        """Whoever wishes must see to it then."""
+        owner = await store.register(now=NOW)
+        await enter(store, None, a_job(1), succeeded(a_job(2)))
+        for job_id in (a_job(1).id, a_job(2).id, "unknown"):
+            assert not await store.wish(Wish(job_id=job_id, kind="cancel"))
+        await claim(store, owner)
+        assert await store.take_wishes(owner) == []
+
+    async def test_a_wish_outlives_the_owner_it_was_handed_to(self, store: Store) -> None:
+        """It reaches whoever takes the job over, for its wisher was told that it would be heard."""
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        await enter(store, first, a_job(1))
+        cancel = Wish(job_id=a_job(1).id, kind="cancel")
+        assert await store.wish(cancel)
+        await store.release(first)
+        assert not await store.wish(Wish(job_id=a_job(1).id, kind="nudge"))
+        assert await store.take_wishes(first) == []
+        await claim(store, second)
+        assert await store.take_wishes(second) == [cancel]
+
+    async def test_a_wish_ends_with_its_job(self, store: Store) -> None:
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        await enter(store, first, a_job(1))
+        await store.wish(Wish(job_id=a_job(1).id, kind="nudge"))
+        await store.flush(first, [Change(job=succeeded(a_job(1), state=JobState.FAILED))])
+        await store.claim_job(second, a_job(1).id)
+        assert await store.take_wishes(second) == []
+
+    async def test_own_writes_are_no_change(self, store: Store) -> None:
+        """`wait_changed` is about others; what this store writes meanwhile does not wake it."""
+        waiting = asyncio.create_task(store.wait_changed(0.5))
+        owner = await store.register(now=NOW)
+        number = 0
+        while not waiting.done():
+            number += 1
+            await enter(store, owner, a_job(number))
+        assert not await waiting
+        assert number > 5
+
+    # Looking up
+
+    async def test_a_job_is_found_by_the_beginning_of_its_id(self, store: Store) -> None:
+        """If only one begins so; a whole id is found whatever else begins with it."""
+        await enter(store, None, a_job(1, id="abcd"), a_job(2, id="abce"), a_job(3, id="abcdefghijkl"))
+        assert (await store.job("abce")).id == "abce"
+        assert (await store.job("abcd")).id == "abcd"
+        assert (await store.job("abcde")).id == "abcdefghijkl"
+
+    @pytest.mark.parametrize("asked", ["x", "ABC", "", "abd", "%", "abc_", "\udcff", "ü", "abcdefghijklm"])
+    async def test_an_unknown_id_is_named(self, store: Store, asked: str) -> None:
+        await enter(store, None, a_job(1, id="abc"))
+        with pytest.raises(ConfigError) as caught:
+            await store.job(asked)
+        assert f"job {asked}:" in str(caught.value)
+
+    async def test_an_ambiguous_id_is_named(self, store: Store) -> None:
+        await enter(store, None, *(a_job(number) for number in range(9)))
+        with pytest.raises(ConfigError, match=r"job job0: more than one begins so \(job000000000, .*, …\)"):
+            await store.job("job0")
+
+    async def test_jobs_are_found_by_whole_ids(self, store: Store) -> None:
+        await enter(store, None, a_job(1), a_job(2))
+        assert await store.by_ids([a_job(1).id, "job", "unknown", ""]) == {a_job(1).id: a_job(1)}
+        assert await store.by_ids([]) == {}
+
+    async def test_jobs_are_found_by_remote_id_oldest_first(self, store: Store) -> None:
+        """Two jobs may share a running twin."""
+        jobs = [running(a_job(number), remote_id="shared") for number in (2, 1)]
+        await enter(store, None, *jobs, running(a_job(3)), a_job(4))
+        assert await store.by_remote_id("shared") == jobs
+        assert await store.by_remote_id("unknown") == []
+
+    async def test_the_newest_attempts_of_many_keys(self, store: Store) -> None:
+        jobs = [a_job(number) for number in range(2000)]
+        await enter(store, None, *jobs)
+        assert await store.newest([job.key for job in jobs]) == {job.key: job for job in jobs}
+        assert await store.newest([]) == {}
+
+    async def test_jobs_come_in_pages_in_the_order_they_came_in(self, store: Store) -> None:
+        jobs = [a_job(number, state=list(JobState)[number % 3]) for number in (5, 3, 9, 1, 7, 8)]
+        await enter(store, None, *jobs)
+        assert await store.jobs() == jobs
+        assert await store.jobs(limit=2) == jobs[:2]
+        assert await store.jobs(limit=2, after=jobs[1].id) == jobs[2:4]
+        assert await store.jobs(after=jobs[-1].id) == []
+        assert await store.jobs(limit=0) == []
+
+    async def test_jobs_of_some_states(self, store: Store) -> None:
+        states = list(JobState)
+        jobs = [a_job(number, state=states[number % len(states)]) for number in range(40)]
+        await enter(store, None, *jobs)
+        for some in ([JobState.PENDING], [JobState.FAILED, JobState.RUNNING], states, []):
+            expected = [job for job in jobs if job.state in some]
+            assert await store.jobs(states=some) == expected
+            assert (
+                await store.jobs(states=some, after=jobs[9].id, limit=3)
+                == [job for job in expected if jobs.index(job) > 9][:3]
+            )
+
+    async def test_no_page_begins_behind_an_unknown_job(self, store: Store) -> None:
+        with pytest.raises(ConfigError, match="job unknown:"):
+            await store.jobs(after="unknown")
+
+    # Counting
+
+    async def test_an_empty_ledger_has_an_empty_summary(self, store: Store) -> None:
+        assert await store.summary(now=NOW) == LedgerSummary(
+            counts={}, stalled={}, first_expiry_at={}, oldest_open_at={}, suspect={}
+        )
+
+    async def test_the_summary_counts_what_is_there(self, store: Store) -> None:
+        """Per scope: states, stalled jobs, the first expiry of accepted ones, the oldest open one."""
+        owner = await store.register(now=NOW)
+        late = NOW + timedelta(minutes=15)
+        other = SCOPE | {"account": "other"}
+        await enter(
+            store,
+            owner,
+            a_job(1, created_at=NOW - HOUR, changed_at=NOW + SECOND),
+            a_job(2, created_at=NOW),
+            a_job(3, created_at=NOW + SECOND),
+            running(a_job(4), earliest_expiry_at=NOW + 3 * HOUR),
+            running(a_job(5), earliest_expiry_at=NOW + 2 * HOUR),
+            timed_out(a_job(6), earliest_expiry_at=NOW + HOUR),
+            a_job(7, created_at=NOW - 9 * HOUR),
+            running(a_job(8, **other), earliest_expiry_at=None, changed_at=late),
+        )
+        await store.flush(owner, [Change(job=attrs.evolve(succeeded(a_job(7)), created_at=NOW - 9 * HOUR))])
+        other_key = ("typless", "other", SCOPE["origin"])
+        assert await store.summary(now=late) == LedgerSummary(
+            counts={
+                SCOPE_KEY: {
+                    JobState.PENDING: 3,
+                    JobState.RUNNING: 2,
+                    JobState.TIMED_OUT: 1,
+                    JobState.SUCCEEDED: 1,
+                },
+                other_key: {JobState.RUNNING: 1},
+            },
+            stalled={SCOPE_KEY: 3},
+            first_expiry_at={SCOPE_KEY: NOW + 2 * HOUR},
+            oldest_open_at={SCOPE_KEY: NOW - HOUR, other_key: NOW},
+            suspect={},
+        )
+
+    async def test_the_counts_follow_every_change(self, store: Store) -> None:
+        """Entering, flushing, accepting, taking over: the numbers are those of the rows."""
+        first, second = await store.register(now=NOW), await store.register(now=NOW)
+        await enter(store, first, *(a_job(number) for number in range(30)))
+        await store.flush(first, [Change(job=running(a_job(number))) for number in range(10)])
+        await store.accept(running(a_job(10)))
+        await store.release(first)
+        await claim(store, second, 12)
+        await store.flush(second, [Change(job=succeeded(a_job(11)))])
+        with pytest.raises(OwnershipLost):
+            await store.flush(first, [Change(job=succeeded(a_job(12)))])
+        rows = [job.state for job in await store.jobs()]
+        counts = (await store.summary(now=NOW)).counts[SCOPE_KEY]
+        assert counts == {state: rows.count(state) for state in set(rows)}
+        assert sum(counts.values()) == 30
+
+    async def test_accounts_are_suspect_until_they_are_not(self, store: Store) -> None:
+        """Also one without any job."""
+        await store.set_suspect(*SCOPE_KEY, "10 polls in a row: HTTP 404", now=NOW)
+        await store.set_suspect("syntage", "d\udce9bris", "o", "wrong host", now=NOW)
+        assert (await store.summary(now=NOW)).suspect == {
+            SCOPE_KEY: "10 polls in a row: HTTP 404",
+            ("syntage", "d\udce9bris", "o"): "wrong host",
+        }
+        await store.set_suspect(*SCOPE_KEY, None, now=NOW)
+        await store.set_suspect("never", "seen", "o", None, now=NOW)
+        assert list((await store.summary(now=NOW)).suspect) == [("syntage", "d\udce9bris", "o")]
+
+    async def test_expiring_jobs_come_earliest_first(self, store: Store) -> None:
+        """Accepted, unclosed ones with an expiry before the given instant, whoever owns them."""
+        owner = await store.register(now=NOW)
+        await enter(
+            store,
+            owner,
+            running(a_job(1), earliest_expiry_at=NOW + 3 * HOUR),
+            running(a_job(2), earliest_expiry_at=NOW + HOUR),
+            running(a_job(3), earliest_expiry_at=None),
+            timed_out(a_job(4), earliest_expiry_at=NOW + HOUR),
+            succeeded(a_job(5), earliest_expiry_at=NOW + HOUR),
+            a_job(6),
+        )
+        await enter(store, None, running(a_job(7), earliest_expiry_at=NOW + 2 * HOUR))
+        assert ids(await store.expiring(before=NOW + 3 * HOUR)) == [a_job(2).id, a_job(7).id]
+        assert ids(await store.expiring(before=NOW + 4 * HOUR, limit=1)) == [a_job(2).id]
+        assert await store.expiring(before=NOW + HOUR) == []
+
+
+class SharedLedgerContract:
+    """What several stores on one ledger, as several processes have them, must keep."""
+
+    async def test_what_one_store_wrote_the_other_reads(self, store: Store, another: Another) -> None:
+        """As soon as the writer was told."""
+        other = await another()
+        owner = await store.register(now=NOW)
+        for number in range(20):
+            await enter(store, owner, a_job(number))
+            assert await other.job(a_job(number).id) == a_job(number)
+            await store.flush(owner, [Change(job=succeeded(a_job(number)), result=b"%d" % number)])
+            assert await other.result(a_job(number).id) == b"%d" % number
+
+    async def test_a_write_of_another_store_wakes_the_waiter(self, store: Store, another: Another) -> None:
+        """Within 0.5 s."""
+        other = await another()
+        await store.wait_changed(0)
+        waiting = asyncio.create_task(store.wait_changed(30))
+        await asyncio.sleep(0.01)
+        await enter(other, None, a_job())
+        assert await asyncio.wait_for(waiting, 0.5)
+        assert not await store.wait_changed(0)
+
+    async def test_a_write_between_two_waits_is_not_missed(self, store: Store, another: Another) -> None:
+        """Nor when this store has written too since."""
+        other = await another()
+        await store.wait_changed(0)
+        for number in range(0, 30, 3):
+            await enter(other, None, a_job(number))
+            await enter(store, None, a_job(number + 1))
+            assert await store.wait_changed(0)
+            await enter(store, None, a_job(number + 2))
+            assert not await store.wait_changed(0)
+
+    async def test_two_waiters_are_both_woken(self, store: Store, another: Another) -> None:
+        other = await another()
+        await store.wait_changed(0)
+        waiting = asyncio.gather(store.wait_changed(30), store.wait_changed(30))
+        await asyncio.sleep(0.01)
+        await enter(other, None, a_job())
+        assert await asyncio.wait_for(waiting, 0.5) == [True, True]
+
+    async def test_two_stores_claim_disjoint_jobs(self, store: Store, another: Another) -> None:
+        """However they compete, every job is claimed once."""
+        other = await another()
+        await enter(store, None, *(a_job(number) for number in range(200)))
+
+        async def claim_all(mine: Store) -> list[str]:
+            owner = await mine.register(now=NOW)
+            claimed: list[str] = []
+            while some := await claim(mine, owner, 7):
+                claimed += ids(some)
+            return claimed
+
+        first, second = await asyncio.gather(claim_all(store), claim_all(other))
+        assert sorted(first + second) == [a_job(number).id for number in range(200)]
+
+    async def test_owners_in_two_stores_see_each_other_alive(self, store: Store, another: Another) -> None:
+        """Also two stores in one process."""
+        other = await another()
+        first, second = await store.register(now=NOW), await other.register(now=NOW)
+        assert await store.bury(first, now=NOW + SECOND) == 0
+        assert await other.bury(second, now=NOW + SECOND) == 0
+        await store.heartbeat(first, now=NOW + SECOND)
+
+    async def test_an_id_accepted_elsewhere_is_told_to_the_owner(self, store: Store, another: Another) -> None:
+        """With the wish `reload`; where nothing changed, or the owner is this store's own, there is none."""
+        other = await another()
+        owner = await store.register(now=NOW)
+        await enter(store, owner, a_job(1), a_job(2))
+        await other.accept(running(a_job(1)))
+        await other.accept(running(a_job(1)))
+        await store.accept(running(a_job(2)))
+        assert await store.take_wishes(owner) == [Wish(job_id=a_job(1).id, kind="reload")]
+
+    async def test_a_wish_reaches_an_owner_in_another_store(self, store: Store, another: Another) -> None:
+        """And wakes it."""
+        other = await another()
+        owner = await store.register(now=NOW)
+        await enter(store, owner, a_job(1))
+        await store.wait_changed(0)
+        waiting = asyncio.create_task(store.wait_changed(30))
+        assert await other.wish(Wish(job_id=a_job(1).id, kind="cancel"))
+        assert await asyncio.wait_for(waiting, 0.5)
+        assert await store.take_wishes(owner) == [Wish(job_id=a_job(1).id, kind="cancel")]
+
+    async def test_a_ledger_remembers(self, store: Store, another: Another) -> None:
+        """What was stored is there when it is opened again."""
+        owner = await store.register(now=NOW)
+        await store.new_jobs(owner, [Draft(job=EVERYTHING), Draft(job=a_job(1), content=b"document")])
+        await enter(store, owner, a_job(2))
+        await store.flush(owner, [Change(job=succeeded(a_job(2)), result=b"result")])
+        await store.close()
+        reopened = await another()
+        assert await reopened.jobs() == [EVERYTHING, a_job(1), succeeded(a_job(2))]
+        assert await reopened.document(a_job(1).digest) == b"document"
+        assert await reopened.result(a_job(2).id) == b"result"

@@ -1,0 +1,221 @@
+"""The `{error, result, status}` envelope, and the bodies of refusals, with words of no vendor in particular."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from docpoll.envelopes import (
+    RAW_LIMIT,
+    Meaning,
+    error_from_response,
+    error_info,
+    has_error,
+    parse_json,
+    raw_text,
+    read_envelope,
+)
+from docpoll.events import BadAnswer, ErrorInfo, Event, Failed, SeenUnfinished, Succeeded, Vanished
+from docpoll.wire import Response
+
+MEANINGS = {
+    "BUSY": Meaning.UNFINISHED,
+    "DONE": Meaning.FINISHED,
+    "BROKEN": Meaning.FAILED,
+    "GONE": Meaning.EXPIRED,
+}
+
+
+def read(**envelope: Any) -> Event:
+    return read_envelope(orjson.dumps(envelope), MEANINGS)
+
+
+# -- envelopes ----------------------------------------------------------------------------------------------------
+
+
+def test_an_unfinished_job_is_seen_with_the_vendors_wish() -> None:
+    """`Retry-After` on an unfinished answer is passed on, for known and unknown words."""
+    wish = timedelta(seconds=9)
+    assert read_envelope(b'{"status": "BUSY"}', MEANINGS, retry_after=wish) == SeenUnfinished(
+        status="BUSY", retry_after=wish
+    )
+    assert read_envelope(b'{"status": "busy"}', MEANINGS, retry_after=wish) == SeenUnfinished(
+        status="busy", known=False, retry_after=wish
+    )
+
+
+def test_a_finished_job_has_a_result() -> None:
+    """The status decides; an error beside a result does not take it away."""
+    assert read(status="DONE", result={"a": 1}) == Succeeded(status="DONE")
+    assert read(status="DONE", result={"a": 1}, error={"code": 1}) == Succeeded(status="DONE")
+
+
+def test_a_finished_job_with_only_an_error_has_failed() -> None:
+    """A non-empty error and no result is the vendor's verdict."""
+    assert read(status="DONE", result={}, error={"code": 1, "message": "m"}) == Failed(
+        status="DONE", error=ErrorInfo(code=1, message="m")
+    )
+
+
+@pytest.mark.parametrize("error", [None, {}, "", [], {"code": None, "message": "", "details": []}])
+def test_a_finished_job_with_nothing_is_a_bad_answer(error: Any) -> None:
+    """SUCCESS with neither a result nor an error cannot be, and says that the clock may be running."""
+    event = read(status="DONE", result={}, error=error)
+    assert isinstance(event, BadAnswer)
+    assert event.claims_finished
+    assert event.reason == "DONE without a result"
+    assert '"status":"DONE"' in event.raw
+
+
+def test_a_failed_job_keeps_the_vendors_words() -> None:
+    """The error is verbatim; where the vendor gives none, the status is said."""
+    assert read(status="BROKEN", error={"code": "x", "message": "m", "details": ["d"]}) == Failed(
+        status="BROKEN", error=ErrorInfo(code="x", message="m", details=["d"])
+    )
+    assert read(status="BROKEN") == Failed(
+        status="BROKEN", error=ErrorInfo(code=None, message="the vendor answered BROKEN")
+    )
+
+
+def test_an_expired_job_has_vanished() -> None:
+    """The vendor's own word for it, whatever stands beside it."""
+    assert read(status="GONE", result=None, error=None) == Vanished(status="GONE")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "not a JSON object"),
+        (b"<html>", "not a JSON object"),
+        (b'{"status": "DO', "not a JSON object"),
+        (b"[]", "not a JSON object"),
+        (b"{}", "no status"),
+        (b'{"status": ""}', "no status"),
+        (b'{"status": null}', "no status"),
+    ],
+)
+def test_what_is_no_envelope_is_a_bad_answer(body: bytes, reason: str) -> None:
+    """It is kept to be read by a person, and does not claim that the job has finished."""
+    event = read_envelope(body, MEANINGS)
+    assert isinstance(event, BadAnswer)
+    assert reason in event.reason
+    assert event.raw == body.decode()
+    assert not event.claims_finished
+
+
+def test_an_answer_over_the_cap_is_a_bad_answer() -> None:
+    """Even one that could be read: it was cut off."""
+    event = read_envelope(b'{"status": "DONE", "result": {"a": 1}}', MEANINGS, oversized=True)
+    assert isinstance(event, BadAnswer)
+    assert "larger than the limit" in event.reason
+
+
+VALUES = st.recursive(
+    st.none() | st.text(max_size=5) | st.integers() | st.floats() | st.sampled_from(list(MEANINGS)),
+    lambda inner: (
+        st.dictionaries(st.sampled_from(["status", "result", "error", "code", "message"]), inner, max_size=4)
+        | st.lists(inner, max_size=3)
+    ),
+)
+
+
+@given(st.binary(max_size=80) | VALUES.map(lambda value: json.dumps(value).encode()))
+def test_reading_an_envelope_never_raises(body: bytes) -> None:
+    """Any bytes are an event."""
+    assert isinstance(read_envelope(body, MEANINGS), Event)
+
+
+# -- JSON ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'{"a": 1}', {"a": 1}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b'{"a": NaN, "b": -Infinity}', {"a": None, "b": None}),
+        (b'{"a": "\\ud83d!"}', {"a": "?!"}),
+        (b'{"a": "caf\xe9"}', {"a": "caf\ufffd"}),
+        (b'{"a": 1e999}', None),
+        (b"[" * 100_000, None),
+        (b"[" * 1500 + b"]" * 1500, None),
+        (b"nonsense", None),
+        (b"", None),
+    ],
+)
+def test_a_result_is_not_given_up_for_one_character(body: bytes, value: Any) -> None:
+    """Byte order marks, NaN and broken characters are read around; what is no JSON is None."""
+    assert parse_json(body) == value
+
+
+# -- errors -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "info"),
+    [
+        ({"code": "c", "message": "m", "details": ["d"]}, ErrorInfo(code="c", message="m", details=["d"])),
+        ({"code": 7, "message": "m"}, ErrorInfo(code=7, message="m")),
+        ({"code": True, "message": "m"}, ErrorInfo(code=None, message="m")),
+        ({"code": [1], "message": {"de": "m"}}, ErrorInfo(code=None, message="{'de': 'm'}")),
+        ({"code": "c"}, ErrorInfo(code="c", message="fallback")),
+        ({"reason": "r"}, ErrorInfo(code=None, message="fallback", details={"reason": "r"})),
+        ({}, ErrorInfo(code=None, message="fallback")),
+        ("words", ErrorInfo(code=None, message="words")),
+        ("", ErrorInfo(code=None, message="fallback")),
+        (None, ErrorInfo(code=None, message="fallback")),
+        (["d"], ErrorInfo(code=None, message="fallback", details=["d"])),
+    ],
+)
+def test_errors_are_kept_in_any_shape(value: Any, info: ErrorInfo) -> None:
+    """Code, message and details as written; what has another shape is in the details."""
+    assert error_info(value, fallback="fallback") == info
+
+
+@pytest.mark.parametrize("value", [{"code": 1}, {"x": "y"}, "words", ["d"]])
+def test_an_error_that_says_something_is_one(value: Any) -> None:
+    """Anything that is not empty all through."""
+    assert has_error(value)
+
+
+@pytest.mark.parametrize(
+    ("body", "info"),
+    [
+        (b'{"code": 5, "message": "m", "details": ["d"]}', ErrorInfo(code=5, message="m", details=["d"])),
+        (b'{"message": "m"}', ErrorInfo(code="HTTP 422", message="m")),
+        (b'{"code": "c"}', ErrorInfo(code="c", message="HTTP 422")),
+        (b'{"error": {"code": "c", "message": "m"}}', ErrorInfo(code="c", message="m")),
+        (b'{"detail": {"code": "c", "message": "m"}}', ErrorInfo(code="c", message="m")),
+        (b'{"detail": "words"}', ErrorInfo(code="HTTP 422", message="words")),
+        (
+            b'{"detail": [{"loc": ["body", "customer"], "msg": "too short"}, {"type": "missing"}, {}, "x"]}',
+            ErrorInfo(
+                code="HTTP 422",
+                message="body.customer: too short; missing; invalid; x",
+                details=[{"loc": ["body", "customer"], "msg": "too short"}, {"type": "missing"}, {}, "x"],
+            ),
+        ),
+        (b'{"detail": []}', ErrorInfo(code="HTTP 422", message="HTTP 422", details='{"detail": []}')),
+        (b'{"error": "x"}', ErrorInfo(code="HTTP 422", message="HTTP 422", details='{"error": "x"}')),
+        (b"<html>", ErrorInfo(code="HTTP 422", message="HTTP 422", details="<html>")),
+        (b"[1]", ErrorInfo(code="HTTP 422", message="HTTP 422", details="[1]")),
+        (b"", ErrorInfo(code="HTTP 422", message="HTTP 422")),
+    ],
+)
+def test_refusals_are_read_in_every_shape_that_occurs(body: bytes, info: ErrorInfo) -> None:
+    """The vendor's code and words where it has any, else the HTTP status and the bounded body."""
+    assert error_from_response(Response(status=422, body=body)) == info
+
+
+def test_raw_text_is_bounded() -> None:
+    """A person reads the beginning; broken bytes are shown as such."""
+    assert raw_text(b"short \xff") == "short \ufffd"
+    long = raw_text(b"x" * 10 * RAW_LIMIT)
+    assert long == "x" * RAW_LIMIT + "…"
+    assert raw_text("€".encode() * RAW_LIMIT) == "€" * RAW_LIMIT

@@ -1,0 +1,449 @@
+"""The life of a job."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from docpoll.errors import LocalProtocolError
+from docpoll.events import (
+    Accepted,
+    AnswerLost,
+    AskedAgain,
+    BadAnswer,
+    Cancelled,
+    ErrorInfo,
+    Event,
+    Failed,
+    GivenUp,
+    NotFound,
+    NotSent,
+    Nudged,
+    PollMissed,
+    Refused,
+    SeenUnfinished,
+    Sent,
+    Succeeded,
+    Vanished,
+)
+from docpoll.jobs import (
+    CLOSED,
+    NOT_FOUND_GRACE,
+    OPEN,
+    PATIENCE,
+    STALLED_AFTER,
+    TRANSITIONS,
+    Job,
+    JobState,
+    advance,
+    is_stalled,
+)
+from docpoll.schedules import FixedSchedule, GrowingSchedule
+
+T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TTL = timedelta(hours=48)
+SCHEDULE = FixedSchedule(4.0, jitter=0.0)
+
+SENT = Sent()
+NOT_SENT = NotSent(reason="connection refused")
+ACCEPTED = Accepted(remote_id="r1")
+REFUSED = Refused(error=ErrorInfo(code="bad", message="no"))
+LOST = AnswerLost(reason="cut")
+UNFINISHED = SeenUnfinished(status="IN_PROGRESS")
+UNKNOWN = SeenUnfinished(status="QUEUED", known=False)
+MISSED = PollMissed(reason="HTTP 503")
+MISSING = NotFound()
+BAD = BadAnswer(reason="no JSON", raw="<html>")
+EMPTY_SUCCESS = BadAnswer(reason="SUCCESS without a result", claims_finished=True)
+DONE = Succeeded(status="SUCCESS")
+VERDICT = Failed(status="ERROR", error=ErrorInfo(code=7, message="unreadable"))
+GONE = Vanished(status="EXPIRED")
+EVENTS = [
+    SENT, NOT_SENT, ACCEPTED, REFUSED, LOST, UNFINISHED, UNKNOWN, MISSED, MISSING, BAD, EMPTY_SUCCESS, DONE, VERDICT,
+    GONE, Nudged(), GivenUp(), Cancelled(), AskedAgain(),
+]  # fmt: skip
+
+
+def job(state: JobState = JobState.PENDING, **changes: object) -> Job:
+    """A job in *state*, with what a job in that state always has."""
+    accepted = state not in (JobState.PENDING, JobState.UNCERTAIN)
+    base: dict[str, object] = {
+        "id": "j1",
+        "key": "k",
+        "provider": "typless",
+        "account": "default",
+        "origin": "https://host:443",
+        "source": "a.pdf",
+        "digest": "d",
+        "name": "a.pdf",
+        "state": state,
+        "created_at": T0,
+        "sent_at": None if state is JobState.PENDING else T0,
+        "accepted_at": T0 if accepted else None,
+        "remote_id": "r1" if accepted else None,
+        "earliest_expiry_at": T0 + TTL if accepted else None,
+        "next_poll_at": T0 if state is JobState.RUNNING else None,
+        "finished_at": T0 if state in CLOSED else None,
+        "error": ErrorInfo(code="not_found", message="") if state is JobState.FAILED else None,
+    }
+    return Job(**{**base, **changes})  # type: ignore[arg-type] - the values fit the fields by name
+
+
+def after(
+    subject: Job, *events: Event, now: datetime = T0, witness: bool = False, asked_at: datetime | None = None
+) -> Job:
+    """*subject* after *events*, all at *now*."""
+    for event in events:
+        subject = advance(
+            subject, event, now=now, schedule=SCHEDULE, ttl=TTL, witness=witness, asked_at=asked_at, dice=0.5
+        )
+    return subject
+
+
+# --- the table --------------------------------------------------------------------------------------
+
+
+def test_every_state_has_a_row_and_leads_only_to_states():
+    """The table covers every state."""
+    assert TRANSITIONS.keys() == set(JobState)
+    assert set(JobState) == OPEN | CLOSED
+    assert not OPEN & CLOSED
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("state", JobState)
+def test_each_event_does_in_each_state_what_the_table_says(state: JobState, event: Event):
+    """A state and an event lead where the table says; closed states shrug, open ones refuse the impossible."""
+    before = job(state)
+    to = TRANSITIONS[state].get(type(event))
+    if to is None and state in OPEN:
+        with pytest.raises(LocalProtocolError, match="job j1"):
+            after(before, event)
+    elif to is None:
+        assert after(before, event) == before
+    else:
+        assert after(before, event).state is to
+
+
+def test_the_way_of_a_good_job():
+    """Pending, sent, accepted, seen unfinished, succeeded: each step leaves its instants behind."""
+    sent = after(job(), SENT, now=T0)
+    assert (sent.state, sent.sent_at) == (JobState.PENDING, T0)
+    running = after(sent, ACCEPTED, now=T0 + timedelta(seconds=1))
+    assert running.state is JobState.RUNNING
+    assert running.remote_id == "r1"
+    assert running.accepted_at == T0 + timedelta(seconds=1)
+    assert running.next_poll_at == T0 + timedelta(seconds=5)
+    assert running.earliest_expiry_at == T0 + TTL, "the submit is the last moment it was surely unfinished"
+    seen = after(running, UNFINISHED, now=T0 + timedelta(seconds=6), asked_at=T0 + timedelta(seconds=5))
+    assert seen.polls == 1
+    assert seen.status == "IN_PROGRESS"
+    assert seen.earliest_expiry_at == T0 + TTL + timedelta(seconds=5), "counted from when the poll was sent"
+    done = after(seen, DONE, now=T0 + timedelta(seconds=10))
+    assert (done.state, done.finished_at, done.next_poll_at) == (JobState.SUCCEEDED, T0 + timedelta(seconds=10), None)
+
+
+# --- submits ----------------------------------------------------------------------------------------
+
+
+def test_a_submit_that_certainly_did_not_arrive_waits_again_as_if_never_sent():
+    """A refused connection clears `sent_at`, so a crash afterwards leaves nothing uncertain."""
+    waiting = after(job(), SENT, NOT_SENT)
+    assert waiting.state is JobState.PENDING
+    assert waiting.sent_at is None
+    assert waiting.trouble == "connection refused"
+
+
+def test_a_lost_answer_makes_the_job_uncertain_and_keeps_when_it_was_sent():
+    """Nobody resends what may have arrived."""
+    uncertain = after(job(), SENT, now=T0)
+    uncertain = after(uncertain, LOST, now=T0 + timedelta(seconds=9))
+    assert (uncertain.state, uncertain.sent_at, uncertain.trouble) == (JobState.UNCERTAIN, T0, "cut")
+    tried_again = after(uncertain, SENT, now=T0 + timedelta(minutes=2))
+    assert tried_again.sent_at == T0 + timedelta(minutes=2)
+    assert after(tried_again, NOT_SENT).sent_at == T0 + timedelta(minutes=2), "the first send is still uncertain"
+    assert after(tried_again, ACCEPTED).state is JobState.RUNNING
+
+
+def test_news_of_a_submit_changes_nothing_once_the_job_runs():
+    """A second acceptance, or the loss of an answer to a job found meanwhile, is old news."""
+    running = job(JobState.RUNNING)
+    for event in (SENT, NOT_SENT, Accepted(remote_id="r2"), REFUSED, LOST):
+        assert after(running, event) is running
+
+
+def test_a_refused_input_fails_with_the_vendors_words():
+    """The error is kept verbatim."""
+    failed = after(job(), SENT, REFUSED)
+    assert (failed.state, failed.error, failed.finished_at) == (JobState.FAILED, REFUSED.error, T0)
+
+
+def test_a_remote_id_that_arrives_late_is_recorded_and_nothing_else():
+    """A job cancelled while its submit was in flight keeps the vendor's name for it."""
+    cancelled = after(job(), SENT, Cancelled())
+    late = after(cancelled, ACCEPTED, now=T0 + timedelta(minutes=1))
+    assert (late.state, late.remote_id) == (JobState.CANCELLED, "r1")
+    assert after(late, Accepted(remote_id="r2")) is late
+
+
+# --- polls ------------------------------------------------------------------------------------------
+
+
+def test_a_missed_poll_is_made_up_for_later():
+    """The network, a 5xx or a 429 ends no job."""
+    missed = after(job(JobState.RUNNING), MISSED)
+    assert (missed.state, missed.polls, missed.trouble) == (JobState.RUNNING, 1, "HTTP 503")
+    assert missed.next_poll_at == T0 + timedelta(seconds=4)
+    assert missed.earliest_expiry_at == T0 + TTL
+
+
+def test_a_known_answer_clears_what_was_wrong_before():
+    """Trouble, 404s and bad answers are forgotten with the first good one."""
+    troubled = after(job(JobState.RUNNING), MISSED, MISSING, BAD)
+    well = after(troubled, UNFINISHED)
+    assert (well.trouble, well.not_found_at, well.bad_answer_at, well.enveloped) == (None, None, None, True)
+
+
+def test_the_vendors_wish_on_a_good_answer_delays_that_job_only_so_far():
+    """`Retry-After` on a 200 is a wish: not beyond a day, nor past the last safe look; a nudge overrides it."""
+    running = job(JobState.RUNNING)
+
+    def wished(wish: timedelta, ttl: timedelta | None = TTL, now: datetime = T0) -> timedelta:
+        event = SeenUnfinished(status="IN_PROGRESS", retry_after=wish)
+        seen = advance(running, event, now=now, schedule=SCHEDULE, ttl=ttl, asked_at=T0)
+        assert seen.next_poll_at is not None
+        return seen.next_poll_at - now
+
+    assert wished(timedelta(seconds=60)) == timedelta(seconds=60)
+    assert wished(timedelta(seconds=1)) == timedelta(seconds=4), "never quicker than the schedule"
+    assert wished(timedelta(days=30)) == timedelta(hours=24)
+    late = T0 + TTL - timedelta(hours=2)
+    assert wished(timedelta(hours=5), now=late) == timedelta(hours=1, minutes=50), "ten minutes before the expiry"
+    past = T0 + TTL - timedelta(minutes=5)
+    assert wished(timedelta(hours=5), now=past) == timedelta(seconds=4), "a wish no longer counts past the last look"
+
+    seen = after(running, SeenUnfinished(status="IN_PROGRESS", retry_after=timedelta(hours=1)))
+    assert after(seen, Nudged()).next_poll_at == T0
+
+
+def test_a_job_whose_result_does_not_expire_has_no_bound():
+    """Without a lifetime there is nothing to be early for."""
+    accepted = advance(after(job(), SENT), ACCEPTED, now=T0, schedule=SCHEDULE, ttl=None)
+    assert accepted.earliest_expiry_at is None
+    assert accepted.next_poll_at == T0 + timedelta(seconds=4)
+
+
+# --- answers that cannot be -------------------------------------------------------------------------
+
+
+def test_an_unknown_status_word_is_kept_and_means_unfinished_for_a_day_at_least():
+    """A word we have never seen ends a job only like a bad answer, and never moves its expiry."""
+    running = job(JobState.RUNNING)
+    seen = after(running, UNKNOWN, now=T0 + timedelta(hours=1))
+    assert (seen.state, seen.status, seen.earliest_expiry_at) == (JobState.RUNNING, "QUEUED", T0 + TTL)
+    assert after(seen, UNKNOWN, now=T0 + timedelta(hours=30)).state is JobState.RUNNING, "its expiry lies ahead"
+    ended = after(seen, UNKNOWN, now=T0 + TTL)
+    assert ended.state is JobState.FAILED
+    assert ended.error is not None
+    assert ended.error.code == "bad_answer"
+    assert "QUEUED" in ended.error.message
+
+
+def test_bad_answers_are_asked_again_at_growing_intervals_until_a_day_and_the_expiry_have_passed():
+    """Then the job fails with the raw answer kept."""
+    first = after(job(JobState.RUNNING), BAD, now=T0 + timedelta(hours=40))
+    waits = []
+    for minutes in (0, 1, 10, 600):
+        now = T0 + timedelta(hours=40, minutes=minutes)
+        again = after(first, BAD, now=now)
+        assert again.next_poll_at is not None
+        waits.append(again.next_poll_at - now)
+    assert waits == [timedelta(seconds=4), timedelta(seconds=30), timedelta(minutes=5), timedelta(hours=1)], (
+        "half the time gone by, an hour at the most"
+    )
+    assert after(first, BAD, now=T0 + timedelta(hours=60)).state is JobState.RUNNING, "a day has not passed"
+    ended = after(first, BAD, now=T0 + timedelta(hours=64))
+    assert ended.state is JobState.FAILED
+    assert ended.error == ErrorInfo(code="bad_answer", message="no JSON", details="<html>")
+
+
+def test_success_without_a_result_stops_the_expiry_from_moving():
+    """Once an answer claimed to be finished, "unfinished" no longer proves that the clock is not running."""
+    claimed = after(job(JobState.RUNNING), EMPTY_SUCCESS, now=T0 + timedelta(hours=1))
+    back = after(claimed, UNFINISHED, now=T0 + timedelta(hours=2))
+    assert back.earliest_expiry_at == T0 + TTL
+    assert back.bad_answer_at == T0 + timedelta(hours=1)
+    assert after(back, DONE).state is JobState.SUCCEEDED
+
+
+# --- not found --------------------------------------------------------------------------------------
+
+
+def test_a_404_on_a_young_job_is_no_verdict():
+    """Vendors show new jobs late."""
+    young = after(job(JobState.RUNNING), MISSING, now=T0 + timedelta(minutes=1))
+    assert (
+        after(young, MISSING, now=T0 + NOT_FOUND_GRACE - timedelta(seconds=1), witness=True).state is JobState.RUNNING
+    )
+
+
+def test_a_404_ends_a_job_that_was_never_seen_when_another_vouches_for_the_address():
+    """`FAILED` `not_found`, never `EXPIRED`."""
+    now = T0 + NOT_FOUND_GRACE
+    assert after(job(JobState.RUNNING), MISSING, now=now).state is JobState.RUNNING
+    ended = after(job(JobState.RUNNING), MISSING, now=now, witness=True)
+    assert ended.state is JobState.FAILED
+    assert ended.error is not None
+    assert ended.error.code == "not_found"
+
+
+def test_a_404_ends_a_job_that_was_seen_only_after_its_expiry():
+    """It was there; so it is lost only when its time is over."""
+    seen = job(JobState.RUNNING, enveloped=True)
+    assert after(seen, MISSING, now=T0 + TTL - timedelta(seconds=1), witness=True).state is JobState.RUNNING
+    assert after(seen, MISSING, now=T0 + TTL, witness=True).state is JobState.FAILED
+
+
+def test_without_a_witness_a_404_needs_a_day_and_the_expiry():
+    """The wrong host or another account's key closes nothing."""
+    missing = after(job(JobState.RUNNING), MISSING, now=T0 + timedelta(hours=40))
+    assert after(missing, MISSING, now=T0 + timedelta(hours=50)).state is JobState.RUNNING
+    assert after(missing, MISSING, now=T0 + timedelta(hours=40) + PATIENCE).state is JobState.FAILED
+    adopted = job(JobState.RUNNING, accepted_at=None, earliest_expiry_at=None)
+    missing = after(adopted, MISSING, now=T0)
+    assert after(missing, MISSING, now=T0 + PATIENCE).state is JobState.FAILED
+
+
+def test_a_job_that_was_not_found_can_be_asked_about_again():
+    """`retry --same-id`; no other failure can."""
+    asked = after(job(JobState.FAILED), AskedAgain())
+    assert (asked.state, asked.error, asked.next_poll_at, asked.not_found_at) == (JobState.RUNNING, None, T0, None)
+    for hopeless in (
+        job(JobState.FAILED, error=ErrorInfo(code="bad", message="")),
+        job(JobState.FAILED, error=None),
+        job(JobState.FAILED, remote_id=None),
+    ):
+        with pytest.raises(LocalProtocolError, match="not_found"):
+            after(hopeless, AskedAgain())
+
+
+# --- giving up --------------------------------------------------------------------------------------
+
+
+def test_a_job_given_up_is_asked_once_more_before_its_expiry_and_wakes_at_a_nudge():
+    """`TIMED_OUT` is the user's limit, not the vendor's verdict: late is better than never."""
+    given_up = after(job(JobState.RUNNING), GivenUp(), now=T0 + timedelta(hours=1))
+    last_look = T0 + TTL - timedelta(minutes=10)
+    assert (given_up.state, given_up.next_poll_at) == (JobState.TIMED_OUT, last_look)
+    assert after(given_up, DONE).state is JobState.SUCCEEDED
+    awake = after(given_up, Nudged())
+    assert (awake.state, awake.next_poll_at, awake.finished_at) == (JobState.RUNNING, T0, None)
+    looked = after(given_up, MISSED, now=last_look)
+    assert (looked.state, looked.next_poll_at) == (JobState.TIMED_OUT, None), "once, not again and again"
+    for event in (UNKNOWN, MISSING, BAD):
+        assert after(given_up, event, now=T0 + TTL * 2, witness=True).state is JobState.TIMED_OUT
+    assert after(job(JobState.RUNNING), GivenUp(), now=T0 + TTL).next_poll_at is None, "too late for a last look"
+    forever = job(JobState.RUNNING, earliest_expiry_at=None)
+    assert after(forever, GivenUp()).next_poll_at is None
+
+
+# --- properties -------------------------------------------------------------------------------------
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(EVENTS),
+        st.timedeltas(min_value=timedelta(hours=-3), max_value=timedelta(hours=30)),
+        st.booleans(),
+        st.floats(min_value=0, max_value=1, exclude_max=True),
+    ),
+    max_size=25,
+)
+
+
+def stories(subject: Job, story: list[tuple[Event, timedelta, bool, float]]) -> list[Job]:
+    """Every job *subject* becomes in *story*; what cannot happen in an open state is left out, clocks may jump back."""
+    now, told = T0, [subject]
+    for event, passed, witness, dice in story:
+        now += passed
+        try:
+            subject = advance(
+                subject, event, now=now, schedule=GrowingSchedule(), ttl=TTL, witness=witness, asked_at=now, dice=dice
+            )
+        except LocalProtocolError:
+            continue
+        told.append(subject)
+    return told
+
+
+@given(steps)
+def test_once_succeeded_no_order_of_news_takes_it_back(story: list[tuple[Event, timedelta, bool, float]]):
+    """A stored result stays the job's result."""
+    told = stories(job(JobState.SUCCEEDED), story)
+    assert {one.state for one in told} == {JobState.SUCCEEDED}
+    assert all(one == told[0] for one in told)
+
+
+@given(steps)
+def test_the_earliest_expiry_never_moves_back(story: list[tuple[Event, timedelta, bool, float]]):
+    """Whatever the order of news, and wherever the clock jumps."""
+    bounds = [one.earliest_expiry_at for one in stories(job(), story) if one.earliest_expiry_at is not None]
+    assert bounds == sorted(bounds)
+
+
+@given(steps)
+def test_closed_states_shrug(story: list[tuple[Event, timedelta, bool, float]]):
+    """Nothing but the way out of the table leaves a closed state, and ids once known stay."""
+    for before, now in zip(told := stories(job(), story), told[1:], strict=False):
+        if before.state in (JobState.SUCCEEDED, JobState.EXPIRED, JobState.CANCELLED):
+            assert now.state is before.state
+        if before.remote_id is not None:
+            assert now.remote_id == before.remote_id
+        assert now.polls >= before.polls
+
+
+@given(steps)
+def test_a_running_job_always_has_a_next_poll_within_a_day(story: list[tuple[Event, timedelta, bool, float]]):
+    """No news leaves a running job without a date, nor with one too far away."""
+    now, subject = T0, job()
+    for event, passed, witness, dice in story:
+        now += abs(passed)
+        try:
+            moved = advance(
+                subject, event, now=now, schedule=GrowingSchedule(), ttl=TTL, witness=witness, asked_at=now, dice=dice
+            )
+        except LocalProtocolError:
+            continue
+        if moved is not subject and moved.state is JobState.RUNNING:
+            assert moved.next_poll_at is not None
+            assert now <= moved.next_poll_at <= now + timedelta(hours=24)
+        subject = moved
+
+
+# --- small things -----------------------------------------------------------------------------------
+
+
+def test_instants_without_a_timezone_are_refused():
+    """A naive instant would be read as another one on the next machine."""
+    with pytest.raises(LocalProtocolError, match="created_at"):
+        attrs.evolve(job(), created_at=datetime(2026, 1, 1))  # noqa: DTZ001 - the fault under test
+
+
+def test_an_open_job_without_a_change_is_stalled():
+    """Shown, never closed."""
+    running = job(JobState.RUNNING, changed_at=T0)
+    assert not is_stalled(running, now=T0 + STALLED_AFTER - timedelta(seconds=1))
+    assert is_stalled(running, now=T0 + STALLED_AFTER)
+    assert is_stalled(job(), now=T0 + STALLED_AFTER)
+    assert not is_stalled(job(JobState.SUCCEEDED), now=T0 + STALLED_AFTER)
+
+
+def test_a_job_knows_its_document_type_and_whether_it_is_open():
+    """What lists and tables show."""
+    assert job(options={"document_type": "invoice"}).document_type == "invoice"
+    assert job().document_type is None
+    assert job().is_open
+    assert not job(JobState.EXPIRED).is_open

@@ -1,0 +1,46 @@
+"""A page of correct use that only the type checker runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import docpoll
+from docpoll.results import Box
+
+
+async def one(key: str) -> Decimal | date | str | None:
+    """Submit, wait, read."""
+    async with docpoll.Client(docpoll.Typless(key), store="docpoll.db", budget=docpoll.Budget(5)) as client:
+        job: docpoll.Job = await client.submit("invoice.pdf", document_type="line-item-invoice", customer="acme")
+        try:
+            result: docpoll.Result = await client.result(job, timeout=60)
+        except docpoll.StillRunning as exc:
+            await client.cancel(exc.job)
+            return None
+        confidence: float | None = result.fields["total_amount"].confidence
+        box: Box | None = result.fields["total_amount"].box
+        print(confidence, box, result.to_dict())
+        return result.fields["total_amount"].value
+
+
+async def many(folder: Path) -> AsyncIterator[tuple[str, docpoll.DocpollError | None]]:
+    """A folder, a generator of bytes, and what is left in the ledger."""
+    async with docpoll.Client(docpoll.Local(), store=docpoll.MemoryStore(), give_up_after=timedelta(hours=1)) as client:
+        async for outcome in client.extract(folder.glob("*.pdf"), retry=["failed", docpoll.JobState.EXPIRED]):
+            yield outcome.source, outcome.error
+        async for outcome in client.extract(path.read_bytes() for path in folder.iterdir()):
+            yield outcome.source, outcome.error
+        async for outcome in client.harvest():
+            yield outcome.source, outcome.error
+        closed: int = await client.harvest()
+        running = [job.id async for job in client.jobs(state="running")]
+        print(closed, running, await client.nudge("remote"))
+
+
+def without_async() -> list[docpoll.Outcome]:
+    """In a script or a notebook."""
+    document = docpoll.Document.from_bytes(b"%PDF-1.7", name="a.pdf")
+    return docpoll.extract_all(["a.pdf", document, b"%PDF-1.7"], provider=docpoll.Local(), document_type="invoice")
