@@ -69,7 +69,7 @@ class ConfigError(LocalProtocolError):
 class DocumentError(LocalProtocolError):
     """An input that cannot be read, so there is no job for it.
 
-    *source* is the input as it was given; *code* is one of `not_found`, `unreadable`, `not_a_file`.
+    *source* is the input as it was given; *code* is one of `not_found`, `unreadable`, `not_a_file`, `changed`.
     """
 
     def __init__(self, message: str, *, source: str, code: str) -> None:

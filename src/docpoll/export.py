@@ -50,7 +50,7 @@ _SUFFIXES: Final = (".jsonl", ".csv")
 _COLUMNS: Final = ("source", "id", "state", "error")
 
 #: What makes a spreadsheet take text for a formula, the wide forms included.
-_FORMULA: Final = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - the wide forms are what is meant
+_FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 #: Why a job without a result has none, where its state is all that is to be said.

@@ -132,8 +132,8 @@ class Transport(Protocol):
         """The whole answer, whatever its status.
 
         Raises `RequestNotSent` when no byte of the request can have been acted on,
-        `AnswerMissing` when it may have been, `docpoll.errors.DocumentError` with code `changed` or `not_found`
-        when the document to be streamed is no longer the one described (nothing was handed over then).
+        `AnswerMissing` when it may have been, `docpoll.errors.DocumentError` when the document to be
+        streamed is gone, cannot be read, or is no longer the one described (nothing was handed over then).
         """
         ...
 

@@ -13,7 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from urllib.request import urlopen
 
+import orjson
 import pytest
 
 from docpoll.clocks import SystemClock
@@ -145,6 +147,16 @@ class RunningEmulator:
     def provider(self, api_key: str = "test", **settings: Any) -> Typless:
         """A `docpoll.Typless` that speaks to this emulator."""
         return Typless(api_key, base_url=self.url, **settings)
+
+    def wait_until_read(self) -> None:
+        """Wait until everything that arrived has been read."""
+        asyncio.run_coroutine_threadsafe(self._server.read_all(), self._loop).result()
+
+    def jobs(self) -> dict[str, Any]:
+        """What arrived, as `GET /_emulator/jobs` tells it."""
+        with urlopen(f"{self.url}/_emulator/jobs", timeout=30) as answer:  # noqa: S310 - loopback, plain http
+            told: dict[str, Any] = orjson.loads(answer.read())
+        return told
 
     def start(self) -> None:
         """Listen."""

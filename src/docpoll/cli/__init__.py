@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             app(args=given, prog_name="docpoll", obj=given)
         except SystemExit as exc:
-            return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+            return int(exc.code) if isinstance(exc.code, int) else int(exc.code is not None)
         except KeyboardInterrupt:
             screen.say("docpoll: interrupted; nothing is lost, the same command goes on")
             return ExitCode.INTERRUPTED

@@ -227,7 +227,8 @@ def harvest(
 ) -> None:
     """Bring home the results of open jobs.
 
-    Works for every account whose key is set, and names what it leaves alone. Ends when nothing is open that can get on by itself. For example:
+    Works for every account whose key is set, and names what it leaves alone.
+    Ends when nothing is open that can get on by itself. For example:
 
         docpoll harvest --json
     """
@@ -376,7 +377,8 @@ def cancel(
 ) -> None:
     """Stop jobs.
 
-    Also those of other addresses; no key is needed. Typless has no call to cancel: what was sent may still be finished there, and billed.
+    Also those of other addresses; no key is needed. Typless has no call to cancel:
+    what was sent may still be finished there, and billed.
     """
     from docpoll.cli.changing import cancel as carry_out
 

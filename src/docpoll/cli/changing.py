@@ -17,7 +17,7 @@ from docpoll.cli.supervise import supervise
 from docpoll.client import Client
 from docpoll.config import Settings
 from docpoll.documents import Document
-from docpoll.errors import AccountFault, ConfigError, DocumentError, JobError, StoreError
+from docpoll.errors import AccountFault, ConfigError, DocumentError, JobError, LocalProtocolError, StoreError
 from docpoll.export import line_from_job
 from docpoll.interfaces import Provider, Store
 from docpoll.jobs import CLOSED, OPEN, Job, JobState
@@ -78,7 +78,9 @@ def retry(
             return ExitCode.DONE
         if same_id:
             return await _ask_again(jobs, options, settings, screen)
-        screen.say(f"retrying {many(len(jobs), 'document')}; each is paid for again")
+        # What is no document is refused here again, and costs nothing.
+        cost = sum(job.media_type is not None for job in jobs)
+        screen.say(f"retrying {many(len(jobs), 'job')}: {many(cost, 'document')} to pay for again")
         if options.dry_run:
             for job in jobs:
                 screen.show(f"{job.id}  {job.state:<9}  {printable(job.source)}")
@@ -184,9 +186,7 @@ async def _ask_again(jobs: Sequence[Job], options: Options, settings: Settings, 
         for job in jobs:
             try:
                 told.job(await client.retry(job, same_id=True))
-            except (JobError, ConfigError) as exc:
-                told.fault(job, str(exc))
-            except ValueError as exc:
+            except (JobError, LocalProtocolError) as exc:
                 told.fault(job, str(exc))
     screen.tell(f"docpoll harvest{store_flag(settings)} asks for them, which costs nothing")
     return code_of(told.states, accepted=True)

@@ -355,7 +355,10 @@ class Harvester:
         try:
             response = await self._transport.send(request)
         except DocumentError as exc:
-            return Refused(error=ErrorInfo(code="document_changed", message=str(exc)))
+            # Nothing was handed over. What cannot be read now may be readable later, so that is said.
+            gone = exc.code != "unreadable"
+            code = "document_changed" if gone else "document_unreadable"
+            return Refused(error=ErrorInfo(code=code, message=str(exc), retryable=not gone))
         except RequestNotSent as exc:
             self._account.slow_down(None)
             return NotSent(reason=str(exc))

@@ -1,0 +1,98 @@
+"""What is to be polled, and when."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from docpoll.harvester.agenda import ENDANGERED, ORDINARY, PAST_BOUND, Agenda
+
+
+def ordinary(_: str, due: float) -> tuple[int, float]:
+    return ORDINARY, due
+
+
+def popped(agenda: Agenda) -> list[str]:
+    found = []
+    while (job_id := agenda.pop()) is not None:
+        found.append(job_id)
+    return found
+
+
+def test_jobs_come_in_the_order_they_are_due():
+    """And not before they are due."""
+    agenda = Agenda()
+    for job_id, due in (("c", 3.0), ("a", 1.0), ("b", 2.0)):
+        agenda.plan(job_id, due)
+    agenda.collect(2.0, ordinary)
+    assert agenda.first_rank() == ORDINARY
+    assert popped(agenda) == ["a", "b"]
+    assert agenda.first_rank() is None
+    assert agenda.next_due() == 3.0
+    assert len(agenda) == 1
+
+
+def test_results_in_danger_come_first_and_those_past_their_bound_before_ordinary_ones():
+    """Earliest expiry first among those that can surely be saved; none is dropped."""
+    ranks = {"late": (PAST_BOUND, 5.0), "safe": (ORDINARY, 1.0), "soon": (ENDANGERED, 20.0), "next": (ENDANGERED, 10.0)}
+    agenda = Agenda()
+    for job_id in ranks:
+        agenda.plan(job_id, 1.0)
+    agenda.collect(1.0, lambda job_id, _: ranks[job_id])
+    assert popped(agenda) == ["next", "soon", "late", "safe"]
+
+
+def test_a_job_planned_anew_is_due_only_then():
+    """The earlier plan is forgotten, whether it had come due or not."""
+    agenda = Agenda()
+    agenda.plan("a", 1.0)
+    agenda.collect(1.0, ordinary)
+    agenda.plan("a", 5.0)
+    assert agenda.pop() is None
+    agenda.collect(5.0, ordinary)
+    assert popped(agenda) == ["a"]
+
+
+def test_a_job_that_is_dropped_does_not_come():
+    """Neither from the heap of later ones nor from that of due ones."""
+    agenda = Agenda()
+    agenda.plan("a", 1.0)
+    agenda.plan("b", 1.0)
+    agenda.collect(1.0, ordinary)
+    agenda.drop("a")
+    agenda.drop("unknown")
+    assert popped(agenda) == ["b"]
+    agenda.plan("c", 2.0)
+    agenda.clear()
+    agenda.collect(9.0, ordinary)
+    assert (agenda.pop(), agenda.next_due(), len(agenda)) == (None, None, 0)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("plan"), st.sampled_from("abcde"), st.floats(0, 20)),
+            st.tuples(st.just("drop"), st.sampled_from("abcde"), st.just(0.0)),
+            st.tuples(st.just("take"), st.just(""), st.floats(0, 20)),
+        ),
+        max_size=40,
+    )
+)
+def test_every_planned_job_comes_exactly_once(steps: list[tuple[str, str, float]]):
+    """Whatever is planned, dropped and taken in between, as a plain dictionary would have it."""
+    agenda, model, now = Agenda(), {}, 0.0
+    for step, job_id, number in steps:
+        if step == "plan":
+            agenda.plan(job_id, number)
+            model[job_id] = number
+        elif step == "drop":
+            agenda.drop(job_id)
+            model.pop(job_id, None)
+        else:
+            now = max(now, number)
+            agenda.collect(now, ordinary)
+            taken = popped(agenda)
+            assert sorted(taken) == sorted(one for one, due in model.items() if due <= now)
+            for one in taken:
+                del model[one]
+        assert len(agenda) == len(model)

@@ -1,0 +1,109 @@
+"""Settings: flags, the environment, and the providers they come to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from docpoll.config import Settings, parse_length, parse_retry, parse_states, read_settings
+from docpoll.errors import ConfigError
+from docpoll.jobs import JobState
+
+
+def test_without_flags_and_variables_there_are_defaults():
+    """A ledger in the working folder, and no provider to send to."""
+    settings = read_settings({}, {})
+    assert settings.store == "docpoll.db"
+    assert settings.account is None
+    with pytest.raises(ConfigError, match=r"TYPLESS_API_KEY.*--provider local"):
+        settings.sending_provider()
+
+
+def test_a_key_in_the_environment_makes_typless_the_provider():
+    """With the account's label beside it; neither is ever shown."""
+    environ = {"TYPLESS_API_KEY": "Token secret-key", "DOCPOLL_ACCOUNT": "ours", "DOCPOLL_STORE": "x.db"}
+    settings = read_settings({}, environ)
+    provider = settings.sending_provider()
+    assert (provider.name, provider.account, settings.store) == ("typless", "ours", "x.db")
+    assert settings.secrets == ("secret-key",)
+    assert "secret-key" not in repr(settings)
+
+
+def test_a_flag_wins_over_a_variable_and_an_empty_variable_is_none():
+    """What is typed counts."""
+    environ = {"TYPLESS_API_KEY": "", "DOCPOLL_ACCOUNT": "", "DOCPOLL_STORE": "x.db"}
+    settings = read_settings({"store": "y.db", "account": None}, environ)
+    assert (settings.store, settings.account, settings.api_key) == ("y.db", None, None)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"provider": "other"},
+        {"provider": "local", "api_key": "k"},
+        {"provider": "local", "base_url": "https://x.example"},
+        {"provider": "local", "url_prefix": "/api"},
+    ],
+)
+def test_flags_that_cannot_work_are_refused(given):
+    """With the flag's name."""
+    with pytest.raises(ConfigError, match="--"):
+        read_settings(given, {})
+
+
+def test_looking_needs_no_key():
+    """Sending does."""
+    settings = Settings(base_url="https://api.example")
+    assert settings.provider_named("typless", sends=False).origin == "https://api.example:443"
+    assert settings.provider_named("local").account == "default"
+    with pytest.raises(ConfigError, match="TYPLESS_API_KEY"):
+        settings.provider_named("typless")
+
+
+def test_jobs_are_harvested_where_their_key_and_address_are_at_hand():
+    """A key belongs to one account; the emulator beside the client needs none."""
+    with_key = Settings(api_key="k")
+    home = "https://developers.typless.com:443"
+    assert with_key.harvests("typless", "default", home)
+    assert not with_key.harvests("typless", "second", home)
+    assert not with_key.harvests("typless", "default", "https://other.example:443")
+    assert with_key.harvests("local", "second", "local")
+    assert not with_key.harvests("unknown", "default", home)
+    assert not Settings().harvests("typless", "default", home)
+    assert not Settings(api_key="k", provider="local").harvests("typless", "default", home)
+    assert Settings(account="second").concerns("typless", "second")
+    assert not Settings(account="second").concerns("typless", "default")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("0.5s", 0.5), ("15m", 900), (" 2H ", 7200), ("1d", 86400)]
+)
+def test_lengths_of_time_are_written_as_people_do(text, seconds):
+    """A number alone is seconds."""
+    assert parse_length("--wait", text) == timedelta(seconds=seconds)
+    assert parse_length("--wait", None) is None
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0", "-5s", "2 weeks", "1h30m", "9" * 400 + "d", "٣s"])
+def test_other_lengths_are_refused_with_what_to_write(text):
+    """The message has examples."""
+    with pytest.raises(ConfigError, match=r"--wait .*90s, 15m, 2h or 1d"):
+        parse_length("--wait", text)
+
+
+def test_states_are_named_in_any_case():
+    """Several are separated by commas."""
+    assert parse_states("--state", "failed, EXPIRED") == {JobState.FAILED, JobState.EXPIRED}
+    assert parse_states("--state", None) == frozenset()
+    for wrong in ("done", "", ","):
+        with pytest.raises(ConfigError, match="TIMED_OUT"):
+            parse_states("--state", wrong)
+
+
+def test_only_what_ended_without_a_result_is_tried_again():
+    """Neither a stored result nor an open job."""
+    assert parse_retry("--retry", "failed,cancelled") == {JobState.FAILED, JobState.CANCELLED}
+    for wrong in ("succeeded", "running", "failed,pending"):
+        with pytest.raises(ConfigError, match="without a result"):
+            parse_retry("--retry", wrong)

@@ -1,0 +1,126 @@
+"""The client against the emulator, over real HTTP, with a real ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+import docpoll
+from docpoll.schedules import GrowingSchedule
+from docpoll.testing import RunningEmulator, emulator
+from tests.conftest import ROOT
+
+__all__ = ["emulator"]
+
+INVOICES = ROOT / "recipes" / "invoices"
+QUICK = GrowingSchedule(first=0.05, factor=1.5, ceiling=0.5)
+
+
+def small_pdf(number: int) -> bytes:
+    """A one-page PDF without text, another one for each number."""
+    body = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+    body += b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]>>endobj\n%% %d\n" % number
+    return body + b"trailer<</Root 1 0 R>>\n%%EOF\n"
+
+
+async def test_an_invoice_goes_out_and_its_fields_come_back(emulator: RunningEmulator, tmp_path: Path):
+    """Typless' wire, a real PDF, typed values."""
+    provider = emulator.provider(schedule=QUICK)
+    async with docpoll.Client(provider, store=tmp_path / "docpoll.db") as client:
+        job = await client.submit(INVOICES / "tidewater-2025-0117.pdf", document_type="invoice", customer="acme")
+        result = await client.result(job, timeout=60)
+    assert result.fields["total_amount"].value == Decimal("1490.22")
+    assert result.fields["supplier_name"].value == "Tidewater Joinery Ltd"
+    assert result.customer == "acme"
+    assert len(result.line_items) == 3
+
+
+async def test_a_result_that_was_not_read_in_time_is_expired(emulator: RunningEmulator, tmp_path: Path):
+    """48 hours after it finished the vendor has dropped it, and docpoll says so."""
+    provider = emulator.provider(schedule=QUICK)
+    async with docpoll.Client(provider, store=tmp_path / "docpoll.db") as client:
+        job = await client.submit(small_pdf(1), document_type="invoice")
+    await asyncio.to_thread(emulator.wait_until_read)
+    emulator.advance(timedelta(hours=49))
+    async with docpoll.Client(provider, store=tmp_path / "docpoll.db") as client:
+        with pytest.raises(docpoll.ResultExpired) as caught:
+            await client.result(job, timeout=60)
+        assert caught.value.job.state is docpoll.JobState.EXPIRED
+        again = await client.submit(small_pdf(1), document_type="invoice", again=True)
+        await client.result(again, timeout=60)
+    assert emulator.jobs()["by_digest"][job.digest] == 2
+
+
+async def test_two_clients_share_a_ledger_and_no_document_is_sent_twice(emulator: RunningEmulator, tmp_path: Path):
+    """The same hundred documents through both at once: each arrives once, each client gets all outcomes."""
+    documents = [small_pdf(number) for number in range(100)]
+
+    async def work(seed: int) -> list[docpoll.Outcome]:
+        shuffled = random.Random(seed).sample(documents, len(documents))
+        provider = emulator.provider(schedule=QUICK)
+        async with docpoll.Client(provider, store=tmp_path / "docpoll.db") as client:
+            return [one async for one in client.extract(shuffled, document_type="invoice")]
+
+    both = await asyncio.gather(work(1), work(2))
+    assert [sum(one.result is not None for one in outcomes) for outcomes in both] == [100, 100]
+    assert set(emulator.jobs()["by_digest"].values()) == {1}
+    assert emulator.jobs()["requests"]["submit"] == 100
+
+
+def test_extract_all_gives_the_outcomes_in_the_order_of_the_inputs(emulator: RunningEmulator, tmp_path: Path):
+    """Also where several are named alike, and one is no document."""
+    documents = [small_pdf(1), b"hello", small_pdf(2), small_pdf(1)]
+    provider = emulator.provider(schedule=QUICK)
+    outcomes = docpoll.extract_all(documents, provider=provider, store=tmp_path / "a.db", document_type="invoice")
+    assert [None if one.job is None else one.job.digest for one in outcomes] == [
+        docpoll.Document.from_bytes(document).digest for document in documents
+    ]
+    assert [one.result is None for one in outcomes] == [False, True, False, False]
+
+
+async def test_extract_all_works_where_a_loop_is_running_already(emulator: RunningEmulator, tmp_path: Path):
+    """As in a notebook; its errors come out here."""
+    provider = emulator.provider(schedule=QUICK)
+    outcomes = docpoll.extract_all([small_pdf(1)], provider=provider, store=tmp_path / "a.db", document_type="invoice")
+    assert outcomes[0].result is not None
+    with pytest.raises(docpoll.ConfigError, match="document_type"):
+        docpoll.extract_all([small_pdf(1)], provider=provider, store=tmp_path / "a.db")
+
+
+async def test_the_local_provider_works_in_memory_and_beside_a_file(tmp_path: Path):
+    """And goes on with what an earlier client left at its emulator."""
+    provider = docpoll.Local(schedule=QUICK)
+    async with docpoll.Client(provider, store=docpoll.MemoryStore()) as client:
+        result = await client.result(await client.submit(INVOICES / "verdelune-F2025-034.pdf"), timeout=60)
+        assert result.fields["total_amount"].value == Decimal("3684.72")
+    async with docpoll.Client(provider, store=tmp_path / "docpoll.db") as client:
+        job = await client.submit(INVOICES / "wiesental-7731.pdf")
+    assert (tmp_path / "docpoll.local.db").is_file()
+    async with docpoll.Client(provider, store=tmp_path / "docpoll.db") as client:
+        result = await client.result(job.id, timeout=60)
+        assert result.fields["total_amount"].value == Decimal("506.67")
+
+
+async def test_a_hundred_thousand_inputs_are_not_read_ahead(emulator: RunningEmulator, tmp_path: Path):
+    """Leaving after the first outcomes leaves the rest of the generator untouched."""
+    taken = itertools.count()
+    last = 0
+
+    def endless():
+        nonlocal last
+        for last in taken:
+            yield small_pdf(last)
+
+    provider = emulator.provider(schedule=QUICK)
+    async with docpoll.Client(provider, store=tmp_path / "docpoll.db") as client:
+        outcomes = client.extract(endless(), document_type="invoice", window=50)
+        for _ in range(20):
+            assert (await anext(outcomes)).result is not None
+        await outcomes.aclose()
+    assert last <= 20 + 50 + 1
