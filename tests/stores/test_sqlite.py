@@ -1,7 +1,5 @@
 """`SQLiteStore` keeps the contract, and what only a file shared by processes can be asked for."""
 
-# ruff: noqa: ASYNC240 - nothing else runs on the loop of a test
-
 from __future__ import annotations
 
 import asyncio

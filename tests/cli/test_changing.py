@@ -1,0 +1,174 @@
+"""`docpoll retry` and `docpoll cancel`."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.cli.support import DeafServer, pdf, until
+
+
+@pytest.fixture
+def expired(cli, documents, emulate, typless):
+    """An emulator with two documents of the ledger, whose results it has dropped."""
+    emulator = emulate()
+    documents(2)
+    cli("submit", "invoices", *typless(emulator, polls=False))
+    until(lambda: [job["status"] for job in emulator.seen["jobs"]] == ["SUCCESS"] * 2)
+    emulator.advance(hours=49)
+    assert cli("harvest", "--base-url", emulator.url, "--poll-every", "0.2s").code == 3
+    return emulator
+
+
+def test_a_retry_says_what_it_costs_and_ends_once_it_is_accepted(cli, expired):
+    """The attempts count on; the next harvest brings their results."""
+    said = cli("retry", "--expired", "--json", "--base-url", expired.url)
+    assert said.code == 0
+    assert "retrying 2 jobs: 2 documents to pay for again" in said.err
+    assert [(line["state"], line["attempt"]) for line in said.lines] == [("RUNNING", 2)] * 2
+    assert cli("harvest", "--base-url", expired.url, "--poll-every", "0.2s").code == 0
+    assert set(expired.seen["by_digest"].values()) == {2}
+    again = cli("retry", "--expired", "--base-url", expired.url)
+    assert again.code == 0
+    assert "nothing to retry" in again.err
+
+
+def test_a_dry_retry_only_says_what_it_costs(cli, expired):
+    """Nothing is made, nothing is sent."""
+    said = cli("retry", "--expired", "--failed", "--dry-run", "--base-url", expired.url)
+    assert said.code == 0
+    assert "retrying 2 jobs: 2 documents to pay for again" in said.err
+    assert len(said.out.splitlines()) == 2
+    assert len(cli("jobs", "--json").lines) == 2
+
+
+def test_a_document_that_is_gone_makes_no_attempt(cli, expired, folder):
+    """It is named, the job stays as it was, and the other is retried: exit code 1."""
+    (folder / "invoices" / "0000.pdf").unlink()
+    said = cli("retry", "0000.pdf", "0001.pdf", "--base-url", expired.url)
+    assert said.code == 1
+    assert "not done: job " in said.err
+    assert "0000.pdf" in said.err
+    states = {(line["source"], line["attempt"]): line["state"] for line in cli("jobs", "--json").lines}
+    assert states == {
+        ("invoices/0000.pdf", 1): "EXPIRED",
+        ("invoices/0001.pdf", 1): "EXPIRED",
+        ("invoices/0001.pdf", 2): "RUNNING",
+    }
+
+
+def test_a_changed_document_makes_no_attempt(cli, expired, folder):
+    """It would be another document."""
+    (folder / "invoices" / "0000.pdf").write_bytes(pdf(77))
+    said = cli("retry", "0000.pdf", "--base-url", expired.url)
+    assert said.code == 1
+    assert "has changed" in said.err
+
+
+def test_an_open_job_is_not_retried(cli, documents, emulate, typless):
+    """It is told why."""
+    emulator = emulate(speed=0.01)
+    cli("submit", documents(1), *typless(emulator, polls=False))
+    said = cli("retry", "0000.pdf", "--base-url", emulator.url)
+    assert said.code == 1
+    assert "is RUNNING" in said.err
+
+
+def test_a_retry_without_the_key_makes_no_attempt(cli, expired, monkeypatch):
+    """Exit code 2, before anything is done; so with a key that is wrong, which leaves the attempts open."""
+    monkeypatch.setenv("TYPLESS_API_KEY", "")
+    assert cli("retry", "--expired", "--base-url", expired.url).code == 2
+    assert len(cli("jobs", "--json").lines) == 2
+    monkeypatch.setenv("TYPLESS_API_KEY", "wrong-key")
+    said = cli("retry", "--expired", "--base-url", expired.url)
+    assert said.code == 2
+    assert said.err.count("401") == 1
+    monkeypatch.setenv("TYPLESS_API_KEY", "a-right-key")
+    assert cli("harvest", "--base-url", expired.url, "--poll-every", "0.2s").code == 0
+    assert set(expired.seen["by_digest"].values()) == {2}
+
+
+def test_a_retry_of_a_job_of_another_address_is_not_done(cli, expired):
+    """The document would be sent where it was not meant to go."""
+    said = cli("retry", "--expired")
+    assert said.code == 1
+    assert f"made for {expired.url}" in said.err
+    assert len(cli("jobs", "--json").lines) == 2
+
+
+def test_what_failed_here_fails_again_and_costs_nothing(cli, folder):
+    """A retry of what is no document is told as what it is."""
+    (folder / "no.txt").write_text("no document")
+    cli("run", "no.txt", "--provider", "local")
+    said = cli("retry", "--failed")
+    assert said.code == 1
+    assert "retrying 1 job: 0 documents to pay for again" in said.err
+    assert "failed: no.txt: not a PDF" in said.err
+    assert cli("retry", "--retryable").code == 0
+
+
+def test_only_a_job_that_was_not_found_is_asked_for_again(cli, folder):
+    """`--same-id` says so, and changes nothing."""
+    (folder / "no.txt").write_text("no document")
+    cli("run", "no.txt", "--provider", "local")
+    said = cli("retry", "no.txt", "--same-id")
+    assert said.code == 1
+    assert "not_found" in said.err
+    assert len(cli("jobs", "--json").lines) == 1
+
+
+def test_cancel_works_without_a_key_and_for_every_address(cli, documents, emulate, typless, monkeypatch):
+    """It says that the vendor may still finish, and bill."""
+    emulator = emulate(speed=0.01)
+    cli("submit", documents(2), *typless(emulator, polls=False))
+    monkeypatch.delenv("TYPLESS_API_KEY")
+    (job, other) = cli("jobs", "--json").lines
+    said = cli("cancel", job["id"], os.path.basename(other["source"]), "--json")
+    assert said.code == 0
+    assert [line["state"] for line in said.lines] == ["CANCELLED"] * 2
+    assert "may still be finished there, and billed" in said.err
+    again = cli("cancel", job["id"])
+    assert again.code == 0
+    assert "0 jobs cancelled" in again.err
+    monkeypatch.setenv("TYPLESS_API_KEY", "a-right-key")
+    assert cli("run", "invoices", *typless(emulator)).code == 1
+    assert cli("cancel", "nothing").code == 2
+
+
+def test_cancel_pending_drops_what_was_not_sent(cli, documents, monkeypatch):
+    """What waits for an address nobody answers at."""
+    monkeypatch.setenv("TYPLESS_API_KEY", "k")
+    flags = ["--base-url", "http://127.0.0.1:9", "--document-type", "invoice"]
+    assert cli("run", documents(40), "--wait", "0.5s", "--quiet", *flags).code == 5
+    said = cli("cancel", "--pending")
+    assert said.code == 0
+    assert "40 jobs cancelled" in said.err
+    assert cli("status", "--json").lines[0]["counts"]["CANCELLED"] == 40
+    assert cli("cancel", "--pending").code == 0
+
+
+def test_a_job_in_the_hands_of_a_running_process_is_cancelled_there(start, cli, documents, emulate, typless):
+    """The run that works on it hears of it, and goes on without."""
+    emulator = emulate(speed=0.01)
+    documents(1)
+    program = start("run", "invoices", "--json", *typless(emulator))
+    until(lambda: emulator.seen["jobs"])
+    until(lambda: cli("jobs", "--json", "--state", "RUNNING").out)
+    assert cli("cancel", "0000.pdf").code == 0
+    said = program.end()
+    assert said.code == 1
+    assert said.lines[0]["state"] == "CANCELLED"
+
+
+def test_an_uncertain_job_is_dropped_and_sent_anew_when_asked(cli, documents, emulate, monkeypatch):
+    """Cancel, then retry: two decisions, both the user's."""
+    deaf = DeafServer()
+    monkeypatch.setenv("TYPLESS_API_KEY", "k")
+    flags = ["--base-url", deaf.url, "--document-type", "invoice"]
+    assert cli("run", documents(1), *flags).code == 4
+    assert cli("retry", "0000.pdf", "--base-url", deaf.url).code == 1
+    assert cli("cancel", "0000.pdf").code == 0
+    assert cli("retry", "0000.pdf", "--base-url", deaf.url).code == 4
+    assert [line["state"] for line in cli("jobs", "--json").lines] == ["CANCELLED", "UNCERTAIN"]
+    deaf.stop()

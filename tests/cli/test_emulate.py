@@ -1,0 +1,46 @@
+"""`docpoll emulate`: the vendor's own API on this machine."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.cli.support import ask
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_tells_where_it_listens_and_ends_cleanly(start, number):
+    """One line on stdout once it is ready, how to use it on stderr, and exit code 0."""
+    program = start("emulate", "--port", "0")
+    line = program.line()
+    assert line.startswith("docpoll emulate: typless at http://127.0.0.1:")
+    url = line.split()[-1]
+    assert f"--base-url {url}" in program.line("stderr")
+    assert ask(f"{url}/_emulator/jobs")["jobs"] == []
+    program.send(number)
+    said = program.end()
+    assert (said.code, said.out, said.err) == (0, "", "")
+
+
+def test_a_state_file_survives_a_restart(start, cli, documents, folder, monkeypatch):
+    """What was accepted before is answered after."""
+    monkeypatch.setenv("TYPLESS_API_KEY", "k")
+    program = start("emulate", "--port", "0", "--state", "vendor.db", "--quiet")
+    url = program.line().split()[-1]
+    flags = ["--base-url", url, "--document-type", "invoice"]
+    assert cli("submit", documents(2), *flags).code == 0
+    program.send(signal.SIGTERM)
+    assert program.end().code == 0
+    port = url.rpartition(":")[2]
+    start("emulate", "--port", port, "--state", "vendor.db", "--speed", "100").line()
+    assert cli("run", "invoices", "--poll-every", "0.2s", *flags).code == 0
+    assert set(ask(f"{url}/_emulator/jobs")["by_digest"].values()) == {1}
+
+
+def test_a_port_that_is_taken_is_told(start):
+    """Exit code 2."""
+    port = start("emulate", "--port", "0").line().rpartition(":")[2].strip()
+    said = start("emulate", "--port", port).end()
+    assert said.code == 2
+    assert f"port {port} on 127.0.0.1 is taken" in said.err

@@ -1,0 +1,173 @@
+"""Runs that are stopped, killed, or whose reader goes away: nothing is lost, and nothing is paid for twice."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+
+import pytest
+
+from tests.cli.support import KEY, DeafServer, ask
+
+COUNT = 60
+
+
+def _served(start, state: str) -> dict:
+    """What the emulator on the file *state* has seen; also what a run with `--provider local` left."""
+    program = start("emulate", "--port", "0", "--state", state)
+    seen = ask(f"{program.line().split()[-1]}/_emulator/jobs")
+    program.send(signal.SIGTERM)
+    assert program.end().code == 0
+    return seen
+
+
+@pytest.mark.parametrize("vendor", ["typless", "local"])
+def test_a_run_killed_in_the_middle_goes_on(start, cli, documents, vendor, monkeypatch):
+    """kill -9, then the same command: stored and uncertain are all there are, each on the server at most once."""
+    documents(COUNT)
+    flags = ["--provider", "local"]
+    if vendor == "typless":
+        monkeypatch.setenv("TYPLESS_API_KEY", KEY)
+        server = start("emulate", "--port", "0", "--speed", "100", "--api-key", KEY)
+        url = server.line().split()[-1]
+        flags = ["--base-url", url, "--document-type", "invoice", "--poll-every", "0.2s"]
+    program = start("run", "invoices", "--json", "--rate", "40", *flags)
+    for _ in range(5):
+        assert program.line().startswith("{")
+    program.send(signal.SIGKILL)
+    program.end()
+    counts = cli("status", "--json").lines[0]["counts"]
+    assert counts["PENDING"] + counts["RUNNING"] > 0, "it was killed too late to be in the middle"
+
+    said = cli("run", "invoices", "--json", *flags)
+    states = [line["state"] for line in said.lines]
+    uncertain = states.count("UNCERTAIN")
+    assert len(states) == COUNT
+    assert states.count("SUCCEEDED") + uncertain == COUNT
+    assert uncertain <= 16
+    assert said.code == (4 if uncertain else 0)
+    seen = ask(f"{url}/_emulator/jobs") if vendor == "typless" else _served(start, "docpoll.local.db")
+    assert set(seen["by_digest"].values()) == {1}
+    assert COUNT - uncertain <= len(seen["by_digest"]) <= COUNT
+
+
+def test_killed_while_nothing_is_being_sent_everything_is_stored(start, cli, documents):
+    """What was accepted is brought home by the next run, all of it."""
+    documents(COUNT)
+    assert cli("submit", "invoices", "--provider", "local").code == 0
+    program = start("run", "invoices", "--json", "--provider", "local", "--rate", "20")
+    program.line()
+    program.send(signal.SIGKILL)
+    program.end()
+    said = cli("run", "invoices", "--json", "--provider", "local")
+    assert said.code == 0
+    assert [line["state"] for line in said.lines] == ["SUCCEEDED"] * COUNT
+    assert set(_served(start, "docpoll.local.db")["by_digest"].values()) == {1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_at_once_and_tells_how_to_go_on(start, cli, documents, number):
+    """Exit code 130, no traceback; the line that goes on does, and finishes."""
+    documents(COUNT)
+    program = start("run", "invoices", "--json", "--provider", "local", "--rate", "40", "--out", "fields.csv")
+    program.line()
+    program.send(number)
+    said = program.end()
+    assert said.code == 130
+    assert said.err.splitlines() == [
+        "stopping; once more ends at once",
+        "Nothing is lost. To go on: docpoll run invoices --json --provider local --rate 40 --out fields.csv",
+        "Without sending anything new: docpoll harvest --store docpoll.db",
+    ]
+    assert not os.path.exists("fields.csv")
+    assert [name for name in os.listdir() if name.endswith(".tmp")] == []
+    assert cli("run", "invoices", "--provider", "local").code == 0
+    assert set(_served(start, "docpoll.local.db")["by_digest"].values()) == {1}
+
+
+def test_a_second_ctrl_c_does_not_wait(start, cli, documents, monkeypatch):
+    """The first waits a moment for submits in flight to be answered; the second does not, and loses nothing."""
+    deaf = DeafServer(holds=True)
+    documents(1)
+    flags = ["--base-url", deaf.url, "--document-type", "invoice"]
+    program = start("run", "invoices", *flags, env={"TYPLESS_API_KEY": "k"})
+    assert deaf.asked.wait(30)
+    program.send(signal.SIGINT)
+    program.wait_for("stopping")
+    program.send(signal.SIGINT)
+    said = program.end()
+    assert said.code == 130
+    assert "To go on: docpoll run invoices" in said.err
+    deaf.stop()
+    monkeypatch.setenv("TYPLESS_API_KEY", "k")
+    # The document may have arrived: it is uncertain, and not sent again.
+    assert cli("run", "invoices", *flags).code == 4
+
+
+def test_a_key_is_not_in_the_line_that_goes_on(start, documents):
+    """Nor is a secret anywhere else in what is said."""
+    flags = ["--base-url", "http://127.0.0.1:9", "--document-type", "invoice", "--api-key", "typed-secret"]
+    program = start("run", documents(1), *flags)
+    program.wait_for("no answer so far")
+    program.send(signal.SIGINT)
+    said = program.end()
+    assert said.code == 130
+    assert "docpoll run" in said.err
+    assert "typed-secret" not in said.err
+
+
+def test_a_reader_that_goes_away_loses_nothing(start, cli, documents):
+    """`docpoll run --json | head -1`: the run ends quietly, and the next one has everything."""
+    documents(COUNT)
+    program = start("run", "invoices", "--json", "--provider", "local", "--rate", "60")
+    program.line()
+    program.process.stdout.close()
+    program.process.wait(60)
+    assert program.process.returncode == 130
+    assert program.process.stderr.read() == b""
+    assert cli("run", "invoices", "--provider", "local").code == 0
+    assert cli("status", "--json").lines[0]["counts"]["SUCCEEDED"] == COUNT
+
+
+def test_a_list_whose_reader_goes_away_ends_quietly(start, cli, documents):
+    """`docpoll jobs | head -1`."""
+    cli("submit", documents(3), "--provider", "local")
+    program = start("jobs")
+    program.process.stdout.close()
+    assert program.process.wait(60) == 130
+    assert program.process.stderr.read() == b""
+
+
+def test_on_a_terminal_there_is_a_live_bar(start, documents, monkeypatch):
+    """Counts per state, redrawn in place; stdout stays what it is."""
+    documents(COUNT)
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = pty.openpty()
+    program = start("run", "invoices", "--provider", "local", "--rate", "60", stderr=theirs)
+    os.close(theirs)
+    drawn = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # the other side is closed, on Linux
+            break
+        if not piece:
+            break
+        drawn += piece
+    os.close(ours)
+    said = program.end()
+    assert said.code == 0
+    assert "60 of 60 documents stored" in said.out
+    text = drawn.decode()
+    assert "━" in text
+    assert " stored" in text
+    assert " running" in text
+    assert "\x1b" not in said.out
+
+
+def test_python_m_docpoll_is_docpoll(start):
+    """And it tells its version."""
+    said = start("--version").end()
+    assert said.code == 0
+    assert said.out.startswith("docpoll ")

@@ -1,0 +1,203 @@
+"""`docpoll status`, `jobs`, `show` and `export`: looking changes nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.support import pdf
+
+RECIPES = Path(__file__).resolve().parent.parent.parent / "recipes" / "invoices"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status"],
+        ["jobs"],
+        ["show", "x"],
+        ["export", "--out", "-"],
+        ["harvest"],
+        ["retry", "--failed"],
+        ["cancel", "--pending"],
+    ],
+)
+def test_a_ledger_that_is_not_there_is_not_made(cli, folder, arguments):
+    """Exit code 2, and a message that names it."""
+    said = cli(*arguments)
+    assert said.code == 2
+    assert said.err.startswith("docpoll: docpoll.db: there is no ledger")
+    assert list(folder.iterdir()) == []
+
+
+def test_the_ledger_comes_from_the_flag_or_the_environment(cli, documents, folder, monkeypatch):
+    """`--store` wins over `DOCPOLL_STORE`."""
+    monkeypatch.setenv("DOCPOLL_STORE", "from-environment.db")
+    cli("run", documents(1), "--provider", "local")
+    assert (folder / "from-environment.db").exists()
+    assert cli("status", "--store", "other.db").code == 2
+    assert cli("status").code == 0
+
+
+def test_the_account_comes_from_the_flag_or_the_environment(cli, documents, monkeypatch):
+    """`--account` wins over `DOCPOLL_ACCOUNT`, and both narrow what is looked at."""
+    monkeypatch.setenv("DOCPOLL_ACCOUNT", "ours")
+    cli("run", documents(1), "--provider", "local")
+    cli("run", "invoices", "--provider", "local", "--account", "theirs")
+    assert [line["account"] for line in cli("jobs", "--json").lines] == ["ours"]
+    monkeypatch.delenv("DOCPOLL_ACCOUNT")
+    assert [line["account"] for line in cli("jobs", "--json").lines] == ["ours", "theirs"]
+    assert [line["account"] for line in cli("jobs", "--account", "theirs", "--json").lines] == ["theirs"]
+
+
+def test_looking_needs_neither_network_nor_terminal_libraries(documents, cli):
+    """`status`, `jobs` and `show` import no aiohttp, no emulator and no rich, so they start quickly."""
+    cli("run", documents(1), "--provider", "local")
+    for command in (["status"], ["jobs"], ["show", "0000.pdf"], ["--help"], ["run", "--help"]):
+        code = (
+            "import sys; from docpoll.cli import main; code = main(sys.argv[1:]);"
+            "names = {name.partition('.')[0] for name in sys.modules} | set(sys.modules);"
+            "print(sorted(names & {'aiohttp', 'rich', 'docpoll.emulator', 'docpoll.transport'}), file=sys.stderr);"
+            "sys.exit(code)"
+        )
+        ended = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stderr == "[]\n"
+
+
+def test_status_counts_and_names_what_needs_care(cli, documents, emulate, typless):
+    """Open jobs, the oldest, the smallest slack, those in danger, those made for another address."""
+    emulator = emulate(speed=0.01)
+    cli("submit", documents(2), *typless(emulator, polls=False))
+    (status,) = cli("status", "--json", "--base-url", emulator.url).lines
+    assert status["counts"]["RUNNING"] == 2
+    assert status["open"] == 2
+    assert (status["at_risk"], status["elsewhere"], status["uncertain"], status["stalled"]) == (0, 0, 0, 0)
+    assert 47.9 * 3600 < status["smallest_slack_seconds"] <= 48 * 3600
+    assert cli("status", "--json").lines[0]["elsewhere"] == 2
+    text = cli("status").out
+    assert "RUNNING" in text
+    assert "elsewhere: 2 open jobs" in text
+    assert "oldest open job: " in text
+    assert "smallest slack until a result can expire: 1 d 23 h" in text
+
+
+def test_status_does_not_disturb_a_run(start, cli, documents):
+    """It may be asked at any time, and shows what is so far."""
+    documents(40)
+    program = start("run", "invoices", "--json", "--provider", "local", "--rate", "40")
+    program.line()
+    status = cli("status", "--json")
+    assert status.code == 0
+    assert status.lines[0]["counts"]["SUCCEEDED"] >= 1
+    assert sum(status.lines[0]["counts"].values()) == 40
+    said = program.end()
+    assert said.code == 0
+    assert "taken" not in said.err
+
+
+def test_jobs_lists_in_the_order_of_coming(cli, documents, folder):
+    """By state, where asked, in any case."""
+    documents(2)
+    (folder / "no.txt").write_text("no document")
+    cli("run", "invoices", "no.txt", "--provider", "local")
+    assert [line["source"] for line in cli("jobs", "--json").lines] == [
+        "invoices/0000.pdf",
+        "invoices/0001.pdf",
+        "no.txt",
+    ]
+    assert [line["source"] for line in cli("jobs", "--state", "failed,expired", "--json").lines] == ["no.txt"]
+    assert "not a PDF, JPG, PNG or TIFF" in cli("jobs", "--state", "FAILED").out
+    assert cli("jobs", "--state", "EXPIRED").out == ""
+
+
+def test_a_job_is_shown_by_id_by_its_beginning_and_by_its_document(cli, documents):
+    """Everything known about it, its fields, and what to do next."""
+    cli("run", RECIPES / "tidewater-2025-0117.pdf", documents(1), "--provider", "local")
+    (job, other) = cli("jobs", "--json").lines
+    by_id = cli("show", job["id"])
+    assert by_id.code == 0
+    assert "Its result is stored; nothing is left to do." in by_id.out
+    assert "TJ-2025-0117" in by_id.out
+    assert cli("show", "tidewater-2025-0117.pdf").out == by_id.out
+    assert cli("show", RECIPES / "tidewater-2025-0117.pdf").out == by_id.out
+    assert cli("show", other["id"][:6], "--json").lines[0]["id"] == other["id"]
+    (line,) = cli("show", job["id"], "--json").lines
+    assert line["options"] == {"document_type": "invoice"}
+    assert line["result"]["fields"]["supplier_name"]["value"] == "Tidewater Joinery Ltd"
+    unknown = cli("show", "nothing-of-that-name")
+    assert unknown.code == 2
+    assert "nothing-of-that-name" in unknown.err
+
+
+def test_show_says_what_to_do_next(cli, documents, folder, emulate, typless):
+    """For what waits, what runs, and what failed; with the ledger to name."""
+    emulator = emulate(speed=0.01)
+    cli("submit", documents(1), *typless(emulator, polls=False), "--store", "our.db")
+    running = cli("show", "0000.pdf", "--store", "our.db", "--base-url", emulator.url).out
+    assert "docpoll harvest --store our.db brings its result. The next poll is due at 2" in running
+    assert "Its result cannot expire before 2" in running
+    (folder / "no.txt").write_text("no document")
+    cli("run", "no.txt", "--provider", "local")
+    failed = cli("show", "no.txt").out
+    assert "error               not_a_document: not a PDF" in failed
+    assert "would only be refused again" in failed
+    (job,) = cli("jobs", "--json").lines
+    assert f"docpoll retry {job['id']} tries once more, and pays for the document again." in failed
+    cli("cancel", "0000.pdf", "--store", "our.db")
+    assert "may still finish, and bill" in cli("show", "0000.pdf", "--store", "our.db").out
+
+
+def test_an_export_holds_the_newest_attempt_of_every_document(cli, documents, folder):
+    """JSON Lines with every result; CSV with a row for each document."""
+    documents(2)
+    (folder / "no.txt").write_text("no document")
+    cli("run", "invoices", "no.txt", "--provider", "local")
+    cli("retry", "no.txt")
+    assert len(cli("jobs", "--json").lines) == 4
+    assert cli("export", "--out", "all.jsonl").code == 0
+    lines = [json.loads(line) for line in (folder / "all.jsonl").read_text().splitlines()]
+    assert [(line["source"], line["attempt"]) for line in lines] == [
+        ("invoices/0000.pdf", 1),
+        ("invoices/0001.pdf", 1),
+        ("no.txt", 2),
+    ]
+    assert lines[0]["result"]["fields"] is not None
+    assert lines[2]["result"] is None
+    said = cli("export", "--out", "-")
+    assert said.lines == lines
+    assert cli("export", "--out", "all.csv").err == "3 documents, 2 with a result written to all.csv\n"
+    with open(folder / "all.csv", encoding="utf-8", newline="") as file:
+        assert [row["state"] for row in csv.DictReader(file)] == ["SUCCEEDED", "SUCCEEDED", "FAILED"]
+    assert cli("export", "--out", "all.xlsx").code == 2
+
+
+def test_a_folder_in_place_of_a_ledger_is_told(cli, folder):
+    """And a file that is none, before anything is written to it."""
+    (folder / "place").mkdir()
+    assert "this is a folder" in cli("status", "--store", "place").err
+    (folder / "note.txt").write_text("a note, which is no ledger\n" * 100)
+    (folder / "x.pdf").write_bytes(pdf(1))
+    said = cli("run", "x.pdf", "--provider", "local", "--store", "note.txt")
+    assert said.code == 2
+    assert "not a docpoll ledger" in said.err
+    assert (folder / "note.txt").read_text().startswith("a note")
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_told(cli, documents, folder):
+    """Before anything is sent."""
+    documents(1)
+    folder.chmod(0o500)
+    try:
+        said = cli("run", "invoices", "--provider", "local")
+    finally:
+        folder.chmod(0o700)
+    assert said.code == 2
+    assert "cannot be written" in said.err

@@ -1,0 +1,161 @@
+"""What people and scripts type and read: commands, flags, exit codes, the keys of the JSON lines.
+
+A change here is a change for users, with its line in the changelog.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from docpoll.cli import main
+from docpoll.cli.codes import ExitCode, code_of
+from docpoll.jobs import JobState
+
+SCHEMA = json.loads((Path(__file__).parent / "lines.schema.json").read_text(encoding="utf-8"))
+
+SENDS = {"provider", "account", "base-url", "url-prefix", "store", "rate", "json", "quiet", "api-key"}
+TAKES = SENDS | {"document-type", "customer", "wait", "retry", "limit", "dry-run"}
+
+FLAGS = {
+    "run": TAKES | {"poll-every", "give-up-after", "fail-fast", "out"},
+    "submit": TAKES,
+    "harvest": SENDS | {"poll-every", "give-up-after", "wait"},
+    "status": {"provider", "account", "base-url", "store", "json"},
+    "jobs": {"state", "provider", "account", "store", "json"},
+    "show": {"base-url", "store", "json"},
+    "export": {"out", "provider", "account", "store", "quiet"},
+    "retry": SENDS | {"failed", "expired", "retryable", "same-id", "dry-run"},
+    "cancel": {"pending", "provider", "account", "store", "json", "quiet"},
+    "emulate": {"port", "host", "vendor", "speed", "api-key", "state", "quiet"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7 broken")
+    (tmp_path / "no.txt").write_text("no document")
+
+
+@pytest.fixture
+def said(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """`said("run", "--help")`: what a command writes to stdout."""
+
+    def carry_out(*arguments: str) -> str:
+        capfd.readouterr()
+        main(arguments)
+        return capfd.readouterr().out
+
+    return carry_out
+
+
+@pytest.fixture
+def lines(said: Callable[..., str]) -> Callable[..., list[Any]]:
+    """`lines("run", …)`: the objects a command writes with `--json`."""
+
+    def carry_out(*arguments: str) -> list[Any]:
+        return [json.loads(line) for line in said(*arguments, "--json").splitlines()]
+
+    return carry_out
+
+
+def _faults(kind: str, line: Any) -> list[str]:
+    validator = Draft202012Validator(SCHEMA | {"$ref": f"#/$defs/{kind}"})
+    return [f"{fault.json_path}: {fault.message}" for fault in validator.iter_errors(line)]
+
+
+def _section(text: str, title: str) -> Iterator[str]:
+    """The lines below *title* in a help text, as far as they are indented."""
+    _, _, rest = text.partition(f"\n{title}:\n")
+    for line in rest.splitlines():
+        if not line.startswith(" "):
+            return
+        yield line
+
+
+def test_the_schema_is_one():
+    """It is valid JSON Schema."""
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_these_are_the_commands(said):
+    """No more and no less, each with a line of help."""
+    listed = [line.split(maxsplit=1) for line in _section(said("--help"), "Commands")]
+    assert {name for name, *_ in listed} == set(FLAGS)
+    assert all(len(words) == 2 and not words[1].endswith("...") for words in listed)
+
+
+@pytest.mark.parametrize("command", FLAGS)
+def test_these_are_the_flags(said, command):
+    """No more and no less, each with help."""
+    text = "\n".join(_section(said(command, "--help"), "Options"))
+    options = re.findall(r"^  (?:-\w, )?--([\w-]+)(?: [A-Z]+)?(.*(?:\n {8,}.*)*)", text, flags=re.MULTILINE)
+    assert {name for name, _ in options} == FLAGS[command] | {"help"}
+    assert [name for name, text in options if len(text.split()) < 2] == []
+
+
+def test_a_run_says_how_it_is_used(said):
+    """Its help has an example, and the exit codes."""
+    text = said("run", "--help")
+    assert "docpoll run invoices --provider local" in text
+    assert "130 interrupted" in text
+
+
+def test_these_are_the_exit_codes():
+    """Of 1, 3, 4 and 5 the most serious wins: 4, 3, 1, 5."""
+    assert {code.name: int(code) for code in ExitCode} == {
+        "DONE": 0,
+        "FAILED": 1,
+        "WRONG": 2,
+        "EXPIRED": 3,
+        "UNCERTAIN": 4,
+        "OPEN": 5,
+        "INTERRUPTED": 130,
+    }
+    order = [JobState.UNCERTAIN, JobState.EXPIRED, JobState.FAILED, JobState.RUNNING, JobState.SUCCEEDED]
+    assert [int(code_of(order[index:])) for index in range(len(order))] == [4, 3, 1, 5, 0]
+    assert [int(code_of([JobState[name]])) for name in ("CANCELLED", "TIMED_OUT", "PENDING")] == [1, 1, 5]
+    assert code_of([JobState.RUNNING, JobState.SUCCEEDED], accepted=True) == 0
+    assert code_of([JobState.PENDING], accepted=True) == 5
+
+
+def test_these_are_the_lines(lines):
+    """Of every command that writes jobs; `result` where results are shown."""
+    inputs = ["a.pdf", "no.txt", "missing.pdf"]
+    run = lines("run", *inputs, "--provider", "local")
+    assert [_faults("line_with_result", line) for line in run] == [[]] * 3
+    submitted = lines("submit", *inputs, "--provider", "local", "--document-type", "other")
+    assert [_faults("line", line) for line in submitted] == [[]] * 3
+    harvested = lines("harvest")
+    assert [_faults("line_with_result", line) for line in harvested] == [[]]
+    listed = lines("jobs")
+    assert len(listed) == 4
+    assert [_faults("line", line) for line in listed] == [[]] * 4
+    assert [_faults("line_with_result", line) for line in lines("show", listed[0]["id"])] == [[]]
+    assert [_faults("line", line) for line in lines("retry", "--failed")] == [[]] * 4
+    assert [_faults("line", line) for line in lines("cancel", listed[0]["id"])] == [[]]
+    assert [_faults("line", line) for line in lines("run", *inputs, "--provider", "local", "--dry-run")] == [[]] * 3
+
+
+def test_this_is_the_status(lines):
+    """Counts of every state, and what needs care."""
+    lines("run", "a.pdf", "no.txt", "--provider", "local")
+    (status,) = lines("status")
+    assert _faults("status", status) == []
+    assert status["counts"]["FAILED"] == 2
+
+
+def test_a_result_has_its_keys(lines):
+    """As `docpoll.Result.to_dict()` gives them."""
+    invoice = Path(__file__).resolve().parent.parent.parent / "recipes" / "invoices" / "tidewater-2025-0117.pdf"
+    (line,) = lines("run", str(invoice), "--provider", "local")
+    assert _faults("line_with_result", line) == []
+    assert line["result"]["fields"]["total_amount"]["data_type"] == "NUMBER"
+    assert line["result"]["line_items"]
