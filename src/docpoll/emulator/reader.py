@@ -204,7 +204,10 @@ class Reader:
         _kill(child)
         self._abandoned = [one for one in [*self._abandoned, child] if one.returncode is None]
         # asyncio has no public way to close a process's pipes without reading them to their end.
-        child._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - private, see above
+        transport = child._transport  # type: ignore[attr-defined]  # noqa: SLF001 - private, see above
+        for number in range(3):
+            if (pipe := transport.get_pipe_transport(number)) is not None:
+                pipe.close()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -240,8 +243,14 @@ async def _last_words(child: Process) -> str:
 
 
 def _kill(child: Process) -> None:
+    if child.returncode is not None:
+        return
     with contextlib.suppress(ProcessLookupError):
-        child.kill()
+        if sys.platform == "win32":
+            child.kill()
+        else:
+            # `Process.kill()` would collect the exit status itself, and asyncio would look for it in vain.
+            os.kill(child.pid, signal.SIGKILL)
 
 
 def _how_it_ended(returncode: int) -> str:
