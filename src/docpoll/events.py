@@ -78,9 +78,13 @@ class Refused(Event):
 
 @attrs.frozen(kw_only=True)
 class AnswerLost(Event):
-    """The submit may have arrived; its answer did not come back."""
+    """The submit may have arrived; its answer did not come back.
+
+    *retry_after* is the vendor's wish on a 503, for the whole budget scope.
+    """
 
     reason: str
+    retry_after: timedelta | None = None
 
 
 @attrs.frozen(kw_only=True)

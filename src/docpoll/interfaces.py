@@ -313,6 +313,10 @@ class Store(Protocol):
         """A page of jobs in the order they came in, from the one behind *after* (a job id) on."""
         ...
 
+    async def on_their_way(self) -> list[str]:
+        """The ids of `PENDING` jobs with a `sent_at`: sent, and not answered as far as the ledger knows."""
+        ...
+
     async def result(self, job_id: str) -> bytes | None:
         """The whole answer body stored for the job, as it came."""
         ...

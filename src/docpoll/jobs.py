@@ -341,9 +341,12 @@ def _unfinished(
         bad_answer_at=bad_answer_at,
         trouble=None if event.known else f"unknown status {event.status}",
     )
-    if not event.known and _patience_ended(seen, now):
-        return _ended_badly(seen, f"the status stayed {event.status}, which is not known", "", now)
+    if bad_answer_at is not None and _patience_ended(seen, now):
+        what = "which is not known" if not event.known else "after it had been finished without a result"
+        return _ended_badly(seen, f"the status stayed {event.status}, {what}", "", now)
     routine = _routine(seen, now, schedule, dice)
+    if event.known and bad_answer_at is not None:
+        routine = _retry(bad_answer_at, now, routine)
     return _due_in(seen, max(routine, event.retry_after or routine), now, routine=routine)
 
 

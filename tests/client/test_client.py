@@ -192,6 +192,29 @@ async def test_what_a_dead_process_had_sent_is_uncertain_and_what_it_had_not_is_
     assert vendor.counts["submit"] == 2
 
 
+async def test_whoever_opens_the_ledger_sees_what_a_dead_process_had_sent_as_uncertain(
+    client: Make, vendor: Vendor, ledger: Path
+):
+    """Also who only looks; and what a living process has on its way is left alone."""
+    async with client(harvest=False) as it:
+        left = await it.submit(pdf(1), document_type="invoice")
+    connection = sqlite3.connect(ledger)
+    connection.execute("UPDATE jobs SET sent_at = created_at")
+    connection.commit()
+    connection.close()
+    async with client(harvest=False) as looking:
+        assert (await looking.job(left.id)).state is JobState.UNCERTAIN
+    vendor.gate = asyncio.Event()
+    async with client(limits=PATIENT) as sending:
+        asking = asyncio.ensure_future(sending.submit(pdf(2), document_type="invoice"))
+        await until(lambda: vendor.counts["submit"])
+        async with client(harvest=False) as looking:
+            states = [job.state async for job in looking.jobs()]
+        assert states == [JobState.UNCERTAIN, JobState.PENDING]
+        vendor.gate.set()
+        assert (await asking).state is JobState.RUNNING
+
+
 async def _harvested(client: Client, clock: FakeClock) -> int:
     harvest = asyncio.ensure_future(_count(client))
     while not harvest.done():
@@ -477,13 +500,14 @@ async def test_closing_lets_submits_in_flight_be_answered(client: Make, vendor: 
     asking.cancel()
 
 
-async def test_a_submit_that_is_not_answered_in_time_is_uncertain_afterwards(client: Make, vendor: Vendor):
+async def test_a_submit_that_is_not_answered_in_time_is_uncertain_afterwards(client: Make, vendor: Vendor, rows: Rows):
     """Closing waits only so long; what is then on its way may have arrived."""
     vendor.gate = asyncio.Event()
     async with client(limits=Limits(closing=0.01)) as it:
         asking = asyncio.ensure_future(it.submit(pdf(), document_type="invoice"))
         await until(lambda: vendor.counts["submit"])
     asking.cancel()
+    assert rows()[0]["state"] == "UNCERTAIN"
     vendor.gate = None
     async with client() as it:
         jobs = [job async for job in it.jobs(state="uncertain")]

@@ -145,6 +145,7 @@ class StoreContract:
             lambda: enter(store, owner, a_job()),
             lambda: claim(store, owner),
             lambda: store.claim_job(owner, "x"),
+            store.on_their_way,
             lambda: store.flush(owner, []),
             lambda: store.accept(running(a_job())),
             lambda: store.wish(Wish(job_id="x", kind="nudge")),
@@ -559,6 +560,14 @@ class StoreContract:
         await store.flush(first, [Change(job=again)])
         assert await store.claim_job(second, job.id) is None
         assert await store.job(job.id) == again
+
+    async def test_what_is_on_its_way_is_known(self, store: Store) -> None:
+        """Sent and not answered, whoever owns it; neither what waits nor what was accepted."""
+        assert await store.on_their_way() == []
+        owner = await store.register(now=NOW)
+        await enter(store, owner, a_job(1), a_job(2, sent_at=NOW))
+        await enter(store, None, a_job(3, sent_at=NOW), running(a_job(4)), succeeded(a_job(5)))
+        assert await store.on_their_way() == [a_job(2).id, a_job(3).id]
 
     async def test_a_closed_job_that_was_claimed_in_vain_is_closed(self, store: Store) -> None:
         """When its owner ends, it is not among the jobs that need something."""

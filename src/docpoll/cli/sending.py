@@ -13,7 +13,7 @@ import attrs
 from docpoll.budget import Budget
 from docpoll.cli.progress import Progress
 from docpoll.cli.screen import Screen, many, printable
-from docpoll.client import Client
+from docpoll.client import Client, settle_left_behind
 from docpoll.client.drafts import draft_of
 from docpoll.clocks import SystemClock
 from docpoll.config import Settings, parse_length, parse_retry, read_settings
@@ -310,6 +310,7 @@ async def looking_at(store: str) -> Store:
     """The ledger, opened."""
     ledger = open_store(store)
     await ledger.open()
+    await settle_left_behind(ledger, SystemClock())
     return ledger
 
 

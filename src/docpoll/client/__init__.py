@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from docpoll.client.client import Client, extract_all
+from docpoll.client.leftovers import settle_left_behind
 from docpoll.client.outcomes import Outcome
 
-__all__ = ["Client", "Outcome", "extract_all"]
+__all__ = ["Client", "Outcome", "extract_all", "settle_left_behind"]

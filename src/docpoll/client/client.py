@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import os
 import random
 import threading
@@ -20,14 +21,16 @@ from collections.abc import (
 )
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import attrs
 
 from docpoll.budget import Budget
-from docpoll.client.drafts import Input, draft_of, new_id, next_attempt, read_input
+from docpoll.client.drafts import Input, draft_of, new_id, next_attempt, read_input, source_of
 from docpoll.client.extraction import Extraction
+from docpoll.client.leftovers import settle_left_behind
 from docpoll.client.outcomes import Outcome, is_settled, outcome_of
 from docpoll.clocks import SystemClock
 from docpoll.documents import Document
@@ -44,7 +47,7 @@ from docpoll.errors import (
 )
 from docpoll.events import AskedAgain, Cancelled, Event
 from docpoll.files import describe
-from docpoll.harvester import Harvester, Limits
+from docpoll.harvester import NOT_FOUND_STATUS, POLL, SUBMIT, Harvester, Limits
 from docpoll.interfaces import Change, Clock, Draft, Provider, Store, Transport, Wish
 from docpoll.jobs import CLOSED, Job, JobState, advance
 from docpoll.providers.local import Local
@@ -58,6 +61,8 @@ _T = TypeVar("_T")
 
 #: Seconds after which a harvest without news looks whether anything is left to wait for.
 _LOOK_AGAIN: Final = 5.0
+
+_CLOSED: Final = "the client was closed; nothing is lost, enter a new one to go on"
 
 _NUDGED: Final = (JobState.RUNNING, JobState.TIMED_OUT)
 
@@ -95,7 +100,8 @@ class Client:
     *keep_documents*: how long the ledger keeps the bytes of documents given as bytes:
     `until_accepted` or `until_finished`. Documents given as paths are read again when sent.
     *harvest*: False neither sends nor polls: what is submitted waits in the ledger for a process that does.
-    *on_event*: called as `on_event(job, event)` after each event is stored; its exceptions are logged, never raised.
+    *on_event*: called as `on_event(job, event)` after each event: a change of state is in the ledger then.
+    Its exceptions are logged, never raised; it is a plain function.
 
     Leaving the context stops sending and polling at once, lets submits in flight be answered for a few seconds,
     and loses nothing: the next client on the same ledger goes on.
@@ -121,6 +127,8 @@ class Client:
     ) -> None:
         if keep_documents not in _KEEP:
             raise ConfigError(f"keep_documents {keep_documents!r}: give one of {', '.join(_KEEP)}")
+        if inspect.iscoroutinefunction(on_event):
+            raise ConfigError("on_event: give a plain function; nobody would await an async one")
         if give_up_after is not None and give_up_after <= timedelta(0):
             raise ConfigError(f"give_up_after {give_up_after}: give more than 0, or None to never give up")
         #: The provider; for `docpoll.Local` the one bound to the emulator beside this client, once entered.
@@ -139,6 +147,8 @@ class Client:
         self._limits = limits
         self._harvester: Harvester | None = None
         self._stack: AsyncExitStack | None = None
+        #: Called when the client is closed, so that nobody waits for news that cannot come any more.
+        self._endings: set[Callable[[], None]] = set()
 
     # --- opening and closing ---------------------------------------------------------------------
 
@@ -150,6 +160,8 @@ class Client:
             stack.push_async_callback(self.store.close)
             if self._harvests:
                 await self._start(stack)
+            else:
+                await settle_left_behind(self.store, self._clock)
             self._stack = stack.pop_all()
         return self
 
@@ -158,6 +170,8 @@ class Client:
     ) -> None:
         if self._stack is not None:
             stack, self._stack, self._harvester = self._stack, None, None
+            for end in list(self._endings):
+                end()
             await stack.aclose()
 
     async def _start(self, stack: AsyncExitStack) -> None:
@@ -228,7 +242,7 @@ class Client:
         job = entered[0]
         if not wait or self._harvester is None:
             return job
-        return await self._wait(job, lambda now: now.state is not JobState.PENDING, faults=AccountFault)
+        return await self._wait(job, lambda now: now.state is not JobState.PENDING, raises=_keeps_from_submitting)
 
     async def result(self, job: Job | str, *, timeout: float | timedelta | None = None) -> Result:
         """The result of *job* (or of the job with this id), once it is stored.
@@ -239,7 +253,7 @@ class Client:
         """
         current = await self.job(job if isinstance(job, str) else job.id)
         if not is_settled(current):
-            current = await self._wait(current, is_settled, faults=Unauthorized, seconds=_seconds(timeout))
+            current = await self._wait(current, is_settled, raises=_is_unauthorized, seconds=_seconds(timeout))
         outcome = await outcome_of(current, source=current.source, store=self.store, provider=self.provider)
         if outcome.result is None:
             raise outcome.error or StoreError(f"job {current.id}: has neither result nor error")
@@ -289,6 +303,8 @@ class Client:
         newest = (await self.store.newest([last.key])).get(last.key, last)
         if newest.id != last.id:
             raise ConfigError(f"job {last.id}: attempt {newest.attempt} ({newest.id}) came after it; retry that one")
+        if not self._is_mine(last):
+            raise ConfigError(f"job {last.id}: belongs to {last.provider}, account {last.account}, at {last.origin}")
         if last.state not in CLOSED:
             raise ConfigError(f"job {last.id}: is {last.state}; wait for it, or cancel it first")
         if same_id:
@@ -347,29 +363,39 @@ class Client:
         """`extract()`, with each input's place among the inputs."""
         harvester = self._running()
         again = _states(retry)
+        made: set[str] = set()
+        if window < 1:
+            raise ConfigError(f"window {window}: give 1 or more")
+        if isinstance(documents, str | bytes | os.PathLike | Document):
+            raise ConfigError(f"{source_of(documents)}: give a list of documents, not one")
         # Options that cannot work are the caller's fault, not that of each document.
         self.provider.canonical_options(options)
 
         extraction = Extraction(
             documents,
-            enter=lambda batch: self._enter(batch, options, again=again),
+            enter=lambda batch: self._enter(batch, options, again=again, made=made),
             harvester=harvester,
             store=self.store,
             window=window,
         )
 
-        def at_fault(fault: AccountFault) -> None:
-            if isinstance(fault, Unauthorized) or not harvester.accepted:
+        def at_fault(operation: str, fault: AccountFault) -> None:
+            # What is wrong with polls alone says nothing of documents that are still to be accepted.
+            undecided = operation == POLL and (harvester.is_submitting() or not extraction.all_entered)
+            if isinstance(fault, Unauthorized) or not (harvester.accepted or undecided):
                 extraction.fail(fault)
 
-        for fault in harvester.faults.values():
-            at_fault(fault)
+        for operation, fault in harvester.faults.items():
+            at_fault(operation, fault)
         stop = harvester.watch_faults(at_fault)
+        closed = partial(extraction.fail, ConfigError(_CLOSED))
+        self._endings.add(closed)
         try:
             async with contextlib.aclosing(extraction.run()) as settled:
                 async for one in settled:
                     yield one.index, await self._outcome_of(one.source, one.job, one.error)
         finally:
+            self._endings.discard(closed)
             stop()
 
     def harvest(self) -> Harvest:
@@ -383,8 +409,13 @@ class Client:
 
     async def _harvest(self) -> AsyncIterator[Outcome]:
         harvester = self._running()
-        news: asyncio.Queue[Job | AccountFault | None] = asyncio.Queue()
-        stops = [harvester.watch(None, news.put_nowait), harvester.watch_faults(news.put_nowait)]
+        news: asyncio.Queue[Job | AccountFault | ConfigError | None] = asyncio.Queue()
+        stops = [
+            harvester.watch(None, news.put_nowait),
+            harvester.watch_faults(lambda _, fault: news.put_nowait(fault)),
+        ]
+        closed = partial(news.put_nowait, ConfigError(_CLOSED))
+        self._endings.add(closed)
         for fault in harvester.faults.values():
             news.put_nowait(fault)
         told: set[str] = set()
@@ -394,13 +425,16 @@ class Client:
                 timer = self._clock.call_later(_LOOK_AGAIN, lambda: news.put_nowait(None))
                 item = await news.get()
                 timer.cancel()
+                if isinstance(item, ConfigError):
+                    raise item
                 if isinstance(item, AccountFault):
-                    if isinstance(item, Unauthorized) or not harvester.accepted:
+                    if isinstance(item, Unauthorized) or not (harvester.accepted or harvester.is_submitting()):
                         raise item
                 elif item is not None and is_settled(item) and item.id not in told:
                     told.add(item.id)
                     yield await self._outcome_of(item.source, item, None)
         finally:
+            self._endings.discard(closed)
             for stop in stops:
                 stop()
 
@@ -424,9 +458,17 @@ class Client:
         return draft_of(document, options, provider=self.provider, id=new_id(self._dice), now=self._clock.now())
 
     async def _enter(
-        self, inputs: Sequence[Input], options: dict[str, Any], *, again: bool | Collection[JobState]
+        self,
+        inputs: Sequence[Input],
+        options: dict[str, Any],
+        *,
+        again: bool | Collection[JobState],
+        made: set[str] | None = None,
     ) -> list[Job | DocpollError]:
-        """Enter *inputs*: for each its job, or why it could not be read."""
+        """Enter *inputs*: for each its job, or why it could not be read.
+
+        *made* collects the further attempts, so that a document that comes twice is not tried a third time.
+        """
         entered: list[Job | DocpollError | None] = [None] * len(inputs)
         drafts: dict[int, Draft] = {}
         for index, read in enumerate(await asyncio.to_thread(_read_all, inputs)):
@@ -438,10 +480,12 @@ class Client:
         further = {
             index: next_attempt(draft, job)
             for (index, draft), job in zip(drafts.items(), jobs, strict=True)
-            if _is_wanted_again(draft, job, again)
+            if _is_wanted_again(draft, job, again) and not (made and job.id in made)
         }
-        entered_by_index = dict(zip(drafts, jobs, strict=True))
-        entered_by_index |= dict(zip(further, await self._enter_drafts(list(further.values())), strict=True))
+        attempts = await self._enter_drafts(list(further.values()))
+        if made is not None:
+            made.update(job.id for job in attempts)
+        entered_by_index = dict(zip(drafts, jobs, strict=True)) | dict(zip(further, attempts, strict=True))
         for index, job in entered_by_index.items():
             entered[index] = job
         return [one for one in entered if one is not None]
@@ -501,10 +545,10 @@ class Client:
         job: Job,
         until: Callable[[Job], bool],
         *,
-        faults: type[AccountFault],
+        raises: Callable[[str, AccountFault], bool],
         seconds: float | None = None,
     ) -> Job:
-        """The job once *until* holds for it. Raises a fault of the account of type *faults*, or `StillRunning`."""
+        """The job once *until* holds for it. Raises the faults of the account that *raises* says, or `StillRunning`."""
         harvester = self._running()
         done: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
 
@@ -512,25 +556,27 @@ class Client:
             if not done.done() and until(news):
                 done.set_result(news)
 
-        def at_fault(fault: AccountFault) -> None:
-            if not done.done() and isinstance(fault, faults):
+        def at_fault(operation: str, fault: AccountFault) -> None:
+            if not done.done() and raises(operation, fault):
                 done.set_exception(fault)
 
         def over() -> None:
             if not done.done():
-                done.set_exception(_still_running(job))
+                done.set_exception(_still_running(harvester.current(job.id) or job))
 
         stops = [harvester.watch(job.id, hear), harvester.watch_faults(at_fault)]
         timer = None if seconds is None else self._clock.call_later(seconds, over)
+        self._endings.add(over)
         try:
             # It may have changed, here or elsewhere, before the watch began.
             hear(await self.job(job.id))
-            for fault in harvester.faults.values():
-                at_fault(fault)
+            for operation, fault in harvester.faults.items():
+                at_fault(operation, fault)
             return await done
         finally:
             if timer is not None:
                 timer.cancel()
+            self._endings.discard(over)
             for stop in stops:
                 stop()
             if done.done() and not done.cancelled():
@@ -572,6 +618,15 @@ def extract_all(
         return [found[index] for index in range(len(listed))]
 
     return _run_anywhere(run)
+
+
+def _is_unauthorized(_: str, fault: AccountFault) -> bool:
+    return isinstance(fault, Unauthorized)
+
+
+def _keeps_from_submitting(operation: str, fault: AccountFault) -> bool:
+    # Jobs that are merely not found hold no submit back.
+    return operation == SUBMIT or fault.status != NOT_FOUND_STATUS
 
 
 def _seconds(timeout: float | timedelta | None) -> float | None:

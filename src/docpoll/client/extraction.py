@@ -20,6 +20,9 @@ __all__ = ["Extraction", "Settled"]
 #: Inputs read and entered in one go.
 _BATCH: Final = 32
 
+#: Seconds that a batch is gathered for, at most.
+_LONGEST_BATCH: Final = 0.05
+
 
 @attrs.frozen(kw_only=True)
 class Settled:
@@ -60,11 +63,13 @@ class Extraction:
         self._waiting: dict[str, list[Settled]] = {}
         self._stops: dict[str, Callable[[], None]] = {}
         self._unsettled = 0
-        self._all_entered = False
+        #: The iterable has ended, and all that came of it is in the ledger.
+        self.all_entered = False
 
     async def run(self) -> AsyncGenerator[Settled, None]:
         """Every input once, as it is settled. Raises what the iterable or the ledger raised."""
         producer = asyncio.create_task(self._produce())
+        producer.add_done_callback(self._produced)
         try:
             while True:
                 settled = await self._settled.get()
@@ -85,6 +90,10 @@ class Extraction:
         """End the extraction with *error*: a fault of ours that no input can get past."""
         self._settled.put_nowait(error)
 
+    def _produced(self, producer: asyncio.Task[None]) -> None:
+        if producer.cancelled():  # by what the iterable raised; after a cancellation of ours nobody listens
+            self._settled.put_nowait(asyncio.CancelledError())
+
     async def _produce(self) -> None:
         index = 0
         try:
@@ -96,7 +105,7 @@ class Extraction:
         except Exception as exc:  # noqa: BLE001 - raised again where the outcomes are taken
             self._settled.put_nowait(exc)
             return
-        self._all_entered = True
+        self.all_entered = True
         self._end_when_settled()
 
     async def _batches(self) -> AsyncIterator[list[Input]]:
@@ -107,11 +116,17 @@ class Extraction:
                 yield [given]
             return
         batch: list[Input] = []
+        loop = asyncio.get_running_loop()
+        complete_at = 0.0
         for given in self._documents:
-            if batch and (len(batch) >= _BATCH or not self._room):
+            if batch and (len(batch) >= _BATCH or not self._room or loop.time() >= complete_at):
                 yield batch
                 batch = []
+            # An iterable that takes its time stops the loop only for as long as one input takes.
+            await asyncio.sleep(0)
             await self._take_room()
+            if not batch:
+                complete_at = loop.time() + _LONGEST_BATCH
             batch.append(given)
         if batch:
             yield batch
@@ -150,5 +165,5 @@ class Extraction:
         self._end_when_settled()
 
     def _end_when_settled(self) -> None:
-        if self._all_entered and not self._unsettled:
+        if self.all_entered and not self._unsettled:
             self._settled.put_nowait(None)

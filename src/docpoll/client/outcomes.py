@@ -11,6 +11,7 @@ from docpoll.errors import (
     JobTimedOut,
     ResultExpired,
     ResultPurged,
+    StoreError,
     SubmitUncertain,
 )
 from docpoll.interfaces import Provider, Store
@@ -41,7 +42,10 @@ async def outcome_of(job: Job, *, source: str, store: Store, provider: Provider)
     """The outcome of the settled *job*, its result read from the ledger."""
     if job.state is not JobState.SUCCEEDED:
         return Outcome(source=source, job=job, error=_error_of(job))
-    body = await store.result(job.id)
+    try:
+        body = await store.result(job.id)
+    except StoreError as exc:
+        return Outcome(source=source, job=job, error=exc)
     if body is None:
         purged = ResultPurged(f"job {job.id}: the result of {job.source} was stored and later purged", job=job)
         return Outcome(source=source, job=job, error=purged)

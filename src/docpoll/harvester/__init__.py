@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from docpoll.harvester.account import NOT_FOUND_STATUS, POLL, SUBMIT
 from docpoll.harvester.harvester import Harvester, Watcher
 from docpoll.harvester.limits import Limits
 
-__all__ = ["Harvester", "Limits", "Watcher"]
+__all__ = ["NOT_FOUND_STATUS", "POLL", "SUBMIT", "Harvester", "Limits", "Watcher"]

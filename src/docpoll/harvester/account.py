@@ -13,9 +13,9 @@ from docpoll.errors import AccountFault
 from docpoll.events import Event, NotFound, PollMissed
 from docpoll.harvester.witnesses import Witnesses
 from docpoll.interfaces import Clock
-from docpoll.jobs import NOT_FOUND_GRACE, Job
+from docpoll.jobs import LONGEST_WAIT, NOT_FOUND_GRACE, Job
 
-__all__ = ["POLL", "SUBMIT", "Account"]
+__all__ = ["NOT_FOUND_STATUS", "POLL", "SUBMIT", "Account", "FaultWatcher"]
 
 log = logging.getLogger("docpoll")
 
@@ -23,26 +23,48 @@ log = logging.getLogger("docpoll")
 SUBMIT: Final = "submit"
 POLL: Final = "poll"
 
+#: Called with the operation and what is wrong with it.
+FaultWatcher = Callable[[str, AccountFault], None]
+
+#: So many different jobs not found, and none found in between, make the account suspect.
+_SUSPICIOUS: Final = 3
+#: The status of the fault that stands for jobs not found; it holds no submit back.
+NOT_FOUND_STATUS: Final = 404
+
+#: A wish for less than this delays nobody's last look.
+_LONG_PAUSE: Final = timedelta(minutes=5)
+
 
 class Account:
     """One account at one address, as it looks from here. A fault of its own is never a verdict on a job.
 
     While an operation is at fault, one request in *patience* seconds finds out whether it still is;
-    while polls are at fault, nothing is submitted either. *suspicion_changed* is called when `reason` changes.
+    while polls are at fault, nothing is submitted either, but for jobs that are merely not found.
+    *suspicion_changed* is called when `reason` changes; *first_look* gives the time until some job must be asked.
     """
 
     def __init__(
-        self, name: str, *, budget: Budget, clock: Clock, patience: float, suspicion_changed: Callable[[], None]
+        self,
+        name: str,
+        *,
+        budget: Budget,
+        clock: Clock,
+        patience: float,
+        suspicion_changed: Callable[[], None],
+        first_look: Callable[[], timedelta | None],
     ) -> None:
         self._name = name
         self._budget = budget
         self._clock = clock
         self._patience = patience
         self._suspicion_changed = suspicion_changed
+        self._first_look = first_look
         self._faults: dict[str, AccountFault] = {}
         self._probe_at: dict[str, float] = {}
-        self._watchers: list[Callable[[AccountFault], None]] = []
+        self._watchers: list[FaultWatcher] = []
         self._witnesses = Witnesses()
+        #: Jobs that were not found since the last envelope.
+        self._missing: set[str] = set()
         #: It has answered something of its own since this began. Until then requests go one at a time.
         self.answered = False
 
@@ -56,8 +78,8 @@ class Account:
         """Why the account is suspect, None where it is not."""
         return next((str(fault) for fault in self._faults.values()), None)
 
-    def watch(self, watcher: Callable[[AccountFault], None]) -> Callable[[], None]:
-        """Call *watcher* whenever an answer shows a fault; gives the way to stop."""
+    def watch(self, watcher: FaultWatcher) -> Callable[[], None]:
+        """Call *watcher* with operation and fault whenever an answer shows one; gives the way to stop."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 
@@ -74,7 +96,8 @@ class Account:
     def may_go(self, operation: str, *, idle: bool) -> bool:
         """Whether *operation* may go as far as faults are concerned; *idle*: nothing of the kind is in flight."""
         if operation not in self._faults:
-            return operation == POLL or POLL not in self._faults
+            blocking = None if operation == POLL else self._faults.get(POLL)
+            return blocking is None or blocking.status == NOT_FOUND_STATUS
         return idle and self._clock.monotonic() >= self._probe_at[operation]
 
     def probed(self, operation: str) -> None:
@@ -98,7 +121,7 @@ class Account:
             log.error("%s: %s", self._name, fault, extra={"action": "account_suspect"})
             self._suspicion_changed()
         for watcher in list(self._watchers):
-            watcher(fault)
+            watcher(operation, fault)
 
     def works(self, operation: str) -> None:
         """*operation* was answered by the vendor itself."""
@@ -111,20 +134,31 @@ class Account:
             # The first good answer also settles what an earlier run had noted.
             self._suspicion_changed()
 
+    def forget(self, operation: str) -> None:
+        """Nothing is left that *operation* could be tried with: what was wrong with it is no longer known."""
+        if self._faults.pop(operation, None) is not None:
+            self._suspicion_changed()
+
     def slow_down(self, retry_after: timedelta | None) -> None:
         """The vendor asked for fewer requests, or could not be reached."""
+        if retry_after is not None:
+            retry_after = min(retry_after, LONGEST_WAIT)
+            if retry_after > _LONG_PAUSE and (look := self._first_look()) is not None:
+                # No wish moves a poll past the last moment at which its result can surely be read.
+                retry_after = min(retry_after, look)
         wish = None if retry_after is None else retry_after.total_seconds()
         self._budget.refused(self._clock.monotonic(), retry_after=wish)
 
-    def polled(self, job: Job, event: Event) -> None:
-        """A poll of *job* brought *event*."""
+    def polled(self, job: Job, event: Event, *, jobs: int) -> None:
+        """A poll of *job*, one of so many *jobs* that are polled, brought *event*."""
         if isinstance(event, PollMissed):
             if event.throttled:
                 self.slow_down(event.retry_after)
         elif isinstance(event, NotFound):
             self.answered = True
-            self._suspect(job)
+            self._suspect(job, jobs)
         else:
+            self._missing.clear()
             self.works(POLL)
             if job.accepted_at is not None:
                 self._witnesses.heard(self._clock.now(), job.accepted_at)
@@ -133,13 +167,16 @@ class Account:
         """Whether another job, accepted before *job* was first not found, has been answered since."""
         return self._witnesses.speak(job.not_found_at)
 
-    def _suspect(self, job: Job) -> None:
-        """A job is not found, long after it was accepted, and no other job vouches for the address."""
+    def _suspect(self, job: Job, jobs: int) -> None:
+        """A job is not found, long after it was accepted: one may be lost, several say something of the address."""
         long_ago = self._clock.now() - NOT_FOUND_GRACE
         if job.accepted_at is None or job.accepted_at > long_ago or self._witnesses.since(long_ago):
             return
+        self._missing.add(job.id)
+        if len(self._missing) < min(_SUSPICIOUS, jobs):
+            return
         fault = AccountFault(
             "jobs it accepted are not found there (HTTP 404): check the address and whose key it is; no job is closed",
-            status=404,
+            status=NOT_FOUND_STATUS,
         )
         self.failed(POLL, fault)

@@ -14,6 +14,9 @@ ENDANGERED: Final = 0
 PAST_BOUND: Final = 1
 ORDINARY: Final = 2
 
+#: Seconds after which jobs that are due and waiting are ranked anew.
+_RANK_AGAIN: Final = 60.0
+
 
 class Agenda:
     """Due times of jobs, each job at most once. Instants are POSIX seconds; nothing here reads a clock."""
@@ -25,6 +28,7 @@ class Agenda:
         #: (rank, urgency, order of entry, due, id) of the jobs that are due.
         self._now: list[tuple[int, float, int, float, str]] = []
         self._entry = itertools.count()
+        self._ranked_at = float("-inf")
 
     def __len__(self) -> int:
         return len(self._dues)
@@ -45,7 +49,15 @@ class Agenda:
         self._now.clear()
 
     def collect(self, now: float, urgency: Callable[[str, float], tuple[int, float]]) -> None:
-        """Take up what has become due; *urgency* gives rank and order for a job and its due time."""
+        """Take up what has become due; *urgency* gives rank and order for a job and its due time.
+
+        What waits since the last time is ranked anew now and then: while it waited it may have come into danger.
+        """
+        if now - self._ranked_at >= _RANK_AGAIN:
+            self._ranked_at = now
+            waiting = [(due, entry, job_id) for _, _, entry, due, job_id in self._now if self._dues.get(job_id) == due]
+            self._now = [(*urgency(job_id, due), entry, due, job_id) for due, entry, job_id in waiting]
+            heapq.heapify(self._now)
         while self._later and self._later[0][0] <= now:
             due, entry, job_id = heapq.heappop(self._later)
             if self._dues.get(job_id) == due:

@@ -13,7 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from docpoll.budget import Budget
 from docpoll.documents import Document
@@ -33,8 +33,8 @@ from docpoll.events import (
     Sent,
     Succeeded,
 )
-from docpoll.expiry import is_endangered
-from docpoll.harvester.account import POLL, SUBMIT, Account
+from docpoll.expiry import is_endangered, latest_look
+from docpoll.harvester.account import POLL, SUBMIT, Account, FaultWatcher
 from docpoll.harvester.agenda import ENDANGERED, ORDINARY, PAST_BOUND, Agenda
 from docpoll.harvester.limits import Limits
 from docpoll.interfaces import Change, Clock, Draft, Owner, Provider, Store, Transport, Wish
@@ -50,6 +50,9 @@ log = logging.getLogger("docpoll")
 Watcher = Callable[[Job], None]
 
 _T = TypeVar("_T")
+
+#: A wall clock that falls this far behind the monotonic one was set back.
+_CLOCK_SET_BACK: Final = timedelta(seconds=30)
 
 
 class Harvester:
@@ -114,8 +117,13 @@ class Harvester:
             clock=clock,
             patience=self._limits.patience,
             suspicion_changed=lambda: self._spawn(self._note_suspicion()),
+            first_look=self._first_look,
         )
         self._beat_at = 0.0
+        self._beat_wall = clock.now()
+        self._starting_over = asyncio.Lock()
+        #: Nudged while a poll was on its way: that answer may be older than the news.
+        self._nudged: set[str] = set()
         #: Jobs accepted since `start()`.
         self.accepted = 0
 
@@ -134,10 +142,20 @@ class Harvester:
     async def start(self) -> None:
         """Register as an owner, claim the jobs that nobody living owns, and begin."""
         self._owner = await self._store.register(now=self._clock.now())
-        self._beat_at = self._clock.monotonic()
+        self._beat_at, self._beat_wall = self._clock.monotonic(), self._clock.now()
         await self._claim(bury=True)
+        await self._grant_wishes()
         for work in (self._dispatch, self._beat, self._listen, self._write_behind):
-            self._spawn(work())
+            self._spawn(self._keep_up(work))
+
+    async def _keep_up(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Carry on with *work*, which never ends by itself, even where it fails in a way nobody thought of."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                log.exception("the harvester stumbled and goes on", extra={"action": "task_failed"})
+                await self._sleep(self._limits.heartbeat)
 
     async def close(self) -> None:
         """Stop at once, but let submits in flight be answered for a few seconds; write everything; let go."""
@@ -156,6 +174,9 @@ class Harvester:
         if self._owner is None:
             return
         try:
+            for job in list(self._jobs.values()):
+                if job.state is JobState.PENDING and job.sent_at is not None:
+                    await self._apply(job, AnswerLost(reason="stopped before the answer came"))
             await self._flush_dirty()
             await self._store.release(self._owner)
         except StoreError as exc:
@@ -179,8 +200,8 @@ class Harvester:
         """Make *job* due now, here or, through the ledger, where it is owned."""
         if job.id in self._jobs:
             await self._carried_out(self._apply(job, Nudged()))
-        else:
-            await self._store.wish(Wish(job_id=job.id, kind="nudge"))
+        elif not await self._store.wish(Wish(job_id=job.id, kind="nudge")):
+            await self._edit(job, Nudged())
 
     async def take_up(self) -> None:
         """Claim what nobody living owns: jobs that were changed in the ledger behind the harvester's back."""
@@ -190,9 +211,13 @@ class Harvester:
         """Whether a job in hand can still make progress by itself."""
         return any(job.state in (JobState.PENDING, JobState.RUNNING) for job in self._jobs.values())
 
+    def is_submitting(self) -> bool:
+        """Whether a job in hand is still to be accepted."""
+        return bool(self._pending or self._submitting)
+
     def current(self, job_id: str) -> Job | None:
         """The job as it is in hand; None where it is not, or no longer."""
-        return self._jobs.get(job_id)
+        return None if job_id in self._untold else self._jobs.get(job_id)
 
     def watch(self, job_id: str | None, watcher: Watcher) -> Callable[[], None]:
         """Call *watcher* after every committed change of state of the job (None: of all jobs in hand).
@@ -209,8 +234,8 @@ class Harvester:
 
         return stop
 
-    def watch_faults(self, watcher: Callable[[AccountFault], None]) -> Callable[[], None]:
-        """Call *watcher* whenever an answer shows the account at fault; gives the way to stop."""
+    def watch_faults(self, watcher: FaultWatcher) -> Callable[[], None]:
+        """Call *watcher* with operation and fault whenever an answer shows one; gives the way to stop."""
         return self._account.watch(watcher)
 
     # --- choosing the next request ---------------------------------------------------------------
@@ -228,6 +253,10 @@ class Harvester:
 
     def _start_requests(self) -> float | None:
         """Start every request that may go now; seconds until another may, None when only an event can tell."""
+        if not self._polling and not len(self._agenda):
+            self._account.forget(POLL)
+        if not self._submitting and not self._pending:
+            self._account.forget(SUBMIT)
         while True:
             if not self._account.answered and (self._submitting or self._polling):
                 # One request finds out whether key and address are right; the others wait for its answer.
@@ -305,6 +334,12 @@ class Harvester:
         # The wall clock may jump while we wait, so no wait is long.
         return max(min([*waits, self._limits.patience]), 0.001) if waits else None
 
+    def _first_look(self) -> timedelta | None:
+        """The time until the first job in hand must be looked at, as far as that lies ahead."""
+        now = self._clock.now()
+        looks = (latest_look(job.earliest_expiry_at) for job in self._jobs.values())
+        return min((look - now for look in looks if look is not None and look > now), default=None)
+
     def _plan(self, job: Job) -> None:
         """Put *job* on the agenda at its next poll, or at the end of the user's patience."""
         due = job.next_poll_at
@@ -319,8 +354,11 @@ class Harvester:
     # --- requests --------------------------------------------------------------------------------
 
     async def _submit(self, job: Job, length: int) -> None:
+        sent, event = job, None
         try:
             sent, event = await self._send(job)
+        except StoreError as exc:
+            self._ledger_failed(exc)  # Nothing has left yet.
         finally:
             self._submitting -= 1
             self._bytes -= length
@@ -337,7 +375,11 @@ class Harvester:
             await self._apply(sent, Cancelled())
         after = self._jobs.get(job.id)
         if after is not None and _may_be_sent(after):
-            self._pending.appendleft(job.id)
+            # While the account is at fault the next probe is another document: this one may be what is wrong.
+            if SUBMIT in self._account.faults:
+                self._pending.append(job.id)
+            else:
+                self._pending.appendleft(job.id)
         self._wake.set()
 
     async def _send(self, job: Job) -> tuple[Job, Event | None]:
@@ -364,12 +406,15 @@ class Harvester:
             return NotSent(reason=str(exc))
         except TransportError as exc:
             return AnswerLost(reason=str(exc))
+        except Exception as exc:
+            log.exception("the transport failed", extra={"action": "task_failed"})
+            return AnswerLost(reason=f"{type(exc).__name__}: {exc}")
         try:
             event = self._provider.parse_submit(response)
         except AccountFault as exc:
             self._account.failed(SUBMIT, exc)
             return NotSent(reason=str(exc))
-        if isinstance(event, NotSent):
+        if isinstance(event, NotSent) or (isinstance(event, AnswerLost) and event.retry_after is not None):
             self._account.slow_down(event.retry_after)
         elif not isinstance(event, AnswerLost):
             self._account.works(SUBMIT)
@@ -403,7 +448,10 @@ class Harvester:
                 event = PollMissed(reason=str(exc))
             except TransportError as exc:
                 event = PollMissed(reason=str(exc))
-            self._account.polled(job, event)
+            except Exception as exc:
+                log.exception("job %s: its poll failed", job.id, extra={"action": "task_failed", "job_id": job.id})
+                event = PollMissed(reason=f"{type(exc).__name__}: {exc}")
+            self._account.polled(job, event, jobs=len(self._agenda) + self._polling)
         finally:
             self._polling -= 1
             self._wake.set()
@@ -414,6 +462,9 @@ class Harvester:
         finally:
             self._busy.discard(job.id)
             self._wake.set()
+        if job.id in self._nudged:
+            self._nudged.discard(job.id)
+            await self._apply(job, Nudged())
 
     def _is_given_up(self, job: Job) -> bool:
         if self._give_up_after is None or job.state is not JobState.RUNNING or job.accepted_at is None:
@@ -450,6 +501,8 @@ class Harvester:
                 return None
             before = job  # Taken over meanwhile; the vendor's name for it is kept all the same.
         after = self._advanced(before, event, asked_at)
+        if isinstance(event, Nudged) and job.id in self._busy:
+            self._nudged.add(job.id)
         if after is before:
             return before
         if after.state is before.state and not at_once and not isinstance(event, NotSent):
@@ -501,6 +554,7 @@ class Harvester:
             return None
         self._ledger_works()
         self._dirty.pop(after.id, None)
+        self._untold.pop(after.id, None)
         self._take(after, event)
         return after
 
@@ -508,7 +562,7 @@ class Harvester:
         """What could not be written: a poll is asked again, the vendor still has it; other news waits here."""
         if isinstance(event, Sent):
             return  # Nothing has left yet.
-        if before.state is JobState.RUNNING and not isinstance(event, Cancelled | GivenUp):
+        if before.remote_id is not None and not isinstance(event, Cancelled | GivenUp | Nudged):
             later = self._clock.now() + timedelta(seconds=self._limits.patience)
             self._agenda.plan(before.id, later.timestamp())
             return
@@ -519,24 +573,34 @@ class Harvester:
     async def _write_acceptance(self, job: Job) -> Job:
         """Store the remote id, however long it takes: it exists nowhere else."""
         while True:
+            writing = asyncio.ensure_future(self._store.accept(job))
             try:
-                stored = await self._store.accept(job)
+                stored = await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                try:
+                    await writing  # The attempt goes on without us; how it ends must not stay unsaid.
+                except StoreError as exc:
+                    self._tell_unwritten(job, exc)
+                raise
             except StoreError as exc:
                 self._ledger_failed(exc)
                 try:
                     await self._sleep(self._limits.patience)
                 except asyncio.CancelledError:
-                    log.critical(
-                        "job %s: accepted by the vendor as %s, and the ledger could not be written (%s)",
-                        job.id,
-                        job.remote_id,
-                        exc,
-                        extra={"action": "id_unwritten", "job_id": job.id, "remote_id": job.remote_id},
-                    )
+                    self._tell_unwritten(job, exc)
                     raise
             else:
                 self._ledger_works()
                 return stored
+
+    def _tell_unwritten(self, job: Job, exc: StoreError) -> None:
+        log.critical(
+            "job %s: accepted by the vendor as %s, and the ledger could not be written (%s)",
+            job.id,
+            job.remote_id,
+            exc,
+            extra={"action": "id_unwritten", "job_id": job.id, "remote_id": job.remote_id},
+        )
 
     def _take(self, job: Job, event: Event) -> None:
         """The ledger holds *job*: plan what comes next, and only now tell who waits."""
@@ -574,7 +638,12 @@ class Harvester:
     # --- new jobs, jobs left behind, other processes ---------------------------------------------
 
     async def _enter(self, drafts: Sequence[Draft]) -> list[Job]:
-        jobs = await self._store.new_jobs(self._held(), drafts)
+        owner = self._held()
+        try:
+            jobs = await self._store.new_jobs(owner, drafts)
+        except OwnershipLost:
+            await self._start_over(owner)
+            jobs = await self._store.new_jobs(self._held(), drafts)
         ours = {draft.job.id for draft in drafts}
         for job in jobs:
             if job.id in ours and job.is_open:
@@ -615,16 +684,25 @@ class Harvester:
     async def _cancel(self, job: Job) -> Job:
         held = self._jobs.get(job.id)
         if held is None:
-            await self._store.wish(Wish(job_id=job.id, kind="cancel"))
+            if not await self._store.wish(Wish(job_id=job.id, kind="cancel")):
+                await self._edit(job, Cancelled())
         elif job.id in self._busy and held.state in (JobState.PENDING, JobState.UNCERTAIN):
             self._cancelling.add(job.id)
         else:
             await self._apply(held, Cancelled())
         return await self._store.job(job.id)
 
+    async def _edit(self, job: Job, event: Event) -> None:
+        """Let *event* happen to a job that nobody living holds."""
+        held = await self._store.claim_job(self._held(), job.id)
+        if held is not None:
+            self._jobs[held.id] = held
+            await self._apply(held, event)
+
     async def _listen(self) -> None:
         """What other processes did to the ledger: results waited for here, wishes, jobs left behind."""
         while True:
+            owner = self._held()
             try:
                 if not await self._store.wait_changed(self._limits.heartbeat):
                     continue
@@ -634,13 +712,15 @@ class Harvester:
                 for job in (await self._store.by_ids(elsewhere)).values():
                     self._notify(job)
             except OwnershipLost:
-                await self._start_over()
+                await self._start_over(owner)
             except StoreError as exc:
                 self._ledger_failed(exc)
                 await self._sleep(self._limits.heartbeat)
 
     async def _grant_wishes(self) -> None:
         for wish in await self._store.take_wishes(self._held()):
+            while (commit := self._committing.get(wish.job_id)) is not None:
+                await asyncio.shield(commit)
             job = self._jobs.get(wish.job_id)
             if job is None:
                 continue
@@ -659,19 +739,44 @@ class Harvester:
             await self._sleep(self._limits.heartbeat)
             now, mono = self._clock.now(), self._clock.monotonic()
             # A process that slept must not call others dead before they had time to say that they live.
-            punctual = mono - self._beat_at < 2 * self._limits.heartbeat
+            # The monotonic clock may have slept too; then only the wall clock tells.
+            away = max(mono - self._beat_at, (now - self._beat_wall).total_seconds())
+            punctual = away < 2 * self._limits.heartbeat
+            if now - self._beat_wall < timedelta(seconds=mono - self._beat_at) - _CLOCK_SET_BACK:
+                self._plan_anew(now)
+            owner = self._held()
             try:
-                await self._store.heartbeat(self._held(), now=now)
-                self._beat_at = mono
+                await self._store.heartbeat(owner, now=now)
+                self._ledger_works()
+                self._beat_at, self._beat_wall = mono, now
                 if punctual:
                     await self._claim(bury=True)
+                    await self._grant_wishes()
             except OwnershipLost:
-                await self._start_over()
+                await self._start_over(owner)
             except StoreError as exc:
                 self._ledger_failed(exc)
 
-    async def _start_over(self) -> None:
+    def _plan_anew(self, now: datetime) -> None:
+        """The wall clock was set back: what was due at an instant would wait for it to come round again."""
+        log.warning("the clock was set back; open jobs are asked about now", extra={"action": "clock_set_back"})
+        for job in self._jobs.values():
+            if job.next_poll_at is not None and job.id not in self._busy:
+                wait = self._schedule.wait(age=timedelta(0), dice=self._dice())
+                self._agenda.plan(job.id, (now + wait).timestamp())
+        self._wake.set()
+
+    async def _start_over(self, lost: Owner) -> None:
         """Another process took over: forget what was ours, register anew, claim what is left."""
+        async with self._starting_over:
+            while self._owner is lost:
+                try:
+                    await self._register_anew()
+                except StoreError as exc:
+                    self._ledger_failed(exc)
+                    await self._sleep(self._limits.heartbeat)
+
+    async def _register_anew(self) -> None:
         log.warning("another process has taken over the jobs of this one", extra={"action": "taken_over"})
         self._jobs.clear()
         self._dirty.clear()
@@ -679,7 +784,9 @@ class Harvester:
         self._pending.clear()
         self._agenda.clear()
         self._owner = await self._store.register(now=self._clock.now())
-        await self._claim(bury=True)
+        self._beat_at, self._beat_wall = self._clock.monotonic(), self._clock.now()
+        with contextlib.suppress(StoreError):  # the next beat claims
+            await self._claim(bury=True)
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -687,22 +794,23 @@ class Harvester:
         while True:
             await self._sleep(self._limits.flush)
             try:
-                await self._flush_dirty()
+                wrote = await self._flush_dirty()
             except OwnershipLost:
                 continue  # The heartbeat finds out and starts over.
             except StoreError as exc:
                 self._ledger_failed(exc)
             else:
-                self._ledger_works()
+                if wrote:
+                    self._ledger_works()
 
-    async def _flush_dirty(self) -> None:
+    async def _flush_dirty(self) -> bool:
         """Write the jobs that differ from the ledger, but for those whose own commit is under way."""
         due = {job_id: drop for job_id, drop in self._dirty.items() if job_id not in self._committing}
         changes = [
             Change(job=self._jobs[job_id], drop_document=drop) for job_id, drop in due.items() if job_id in self._jobs
         ]
         if not changes:
-            return
+            return False
         for job_id in due:
             del self._dirty[job_id]
         try:
@@ -715,6 +823,7 @@ class Harvester:
         for change in changes:
             if (event := self._untold.pop(change.job.id, None)) is not None:
                 self._take(change.job, event)
+        return True
 
     def _ledger_failed(self, exc: StoreError) -> None:
         if self._store_fault is None:

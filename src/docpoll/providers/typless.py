@@ -193,7 +193,7 @@ class TyplessWire(ABC):
                 return Accepted(remote_id=remote_id)
         if status >= 500 or status == 202 or status < 200 or status in _ANSWER_LOST:
             said = " without an extraction_id" if status == 202 else ""
-            return AnswerLost(reason=f"HTTP {status}{said}")
+            return AnswerLost(reason=f"HTTP {status}{said}", retry_after=response.retry_after)
         if status < 300 and not _is_page(response):
             return AnswerLost(reason=f"HTTP {status} without an extraction_id")
         if status < 400 or status in _NOT_ABOUT_THE_DOCUMENT or _is_page(response):
@@ -391,7 +391,7 @@ def _candidate(data_type: str, raw: Any) -> Candidate:
     if not isinstance(raw, dict):
         raw = {"value": raw}
     value = raw.get("value")
-    text = value if isinstance(value, str | None) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str | None) else _as_text(value)
     page = _pixels(raw.get("page_number"))
     page = page if page is not None and page >= 0 else None
     return Candidate(
@@ -401,6 +401,13 @@ def _candidate(data_type: str, raw: Any) -> Candidate:
         box=None if page is None else _box(raw, page),
         page=page,
     )
+
+
+def _as_text(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # nested deeper than orjson writes, though it read it
+        return str(value)
 
 
 def _value(data_type: str, text: str) -> Value:

@@ -411,8 +411,10 @@ class SQLiteStore:
 
         def store(connection: sqlite3.Connection) -> None:
             self._check_owner(connection, owner)
-            if connection.executemany(SQL["change_job"], rows).rowcount != len(rows):
-                raise self._misfit(connection, owner, rows)
+            # Another process may have stored the vendor's name for a job since we took it up; that stays.
+            news = [row for row in rows if not (_is_unnamed(row) and self._is_named(connection, row["id"]))]
+            if news and connection.executemany(SQL["change_job"], news).rowcount != len(news):
+                raise self._misfit(connection, owner, news)
             connection.executemany(SQL["store_result"], results)
             for drop in drops:
                 connection.execute(SQL["end_document_use"], drop)
@@ -421,6 +423,10 @@ class SQLiteStore:
                 connection.execute(SQL["drop_idle_wishes"])
 
         await self._write(store, prepare=prepare, rows=len(changes))
+
+    @staticmethod
+    def _is_named(connection: sqlite3.Connection, job_id: str) -> bool:
+        return _value(connection, "remote_id_of_job", {"id": job_id}) is not None
 
     def _misfit(self, connection: sqlite3.Connection, owner: Owner, rows: Iterable[dict[str, Any]]) -> StoreError:
         """Why not all of *rows* could be changed; found by trying them one after another."""
@@ -572,6 +578,10 @@ class SQLiteStore:
 
         return await self._read(page)
 
+    async def on_their_way(self) -> list[str]:
+        """See `docpoll.interfaces.Store`."""
+        return await self._read(lambda connection: [row[0] for row in connection.execute(SQL["on_their_way"])])
+
     async def result(self, job_id: str) -> bytes | None:
         """See `docpoll.interfaces.Store`."""
 
@@ -630,6 +640,10 @@ def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
             batch = []
     if batch:
         yield batch
+
+
+def _is_unnamed(row: dict[str, Any]) -> bool:
+    return row["remote_id"] is None and row["state"] in ("PENDING", "UNCERTAIN")
 
 
 def _outcome(call: Callable[..., object]) -> Outcome:

@@ -103,8 +103,8 @@ WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE key = :key AND attempt >= :attempt)
 -- name: change_job
 UPDATE jobs SET
     owner = :owner, state = :state, source = :source, name = :name, size = :size, media_type = :media_type,
-    path = :path, options = :options, remote_id = :remote_id, sent_at = :sent_at, accepted_at = :accepted_at,
-    finished_at = :finished_at, changed_at = :changed_at, purged_at = :purged_at, next_poll_at = :next_poll_at,
+    path = :path, options = :options, remote_id = coalesce(:remote_id, remote_id),
+    sent_at = :sent_at, accepted_at = :accepted_at, finished_at = :finished_at, changed_at = :changed_at, purged_at = :purged_at, next_poll_at = :next_poll_at,
     earliest_expiry_at = :earliest_expiry_at, polls = :polls, status = :status, error = :error, trouble = :trouble,
     enveloped = :enveloped, not_found_at = :not_found_at, bad_answer_at = :bad_answer_at,
     finish_claimed = :finish_claimed
@@ -125,6 +125,9 @@ WHERE id = :id
 
 -- name: record_remote_id
 UPDATE jobs SET remote_id = :remote_id, accepted_at = :accepted_at WHERE id = :id
+
+-- name: remote_id_of_job
+SELECT remote_id FROM jobs WHERE id = :id
 
 -- name: owner_of_job
 SELECT owner FROM jobs WHERE id = :id
@@ -207,6 +210,9 @@ SELECT * FROM job_rows WHERE seq > :seq ORDER BY seq LIMIT :limit
 
 -- name: page_in_state
 SELECT * FROM job_rows WHERE state = :state AND seq > :seq ORDER BY seq LIMIT :limit
+
+-- name: on_their_way
+SELECT id FROM jobs WHERE state = 'PENDING' AND sent_at IS NOT NULL ORDER BY seq
 
 -- name: result
 SELECT body FROM results WHERE job = (SELECT seq FROM jobs WHERE id = :id)
