@@ -11,24 +11,21 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from docpoll.budget import Budget
-from docpoll.documents import Document
-from docpoll.errors import AccountFault, DocumentError, OwnershipLost, RequestNotSent, StoreError, TransportError
+from docpoll.errors import AccountFault, OwnershipLost, StoreError
 from docpoll.events import (
     Accepted,
     AnswerLost,
     Cancelled,
-    ErrorInfo,
     Event,
     GivenUp,
     NotFound,
     NotSent,
     Nudged,
-    PollMissed,
     Refused,
     Sent,
     Succeeded,
@@ -36,11 +33,12 @@ from docpoll.events import (
 from docpoll.expiry import is_endangered, latest_look
 from docpoll.harvester.account import POLL, SUBMIT, Account, FaultWatcher
 from docpoll.harvester.agenda import ENDANGERED, ORDINARY, PAST_BOUND, Agenda
+from docpoll.harvester.courier import Courier
 from docpoll.harvester.limits import Limits
+from docpoll.harvester.tasks import Tasks
 from docpoll.interfaces import Change, Clock, Draft, Owner, Provider, Store, Transport, Wish
 from docpoll.jobs import Job, JobState, advance
 from docpoll.schedules import PollSchedule
-from docpoll.wire import Request
 
 __all__ = ["Harvester", "Watcher"]
 
@@ -48,8 +46,6 @@ log = logging.getLogger("docpoll")
 
 #: Called with a job each time a change of its state has been committed; must not raise and may be told twice.
 Watcher = Callable[[Job], None]
-
-_T = TypeVar("_T")
 
 #: A wall clock that falls this far behind the monotonic one was set back.
 _CLOCK_SET_BACK: Final = timedelta(seconds=30)
@@ -78,7 +74,6 @@ class Harvester:
     ) -> None:
         self._provider = provider
         self._store = store
-        self._transport = transport
         self._clock = clock
         self._dice = dice
         self._schedule = schedule
@@ -107,7 +102,7 @@ class Harvester:
         self._polling = 0
         self._bytes = 0
         self._polls_in_a_row = 0
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks(clock)
         self._wake = asyncio.Event()
         self._closing = False
         self._store_fault: StoreError | None = None
@@ -116,9 +111,10 @@ class Harvester:
             budget=budget,
             clock=clock,
             patience=self._limits.patience,
-            suspicion_changed=lambda: self._spawn(self._note_suspicion()),
+            suspicion_changed=lambda: self._tasks.spawn(self._note_suspicion()),
             first_look=self._first_look,
         )
+        self._courier = Courier(provider=provider, store=store, transport=transport, account=self._account)
         self._beat_at = 0.0
         self._beat_wall = clock.now()
         self._starting_over = asyncio.Lock()
@@ -146,31 +142,14 @@ class Harvester:
         await self._claim(bury=True)
         await self._grant_wishes()
         for work in (self._dispatch, self._beat, self._listen, self._write_behind):
-            self._spawn(self._keep_up(work))
-
-    async def _keep_up(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Carry on with *work*, which never ends by itself, even where it fails in a way nobody thought of."""
-        while True:
-            try:
-                await work()
-            except Exception:
-                log.exception("the harvester stumbled and goes on", extra={"action": "task_failed"})
-                await self._sleep(self._limits.heartbeat)
+            self._tasks.spawn(self._tasks.keep_up(work, pause=self._limits.heartbeat))
 
     async def close(self) -> None:
         """Stop at once, but let submits in flight be answered for a few seconds; write everything; let go."""
         if self._closing:
             return
         self._closing = True
-        submits = {task for task in self._tasks if task.get_name() == SUBMIT}
-        others = self._tasks - submits
-        for task in others:
-            task.cancel()
-        if submits:
-            await asyncio.wait(submits, timeout=self._limits.closing)
-        for task in submits:
-            task.cancel()
-        await asyncio.gather(*submits, *others, return_exceptions=True)
+        await self._tasks.end(patiently=SUBMIT, seconds=self._limits.closing)
         if self._owner is None:
             return
         try:
@@ -190,22 +169,22 @@ class Harvester:
 
         Cancelling the caller does not stop the work.
         """
-        return await self._carried_out(self._enter(drafts))
+        return await self._tasks.carry_out(self._enter(drafts))
 
     async def cancel(self, job: Job) -> Job:
         """Stop looking after *job*: at once or, when its submit is in flight, after its answer."""
-        return await self._carried_out(self._cancel(job))
+        return await self._tasks.carry_out(self._cancel(job))
 
     async def nudge(self, job: Job) -> None:
         """Make *job* due now, here or, through the ledger, where it is owned."""
         if job.id in self._jobs:
-            await self._carried_out(self._apply(job, Nudged()))
+            await self._tasks.carry_out(self._apply(job, Nudged()))
         elif not await self._store.wish(Wish(job_id=job.id, kind="nudge")):
             await self._edit(job, Nudged())
 
     async def take_up(self) -> None:
         """Claim what nobody living owns: jobs that were changed in the ledger behind the harvester's back."""
-        await self._carried_out(self._claim())
+        await self._tasks.carry_out(self._claim())
 
     def is_working(self) -> bool:
         """Whether a job in hand can still make progress by itself."""
@@ -294,7 +273,7 @@ class Harvester:
                 self._account.probed(POLL)
                 self._polling += 1
                 self._busy.add(job_id)
-                self._spawn(self._poll(job), name=POLL)
+                self._tasks.spawn(self._poll(job), name=POLL)
                 return True
         return False
 
@@ -315,7 +294,7 @@ class Harvester:
             self._submitting += 1
             self._bytes += length
             self._busy.add(job.id)
-            self._spawn(self._submit(job, length), name=SUBMIT)
+            self._tasks.spawn(self._submit(job, length), name=SUBMIT)
             return True
         return False
 
@@ -383,74 +362,17 @@ class Harvester:
         self._wake.set()
 
     async def _send(self, job: Job) -> tuple[Job, Event | None]:
-        """Commit that *job* is being sent, send it, and read the answer: None when nothing was sent."""
-        document = await self._document(job)
-        if document is None:
-            message = f"{job.source}: its bytes are no longer kept"
-            return job, Refused(error=ErrorInfo(code="document_changed", message=message))
-        request = self._provider.build_submit(job, document)
+        """Commit that *job* is being sent, and send it: the job as sent, and None when nothing was."""
+        request = await self._courier.prepare(job)
+        if isinstance(request, Refused):
+            return job, request
         sent = await self._apply(job, Sent(), at_once=True)
-        return (job, None) if sent is None else (sent, await self._exchange(request))
-
-    async def _exchange(self, request: Request) -> Event:
-        """Send the submit *request*; what its answer, or the lack of one, says of the job."""
-        try:
-            response = await self._transport.send(request)
-        except DocumentError as exc:
-            # Nothing was handed over. What cannot be read now may be readable later, so that is said.
-            gone = exc.code != "unreadable"
-            code = "document_changed" if gone else "document_unreadable"
-            return Refused(error=ErrorInfo(code=code, message=str(exc), retryable=not gone))
-        except RequestNotSent as exc:
-            self._account.slow_down(None)
-            return NotSent(reason=str(exc))
-        except TransportError as exc:
-            return AnswerLost(reason=str(exc))
-        except Exception as exc:
-            log.exception("the transport failed", extra={"action": "task_failed"})
-            return AnswerLost(reason=f"{type(exc).__name__}: {exc}")
-        try:
-            event = self._provider.parse_submit(response)
-        except AccountFault as exc:
-            self._account.failed(SUBMIT, exc)
-            return NotSent(reason=str(exc))
-        if isinstance(event, NotSent) or (isinstance(event, AnswerLost) and event.retry_after is not None):
-            self._account.slow_down(event.retry_after)
-        elif not isinstance(event, AnswerLost):
-            self._account.works(SUBMIT)
-        return event
-
-    async def _document(self, job: Job) -> Document | None:
-        """The document of *job*, to be read from its path, or with the bytes the ledger keeps."""
-        content = None
-        if job.path is None and (content := await self._store.document(job.digest)) is None:
-            return None
-        return Document(
-            name=job.name,
-            source=job.source,
-            digest=job.digest,
-            size=job.size,
-            media_type=job.media_type,
-            content=content,
-            path=job.path,
-        )
+        return (job, None) if sent is None else (sent, await self._courier.submit(request))
 
     async def _poll(self, job: Job) -> None:
         asked_at = self._clock.now()
-        body = b""
         try:
-            try:
-                response = await self._transport.send(self._provider.build_poll(job))
-                body = response.body
-                event = self._provider.parse_poll(response)
-            except AccountFault as exc:
-                self._account.failed(POLL, exc)
-                event = PollMissed(reason=str(exc))
-            except TransportError as exc:
-                event = PollMissed(reason=str(exc))
-            except Exception as exc:
-                log.exception("job %s: its poll failed", job.id, extra={"action": "task_failed", "job_id": job.id})
-                event = PollMissed(reason=f"{type(exc).__name__}: {exc}")
+            event, body = await self._courier.poll(job)
             self._account.polled(job, event, jobs=len(self._agenda) + self._polling)
         finally:
             self._polling -= 1
@@ -585,7 +507,7 @@ class Harvester:
             except StoreError as exc:
                 self._ledger_failed(exc)
                 try:
-                    await self._sleep(self._limits.patience)
+                    await self._tasks.sleep(self._limits.patience)
                 except asyncio.CancelledError:
                     self._tell_unwritten(job, exc)
                     raise
@@ -621,6 +543,7 @@ class Harvester:
     def _forget(self, job_id: str) -> None:
         self._jobs.pop(job_id, None)
         self._dirty.pop(job_id, None)
+        self._untold.pop(job_id, None)
         self._agenda.drop(job_id)
 
     def _notify(self, job: Job) -> None:
@@ -715,7 +638,7 @@ class Harvester:
                 await self._start_over(owner)
             except StoreError as exc:
                 self._ledger_failed(exc)
-                await self._sleep(self._limits.heartbeat)
+                await self._tasks.sleep(self._limits.heartbeat)
 
     async def _grant_wishes(self) -> None:
         for wish in await self._store.take_wishes(self._held()):
@@ -736,7 +659,7 @@ class Harvester:
 
     async def _beat(self) -> None:
         while True:
-            await self._sleep(self._limits.heartbeat)
+            await self._tasks.sleep(self._limits.heartbeat)
             now, mono = self._clock.now(), self._clock.monotonic()
             # A process that slept must not call others dead before they had time to say that they live.
             # The monotonic clock may have slept too; then only the wall clock tells.
@@ -774,7 +697,7 @@ class Harvester:
                     await self._register_anew()
                 except StoreError as exc:
                     self._ledger_failed(exc)
-                    await self._sleep(self._limits.heartbeat)
+                    await self._tasks.sleep(self._limits.heartbeat)
 
     async def _register_anew(self) -> None:
         log.warning("another process has taken over the jobs of this one", extra={"action": "taken_over"})
@@ -792,7 +715,7 @@ class Harvester:
 
     async def _write_behind(self) -> None:
         while True:
-            await self._sleep(self._limits.flush)
+            await self._tasks.sleep(self._limits.flush)
             try:
                 wrote = await self._flush_dirty()
             except OwnershipLost:
@@ -842,32 +765,6 @@ class Harvester:
         if self._owner is None:
             raise StoreError("the harvester has not been started")
         return self._owner
-
-    def _task(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _spawn(self, work: Coroutine[Any, Any, object], *, name: str = "docpoll") -> None:
-        self._task(work, name)
-
-    async def _carried_out(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """The outcome of *work*, which goes on when the caller is cancelled."""
-        return await asyncio.shield(self._task(work, "docpoll"))
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (exc := task.exception()) is not None and not isinstance(exc, StoreError):
-            log.error("a task of the harvester failed", exc_info=exc, extra={"action": "task_failed"})
-
-    async def _sleep(self, seconds: float) -> None:
-        slept = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_later(seconds, lambda: None if slept.done() else slept.set_result(None))
-        try:
-            await slept
-        finally:
-            timer.cancel()
 
 
 def _may_be_sent(job: Job) -> bool:
