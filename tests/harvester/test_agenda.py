@@ -96,3 +96,21 @@ def test_every_planned_job_comes_exactly_once(steps: list[tuple[str, str, float]
             for one in taken:
                 del model[one]
         assert len(agenda) == len(model)
+
+
+def test_what_waits_is_ranked_anew_now_and_then():
+    """A job that came into danger while the budget paused goes first when it may go again."""
+    danger: set[str] = set()
+
+    def urgency(job_id: str, due: float) -> tuple[int, float]:
+        return (ENDANGERED if job_id in danger else ORDINARY), due
+
+    agenda = Agenda()
+    for job_id, due in (("a", 1.0), ("b", 2.0), ("c", 3.0)):
+        agenda.plan(job_id, due)
+    agenda.collect(3.0, urgency)
+    danger.add("c")
+    agenda.drop("a")
+    agenda.collect(100.0, urgency)
+    assert agenda.first_rank() == ENDANGERED
+    assert popped(agenda) == ["c", "b"]

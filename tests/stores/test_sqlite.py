@@ -244,6 +244,13 @@ async def test_the_mode_of_a_ledger_is_its_users_choice(make: Make, path: Path) 
     assert [stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()] == [0o640] * 3
 
 
+async def test_an_empty_file_that_becomes_a_ledger_is_closed_to_others(make: Make, path: Path) -> None:
+    """As one that docpoll makes itself."""
+    path.touch(0o644)
+    await make()
+    assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()} == {0o600}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems take only UTF-8 names")
 async def test_a_ledger_can_have_any_name(make: Make, path: Path) -> None:
     odd = os.fsdecode(os.fsencode(path.parent) + b"/a \xff?mode=ro#%41.db")

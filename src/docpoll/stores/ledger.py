@@ -239,9 +239,10 @@ class Ledger(Reading):
         if not os.path.isdir(folder):
             raise StoreError(f"{label}: the folder {folder} does not exist; make it, or name another file")
         try:
-            mode = os.stat(path).st_mode
+            found = os.stat(path)
+            mode, is_empty = found.st_mode, found.st_size == 0
         except FileNotFoundError:
-            mode = None
+            mode, is_empty = None, False
         if mode is not None and stat.S_ISDIR(mode):
             example = os.path.join(label, "docpoll.db")
             raise StoreError(f"{label}: this is a folder; name a file in it, such as {example}")
@@ -255,6 +256,10 @@ class Ledger(Reading):
         if mode is None:
             with suppress(FileExistsError):
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        elif is_empty:
+            # Made by somebody for us, as `mktemp` does; it holds nothing yet that others may have been meant to read.
+            with suppress(OSError):
+                os.chmod(path, 0o600)
 
     def _check(self) -> bool:
         """Whether the file is to become a ledger; raises `StoreError` where it cannot be ours."""
