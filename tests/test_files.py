@@ -127,7 +127,7 @@ def test_links_that_lead_nowhere_are_inputs_that_fail(tmp_path: Path) -> None:
     (tmp_path / "gone.pdf").symlink_to(tmp_path / "nothing")
     (tmp_path / "self.pdf").symlink_to(tmp_path / "self.pdf")
     gone, itself = list_inputs([tmp_path]).sources
-    for source, code in ((gone, "not_found"), (itself, "unreadable")):
+    for source, code in ((gone, "no_such_file"), (itself, "unreadable")):
         with pytest.raises(DocumentError) as caught:
             describe(source)
         assert (caught.value.code, caught.value.source) == (code, source)
@@ -261,7 +261,7 @@ def refused(path: Path | str) -> DocumentError:
 def test_what_is_not_there_is_not_found(tmp_path: Path) -> None:
     """The message names it."""
     error = refused(tmp_path / "gone.pdf")
-    assert (error.code, str(error)) == ("not_found", f"{tmp_path / 'gone.pdf'}: no such file")
+    assert (error.code, str(error)) == ("no_such_file", f"{tmp_path / 'gone.pdf'}: no such file")
 
 
 def test_a_folder_is_no_document(tmp_path: Path) -> None:

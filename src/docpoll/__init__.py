@@ -1,33 +1,41 @@
-"""Hands documents to extraction APIs that answer later, and never loses a result."""
+"""Hands documents to extraction APIs that answer later, and never loses a result.
+
+The names below come from their modules when they are first asked for: `import docpoll` alone takes no time,
+and the command line listens for Ctrl-C before anything is loaded.
+"""
 
 from __future__ import annotations
 
-from docpoll.budget import Budget
-from docpoll.client import Client, Outcome, extract_all
-from docpoll.documents import Document
-from docpoll.errors import (
-    AccountFault,
-    ConfigError,
-    DocpollError,
-    DocumentError,
-    DocumentGone,
-    JobCancelled,
-    JobError,
-    JobFailed,
-    JobTimedOut,
-    ResultExpired,
-    ResultPurged,
-    StillRunning,
-    StoreError,
-    SubmitUncertain,
-    Unauthorized,
-)
-from docpoll.events import ErrorInfo
-from docpoll.jobs import Job, JobState
-from docpoll.providers import Local, Typless
-from docpoll.results import Result
-from docpoll.schedules import FixedSchedule, GrowingSchedule
-from docpoll.stores import MemoryStore, SQLiteStore
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from docpoll.budget import Budget
+    from docpoll.client import Client, Outcome, extract_all
+    from docpoll.documents import Document
+    from docpoll.errors import (
+        AccountFault,
+        ConfigError,
+        DocpollError,
+        DocumentError,
+        DocumentGone,
+        JobCancelled,
+        JobError,
+        JobFailed,
+        JobTimedOut,
+        ResultExpired,
+        ResultPurged,
+        StillRunning,
+        StoreError,
+        SubmitUncertain,
+        Unauthorized,
+    )
+    from docpoll.events import ErrorInfo
+    from docpoll.jobs import Job, JobState
+    from docpoll.providers import Local, Typless
+    from docpoll.results import Result
+    from docpoll.schedules import FixedSchedule, GrowingSchedule
+    from docpoll.stores import MemoryStore, SQLiteStore
 
 __version__ = "0.1.0"
 
@@ -64,3 +72,54 @@ __all__ = [
     "__version__",
     "extract_all",
 ]
+
+#: Where each name lives.
+_HOMES: Final = {
+    name: module
+    for module, names in {
+        "docpoll.budget": ("Budget",),
+        "docpoll.client": ("Client", "Outcome", "extract_all"),
+        "docpoll.documents": ("Document",),
+        "docpoll.errors": (
+            "AccountFault",
+            "ConfigError",
+            "DocpollError",
+            "DocumentError",
+            "DocumentGone",
+            "JobCancelled",
+            "JobError",
+            "JobFailed",
+            "JobTimedOut",
+            "ResultExpired",
+            "ResultPurged",
+            "StillRunning",
+            "StoreError",
+            "SubmitUncertain",
+            "Unauthorized",
+        ),
+        "docpoll.events": ("ErrorInfo",),
+        "docpoll.jobs": ("Job", "JobState"),
+        "docpoll.providers": ("Local", "Typless"),
+        "docpoll.results": ("Result",),
+        "docpoll.schedules": ("FixedSchedule", "GrowingSchedule"),
+        "docpoll.stores": ("MemoryStore", "SQLiteStore"),
+    }.items()
+    for name in names
+}
+
+#: Modules that are there as attributes without an import of their own.
+_MODULES: Final = frozenset(home.split(".")[1] for home in _HOMES.values())
+
+if not TYPE_CHECKING:  # It would answer the type checker for any name.
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return import_module(f"docpoll.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'docpoll' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

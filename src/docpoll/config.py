@@ -19,7 +19,16 @@ from docpoll.keys import origin_of
 from docpoll.providers import Local, Typless
 from docpoll.providers.typless import DEFAULT_BASE_URL, DEFAULT_PREFIX
 
-__all__ = ["DEFAULT_STORE", "PROVIDERS", "Settings", "parse_length", "parse_retry", "parse_states", "read_settings"]
+__all__ = [
+    "DEFAULT_ACCOUNT",
+    "DEFAULT_STORE",
+    "PROVIDERS",
+    "Settings",
+    "parse_length",
+    "parse_retry",
+    "parse_states",
+    "read_settings",
+]
 
 DEFAULT_STORE: Final = "docpoll.db"
 DEFAULT_ACCOUNT: Final = "default"
@@ -109,7 +118,7 @@ def read_settings(given: Mapping[str, str | None], environ: Mapping[str, str] | 
         raise ConfigError(f"--provider {provider}: give one of {', '.join(PROVIDERS)}")
     for name in ("base_url", "url_prefix", "api_key"):
         if provider == "local" and given.get(name) is not None:
-            raise ConfigError(f"--{name.replace('_', '-')}: the provider local takes none, it runs on this machine")
+            raise ConfigError(f"--provider local takes no --{name.replace('_', '-')}, as it runs on this machine")
     store = either("store", "DOCPOLL_STORE")
     return Settings(
         store=DEFAULT_STORE if store is None else store,

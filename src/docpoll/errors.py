@@ -69,7 +69,8 @@ class ConfigError(LocalProtocolError):
 class DocumentError(LocalProtocolError):
     """An input that cannot be read, so there is no job for it.
 
-    *source* is the input as it was given; *code* is one of `not_found`, `unreadable`, `not_a_file`, `changed`.
+    *source* is the input as it was given; *code* is one of `no_such_file`, `unreadable`, `not_a_file`,
+    and while it is sent `not_found` (it is gone) or `changed`.
     """
 
     def __init__(self, message: str, *, source: str, code: str) -> None:

@@ -78,7 +78,7 @@ def _walk(top: str) -> tuple[list[str], int]:
 def describe(path: str | os.PathLike[str]) -> Document:
     """The document at *path*: its digest, size and type. Reads it once, in pieces, and keeps none of it.
 
-    Raises `DocumentError` with code `not_found`, `not_a_file` or `unreadable`.
+    Raises `DocumentError` with code `no_such_file`, `not_a_file` or `unreadable`.
     """
     source = os.fsdecode(path)
     shown = source.encode("utf-8", "backslashreplace").decode()
@@ -94,7 +94,7 @@ def describe(path: str | os.PathLike[str]) -> Document:
                 digest.update(piece)
                 size += len(piece)
     except FileNotFoundError as exc:
-        raise DocumentError(f"{shown}: no such file", source=source, code="not_found") from exc
+        raise DocumentError(f"{shown}: no such file", source=source, code="no_such_file") from exc
     except IsADirectoryError as exc:
         raise DocumentError(f"{shown}: a folder, not a document", source=source, code="not_a_file") from exc
     except OSError as exc:

@@ -1,6 +1,7 @@
 """Working doubles for tests, ours and yours: a clock that is moved, a transport that is scripted, an emulator.
 
-The `emulator` fixture needs pytest: `from docpoll.testing import emulator` in a `conftest.py`.
+The `emulator` fixture, and nothing else here, needs pytest: `from docpoll.testing import emulator`
+in a `conftest.py`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.request import urlopen
 
 import orjson
-import pytest
 
 from docpoll.clocks import SystemClock
 from docpoll.emulator import EmulatorServer
@@ -171,10 +171,22 @@ class RunningEmulator:
         self._loop.close()
 
 
-@pytest.fixture
-def emulator() -> Iterator[RunningEmulator]:
-    """A `RunningEmulator`, new for each test."""
-    running = RunningEmulator()
-    running.start()
-    yield running
-    running.close()
+try:
+    import pytest
+except ImportError:
+    if not TYPE_CHECKING:
+
+        def __getattr__(name: str) -> Any:
+            if name == "emulator":
+                raise ImportError("docpoll.testing.emulator: this fixture needs pytest, which is not installed")
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+else:
+
+    @pytest.fixture
+    def emulator() -> Iterator[RunningEmulator]:
+        """A `RunningEmulator`, new for each test."""
+        running = RunningEmulator()
+        running.start()
+        yield running
+        running.close()

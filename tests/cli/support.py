@@ -64,11 +64,17 @@ class Said:
 class Program:
     """A command in a process of its own, with its output read as it comes."""
 
-    def __init__(self, *arguments: str | bytes, env: dict[str, str] | None = None, stderr: int | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str | bytes,
+        env: dict[str, str] | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "docpoll", *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.PIPE if stderr is None else stderr,
             env=os.environ | (env or {}),
         )
@@ -90,7 +96,7 @@ class Program:
 
     def end(self) -> Said:
         out, err = self.process.communicate(timeout=PATIENCE)
-        return Said(code=self.process.returncode, out=out.decode(), err=(err or b"").decode())
+        return Said(code=self.process.returncode, out=(out or b"").decode(), err=(err or b"").decode())
 
 
 class Emulator:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
+from datetime import UTC, datetime
 
 import pytest
 
-from tests.cli.support import DeafServer, pdf, until
+from docpoll.events import ErrorInfo
+from docpoll.interfaces import Draft
+from docpoll.jobs import Job, JobState
+from docpoll.stores import SQLiteStore
+from tests.cli.support import PATIENCE, DeafServer, pdf, until
 
 
 @pytest.fixture
@@ -19,6 +26,39 @@ def expired(cli, documents, emulate, typless):
     emulator.advance(hours=49)
     assert cli("harvest", "--base-url", emulator.url, "--poll-every", "0.2s").code == 3
     return emulator
+
+
+@pytest.fixture
+def not_found(folder):
+    """The id of a job that the vendor, elsewhere than usual, did not know any more."""
+    now = datetime.now(UTC)
+    job = Job(
+        id="0123456789ab",
+        key="0" * 64,
+        provider="typless",
+        account="ours",
+        origin="https://elsewhere.example:443",
+        state=JobState.FAILED,
+        source="a.pdf",
+        digest="1" * 64,
+        name="a.pdf",
+        media_type="application/pdf",
+        remote_id="theirs",
+        created_at=now,
+        sent_at=now,
+        accepted_at=now,
+        finished_at=now,
+        error=ErrorInfo(code="not_found", message="not found"),
+    )
+
+    async def enter() -> None:
+        store = SQLiteStore("docpoll.db")
+        await store.open()
+        await store.new_jobs(None, [Draft(job=job)])
+        await store.close()
+
+    asyncio.run(enter())
+    return job.id
 
 
 def test_a_retry_says_what_it_costs_and_ends_once_it_is_accepted(cli, expired):
@@ -72,7 +112,9 @@ def test_an_open_job_is_not_retried(cli, documents, emulate, typless):
     cli("submit", documents(1), *typless(emulator, polls=False))
     said = cli("retry", "0000.pdf", "--base-url", emulator.url)
     assert said.code == 1
-    assert "is RUNNING" in said.err
+    assert "is RUNNING; wait for it, or cancel it first" in said.err
+    assert "to pay for" not in said.err
+    assert "accepted" not in said.err
 
 
 def test_a_retry_without_the_key_makes_no_attempt(cli, expired, monkeypatch):
@@ -83,7 +125,7 @@ def test_a_retry_without_the_key_makes_no_attempt(cli, expired, monkeypatch):
     monkeypatch.setenv("TYPLESS_API_KEY", "wrong-key")
     said = cli("retry", "--expired", "--base-url", expired.url)
     assert said.code == 2
-    assert said.err.count("401") == 1
+    assert said.err.count("HTTP 401") == 1
     monkeypatch.setenv("TYPLESS_API_KEY", "a-right-key")
     assert cli("harvest", "--base-url", expired.url, "--poll-every", "0.2s").code == 0
     assert set(expired.seen["by_digest"].values()) == {2}
@@ -94,6 +136,7 @@ def test_a_retry_of_a_job_of_another_address_is_not_done(cli, expired):
     said = cli("retry", "--expired")
     assert said.code == 1
     assert f"made for {expired.url}" in said.err
+    assert "to pay for" not in said.err
     assert len(cli("jobs", "--json").lines) == 2
 
 
@@ -114,8 +157,21 @@ def test_only_a_job_that_was_not_found_is_asked_for_again(cli, folder):
     cli("run", "no.txt", "--provider", "local")
     said = cli("retry", "no.txt", "--same-id")
     assert said.code == 1
-    assert "not_found" in said.err
-    assert len(cli("jobs", "--json").lines) == 1
+    (job,) = cli("jobs", "--json").lines
+    assert said.err.splitlines() == [
+        f"not done: job {job['id']} (no.txt): is FAILED; only a job that was not found can be asked for again"
+    ]
+
+
+def test_a_job_that_was_not_found_is_asked_for_again(cli, not_found, monkeypatch):
+    """`--same-id`: it runs again under the vendor's name for it; no key is needed, and nothing paid."""
+    monkeypatch.delenv("TYPLESS_API_KEY", raising=False)
+    dry = cli("retry", not_found, "--same-id", "--dry-run", "--json")
+    assert [(line["id"], line["would"]) for line in dry.lines] == [(not_found, "ask")]
+    said = cli("retry", not_found, "--same-id", "--json")
+    assert said.code == 0
+    assert [(line["id"], line["state"], line["attempt"]) for line in said.lines] == [(not_found, "RUNNING", 1)]
+    assert "asks for them, which costs nothing" in said.err
 
 
 def test_cancel_works_without_a_key_and_for_every_address(cli, documents, emulate, typless, monkeypatch):
@@ -136,6 +192,34 @@ def test_cancel_works_without_a_key_and_for_every_address(cli, documents, emulat
     assert cli("cancel", "nothing").code == 2
 
 
+@pytest.fixture
+def being_sent(start, documents, monkeypatch):
+    """A process that has sent a document and waits for the answer."""
+    deaf = DeafServer(holds=True)
+    monkeypatch.setenv("TYPLESS_API_KEY", "k")
+    program = start("run", documents(1), "--base-url", deaf.url, "--document-type", "invoice")
+    assert deaf.asked.wait(PATIENCE)
+    yield program
+    deaf.stop()
+
+
+def test_cancel_pending_leaves_what_may_have_been_sent(cli, being_sent):
+    """It is not certain that such a document did not arrive; named, it is dropped, and the bill is spoken of."""
+    (job,) = cli("jobs", "--json").lines
+    assert (job["state"], job["sent_at"] is None) == ("PENDING", False)
+    said = cli("cancel", "--pending")
+    assert said.code == 0
+    assert said.err == "0 jobs cancelled\n"
+    assert cli("jobs", "--json").lines == [job]
+    assert "docpoll harvest" in cli("show", job["id"]).out
+    being_sent.send(signal.SIGKILL)
+    being_sent.end()
+    named = cli("cancel", job["id"])
+    assert named.code == 0
+    assert "1 job cancelled\n" in named.err
+    assert "may still be finished there, and billed" in named.err
+
+
 def test_cancel_pending_drops_what_was_not_sent(cli, documents, monkeypatch):
     """What waits for an address nobody answers at."""
     monkeypatch.setenv("TYPLESS_API_KEY", "k")
@@ -144,6 +228,7 @@ def test_cancel_pending_drops_what_was_not_sent(cli, documents, monkeypatch):
     said = cli("cancel", "--pending")
     assert said.code == 0
     assert "40 jobs cancelled" in said.err
+    assert "billed" not in said.err
     assert cli("status", "--json").lines[0]["counts"]["CANCELLED"] == 40
     assert cli("cancel", "--pending").code == 0
 

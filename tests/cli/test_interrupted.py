@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -66,7 +69,7 @@ def test_killed_while_nothing_is_being_sent_everything_is_stored(start, cli, doc
     assert set(_served(start, "docpoll.local.db")["by_digest"].values()) == {1}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_stops_at_once_and_tells_how_to_go_on(start, cli, documents, number):
     """Exit code 130, no traceback; the line that goes on does, and finishes."""
     documents(COUNT)
@@ -78,12 +81,44 @@ def test_ctrl_c_stops_at_once_and_tells_how_to_go_on(start, cli, documents, numb
     assert said.err.splitlines() == [
         "stopping; once more ends at once",
         "Nothing is lost. To go on: docpoll run invoices --json --provider local --rate 40 --out fields.csv",
-        "Without sending anything new: docpoll harvest --store docpoll.db",
+        "To finish only what is in the ledger: docpoll harvest --store docpoll.db",
     ]
     assert not os.path.exists("fields.csv")
     assert [name for name in os.listdir() if name.endswith(".tmp")] == []
     assert cli("run", "invoices", "--provider", "local").code == 0
     assert set(_served(start, "docpoll.local.db")["by_digest"].values()) == {1}
+
+
+def test_ctrl_c_in_the_first_moments_is_no_traceback(folder):
+    """Also while the program is still being loaded."""
+    code = """
+import os, signal, sys
+
+class CtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == "docpoll.errors":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, CtrlC())
+from docpoll.cli import main
+sys.exit(main(["status"]))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 130
+    assert ended.stderr == "docpoll: interrupted; nothing is lost, the same command goes on\n"
+
+
+def test_with_nohup_a_closed_terminal_ends_nothing(start, documents):
+    """SIGHUP was to be ignored, and is."""
+    documents(20)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        program = start("run", "invoices", "--json", "--provider", "local", "--rate", "40")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    program.line()
+    program.send(signal.SIGHUP)
+    assert program.end().code == 0
 
 
 def test_a_second_ctrl_c_does_not_wait(start, cli, documents, monkeypatch):
@@ -118,14 +153,17 @@ def test_a_key_is_not_in_the_line_that_goes_on(start, documents):
 
 
 def test_a_reader_that_goes_away_loses_nothing(start, cli, documents):
-    """`docpoll run --json | head -1`: the run ends quietly, and the next one has everything."""
+    """`docpoll run --json | head -1`: the run says how to go on, and the next one has everything."""
     documents(COUNT)
     program = start("run", "invoices", "--json", "--provider", "local", "--rate", "60")
     program.line()
     program.process.stdout.close()
     program.process.wait(60)
     assert program.process.returncode == 130
-    assert program.process.stderr.read() == b""
+    assert program.process.stderr.read().decode().splitlines() == [
+        "Nothing is lost. To go on: docpoll run invoices --json --provider local --rate 60",
+        "To finish only what is in the ledger: docpoll harvest --store docpoll.db",
+    ]
     assert cli("run", "invoices", "--provider", "local").code == 0
     assert cli("status", "--json").lines[0]["counts"]["SUCCEEDED"] == COUNT
 
@@ -139,13 +177,8 @@ def test_a_list_whose_reader_goes_away_ends_quietly(start, cli, documents):
     assert program.process.stderr.read() == b""
 
 
-def test_on_a_terminal_there_is_a_live_bar(start, documents, monkeypatch):
-    """Counts per state, redrawn in place; stdout stays what it is."""
-    documents(COUNT)
-    monkeypatch.setenv("TERM", "xterm")
-    ours, theirs = pty.openpty()
-    program = start("run", "invoices", "--provider", "local", "--rate", "60", stderr=theirs)
-    os.close(theirs)
+def _drawn(ours: int) -> str:
+    """What was written to the terminal, until nobody has it open any more."""
     drawn = b""
     while True:
         try:
@@ -156,10 +189,38 @@ def test_on_a_terminal_there_is_a_live_bar(start, documents, monkeypatch):
             break
         drawn += piece
     os.close(ours)
+    return drawn.decode()
+
+
+def test_lines_do_not_stand_in_the_midst_of_the_bar(start, documents, monkeypatch):
+    """Where stdout is the terminal of the bar, what a command lists stands above it, each line its own."""
+    documents(COUNT)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    ours, theirs = pty.openpty()
+    program = start("submit", "invoices", "--provider", "local", "--rate", "60", stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    text = _drawn(ours)
+    assert program.end().code == 0
+    assert "━" in text
+    rows = [row for row in re.split(r"[\r\n]|\x1b\[2K", text) if "invoices/" in row]
+    assert len(rows) == COUNT
+    assert [
+        row for row in rows if not re.fullmatch(r"(\x1b\[\S*?[A-Za-z])*\w{12}  RUNNING    invoices/\d{4}.pdf", row)
+    ] == []
+
+
+def test_on_a_terminal_there_is_a_live_bar(start, documents, monkeypatch):
+    """Counts per state, redrawn in place; stdout stays what it is."""
+    documents(COUNT)
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = pty.openpty()
+    program = start("run", "invoices", "--provider", "local", "--rate", "60", stderr=theirs)
+    os.close(theirs)
+    text = _drawn(ours)
     said = program.end()
     assert said.code == 0
     assert "60 of 60 documents stored" in said.out
-    text = drawn.decode()
     assert "━" in text
     assert " stored" in text
     assert " running" in text

@@ -141,8 +141,11 @@ def test_show_says_what_to_do_next(cli, documents, folder, emulate, typless):
     emulator = emulate(speed=0.01)
     cli("submit", documents(1), *typless(emulator, polls=False), "--store", "our.db")
     running = cli("show", "0000.pdf", "--store", "our.db", "--base-url", emulator.url).out
-    assert "docpoll harvest --store our.db brings its result. The next poll is due at 2" in running
+    there = f"--base-url {emulator.url} --store our.db"
+    assert f"docpoll harvest {there} brings its result. The next poll is due at 2" in running
     assert "Its result cannot expire before 2" in running
+    # Asked without the address, the command has the one the job was made for.
+    assert f"docpoll harvest {there} brings its result." in cli("show", "0000.pdf", "--store", "our.db").out
     (folder / "no.txt").write_text("no document")
     cli("run", "no.txt", "--provider", "local")
     failed = cli("show", "no.txt").out

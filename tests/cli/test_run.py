@@ -119,10 +119,11 @@ def test_each_input_that_failed_is_named_with_its_reason(cli, folder, emulate, t
     lines = {line["source"]: line for line in said.lines}
     assert {name: lines[name]["state"] for name in names} == dict.fromkeys(names, "FAILED") | {"good.pdf": "SUCCEEDED"}
     assert lines["missing.pdf"]["id"] is None
-    assert lines["missing.pdf"]["error"]["code"] == "not_found"
+    assert lines["missing.pdf"]["error"]["code"] == "no_such_file"
     assert lines["empty.pdf"]["error"]["code"] == "empty_document"
     for name in names[1:]:
         assert len([row for row in said.err.splitlines() if row.startswith(f"failed: {name}: ")]) == 1
+    assert "failed: missing.pdf: no such file [no_such_file]\n" in said.err
     # Only what is a document went out.
     assert emulator.seen["requests"]["submit"] == 2
 
@@ -160,6 +161,42 @@ def test_a_submit_whose_answer_was_lost_ends_with_4(cli, documents, deaf, monkey
     assert cli("harvest", "--base-url", deaf.url).code == 4
     assert cli("cancel", line["id"]).code == 0
     assert cli("status").code == 0
+
+
+@pytest.mark.parametrize("command", ["run", "submit"])
+def test_a_submit_without_an_answer_when_the_waiting_ends_is_uncertain(cli, documents, monkeypatch, command):
+    """Exit code 4, not 5: it may have arrived, and it is not sent again by itself. The ledger says the same."""
+    deaf = DeafServer(holds=True)
+    monkeypatch.setenv("TYPLESS_API_KEY", "k")
+    flags = ["--base-url", deaf.url, "--document-type", "invoice", "--account", "ours", "--store", "our ledger.db"]
+    said = cli(command, documents(3), "--wait", "0.3s", "--json", *flags)
+    deaf.stop()
+    assert said.code == 4
+    # The first submit finds out whether key and address are right; the others wait for its answer.
+    assert sorted(line["state"] for line in said.lines) == ["PENDING", "PENDING", "UNCERTAIN"]
+    assert "see docpoll jobs --state UNCERTAIN --account ours --store 'our ledger.db'\n" in said.err
+    assert cli("status", "--store", "our ledger.db").code == 4
+
+
+def test_what_to_do_when_the_waiting_ended_is_a_command_that_works(cli, documents, emulate, typless):
+    """It names the address, the account and the ledger, where they are not the usual ones."""
+    emulator = emulate(speed=0.01)
+    place = ["--account", "ours", "--store", "our.db"]
+    said = cli("run", documents(1), "--wait", "0.5s", *typless(emulator), *place)
+    command = f"docpoll harvest --base-url {emulator.url} --account ours --store our.db"
+    assert f"the waiting ended, the jobs go on: {command}, or the same command again" in said.err
+    emulator.advance(hours=1)
+    assert cli(*command.split()[1:], "--poll-every", "0.2s").code == 0
+
+
+def test_a_further_attempt_is_offered_only_where_one_can_be_made(cli, folder):
+    """A file that is not there, or is no document, is not sent by asking once more."""
+    (folder / "no.txt").write_text("no document")
+    said = cli("run", "no.txt", "missing.pdf", "--provider", "local")
+    assert said.code == 1
+    assert "--retry" not in said.err
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
+    assert "--retry failed" in cli("run", "broken.pdf", "--provider", "local").err
 
 
 def test_the_waiting_ends_and_the_jobs_go_on(cli, documents, emulate, typless):
@@ -211,7 +248,7 @@ def test_a_wrong_key_ends_the_run_at_once_and_loses_nothing(cli, documents, emul
         said = cli(command, "invoices", *typless(emulator, polls=False))
         assert said.code == 2
         assert said.out == ""
-        assert said.err.count("401") == 1
+        assert said.err.count("HTTP 401") == 1
         assert said.err.startswith("docpoll: typless: HTTP 401, the API refused the key")
         assert "20 jobs stay open in docpoll.db" in said.err
         assert "wrong-key" not in said.err
@@ -223,6 +260,18 @@ def test_a_wrong_key_ends_the_run_at_once_and_loses_nothing(cli, documents, emul
     assert len(seen["by_digest"]) == 20
     assert set(seen["by_digest"].values()) == {1}
     assert cli("status", "--json").lines[0]["suspect"] == []
+
+
+def test_a_run_that_ends_early_has_a_line_for_every_input(cli, documents, emulate, typless, monkeypatch):
+    """With `--json`, also where the key is wrong: each as it stands, then exit code 2."""
+    emulator = emulate()
+    documents(3)
+    monkeypatch.setenv("TYPLESS_API_KEY", "wrong-key")
+    said = cli("run", "invoices", "missing.pdf", "--json", *typless(emulator))
+    assert said.code == 2
+    states = {os.path.basename(line["source"]): (line["state"], line["result"]) for line in said.lines}
+    pending = {f"{n:04}.pdf": ("PENDING", None) for n in range(3)}
+    assert states == pending | {"missing.pdf": ("FAILED", None)}
 
 
 def test_a_wrong_address_ends_the_run(cli, documents, emulate, typless):
@@ -265,7 +314,8 @@ def test_an_address_nobody_answers_at_is_told_within_seconds(start, documents):
         (["run", "x.pdf", "--provider", "local", "--retry", "succeeded"], "without a result"),
         (["run", "x.pdf", "--provider", "local", "--out", "x.parquet"], ".jsonl or .csv"),
         (["run", "x.pdf", "--provider", "local", "--out", "no/x.csv"], "does not exist"),
-        (["run", "x.pdf", "--provider", "local", "--base-url", "http://127.0.0.1:1"], "takes none"),
+        (["run", "x.pdf", "--provider", "local", "--base-url", "http://127.0.0.1:1"], "local takes no --base-url"),
+        (["run", "x.pdf", "--provider", "local", "--api-key", "k"], "local takes no --api-key, as it runs on this"),
         (["run", "empty", "--provider", "local"], "empty: no document found"),
         (["run", "x.pdf", "--provider", "local", "--store", "no/docpoll.db"], "the folder"),
         (["run", "x.pdf", "--provider", "local", "--store", "postgresql://x"], "PostgreSQL is not available"),
@@ -448,7 +498,7 @@ def test_a_harvest_with_a_wrong_key_ends_with_2(cli, documents, emulate, typless
     monkeypatch.setenv("TYPLESS_API_KEY", "wrong-key")
     said = cli("harvest", "--base-url", emulator.url)
     assert said.code == 2
-    assert said.err.count("401") == 1
+    assert said.err.count("HTTP 401") == 1
     assert cli("status", "--json").lines[0]["open"] == 2
 
 

@@ -540,7 +540,7 @@ async def test_every_input_has_exactly_one_outcome(client: Make, vendor: Vendor,
     assert codes == {
         str(empty): "empty_document",
         str(text): "not_a_document",
-        str(tmp_path / "missing.pdf"): "not_found",
+        str(tmp_path / "missing.pdf"): "no_such_file",
         str(tmp_path): "not_a_file",
     }
     assert sum(one.result is not None for one in found) == 4

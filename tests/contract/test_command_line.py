@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+import docpoll
 from docpoll.cli import main
 from docpoll.cli.codes import ExitCode, code_of
 from docpoll.jobs import JobState
@@ -27,10 +28,10 @@ FLAGS = {
     "run": TAKES | {"poll-every", "give-up-after", "fail-fast", "out"},
     "submit": TAKES,
     "harvest": SENDS | {"poll-every", "give-up-after", "wait"},
-    "status": {"provider", "account", "base-url", "store", "json"},
-    "jobs": {"state", "provider", "account", "store", "json"},
-    "show": {"base-url", "store", "json"},
-    "export": {"out", "provider", "account", "store", "quiet"},
+    "status": {"provider", "account", "base-url", "store", "json", "quiet"},
+    "jobs": {"state", "provider", "account", "store", "json", "quiet"},
+    "show": {"provider", "account", "base-url", "store", "json", "quiet"},
+    "export": {"out", "provider", "account", "store", "json", "quiet"},
     "retry": SENDS | {"failed", "expired", "retryable", "same-id", "dry-run"},
     "cancel": {"pending", "provider", "account", "store", "json", "quiet"},
     "emulate": {"port", "host", "vendor", "speed", "api-key", "state", "quiet"},
@@ -141,7 +142,22 @@ def test_these_are_the_lines(lines):
     assert [_faults("line_with_result", line) for line in lines("show", listed[0]["id"])] == [[]]
     assert [_faults("line", line) for line in lines("retry", "--failed")] == [[]] * 4
     assert [_faults("line", line) for line in lines("cancel", listed[0]["id"])] == [[]]
-    assert [_faults("line", line) for line in lines("run", *inputs, "--provider", "local", "--dry-run")] == [[]] * 3
+
+
+def test_these_are_the_lines_of_what_would_be_done(lines):
+    """As the command's own, with `would`; those of `run` with a `result`, which is null."""
+    inputs = ["a.pdf", "no.txt", "missing.pdf", "--provider", "local"]
+    run = lines("run", *inputs, "--dry-run")
+    assert [_faults("line_with_result", line) for line in run] == [[]] * 3
+    assert [(line["would"], line["result"]) for line in run] == [("send", None), ("refuse", None), ("refuse", None)]
+    submitted = lines("submit", *inputs, "--dry-run")
+    assert [_faults("line", line) for line in submitted] == [[]] * 3
+    assert [line["would"] for line in submitted] == ["send", "refuse", "refuse"]
+    lines("run", *inputs)
+    again = lines("retry", "--failed", "--dry-run")
+    assert [_faults("line", line) for line in again] == [[]] * 2
+    assert [line["would"] for line in again] == ["retry", "retry"]
+    assert len(lines("jobs")) == 2
 
 
 def test_this_is_the_status(lines):
@@ -159,3 +175,18 @@ def test_a_result_has_its_keys(lines):
     assert _faults("line_with_result", line) == []
     assert line["result"]["fields"]["total_amount"]["data_type"] == "NUMBER"
     assert line["result"]["line_items"]
+
+
+def test_an_export_to_stdout_is_json_lines_with_or_without_being_asked(lines, said):
+    """`--json` is taken by every command that shows jobs."""
+    lines("run", "a.pdf", "--provider", "local")
+    assert lines("export", "--out", "-") == [json.loads(line) for line in said("export", "--out", "-").splitlines()]
+
+
+def test_every_name_of_the_package_is_there():
+    """Though none is loaded before it is asked for; a name it has not is refused as Python does."""
+    assert {name: getattr(docpoll, name) for name in docpoll.__all__}.keys() == set(docpoll.__all__)
+    assert set(docpoll.__all__) <= set(dir(docpoll))
+    assert docpoll.results.Result is docpoll.Result
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = docpoll.nonsense

@@ -6,9 +6,13 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NoReturn
+from typing import Final, NoReturn
+
+from docpoll.cli.signals import STOPPING, is_ignored
 
 __all__ = ["main"]
+
+_INTERRUPTED: Final = "docpoll: interrupted; nothing is lost, the same command goes on"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,41 +20,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Never raises: what ends a command is one message on stderr.
     """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    with _terminable():
+        try:
+            return _carry_out(given)
+        except KeyboardInterrupt:
+            # Not through a Screen: that may be what was being imported.
+            with suppress(OSError, ValueError, AttributeError):
+                sys.stderr.write(f"{_INTERRUPTED}\n")
+                sys.stderr.flush()
+            return 130
+
+
+def _carry_out(given: list[str]) -> int:
     from docpoll.cli.app import app
     from docpoll.cli.codes import ExitCode
     from docpoll.cli.screen import ReaderGone, Screen, let_go_of_stdout
     from docpoll.errors import DocpollError
 
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    screen = Screen()
-    with _terminable():
-        try:
-            app(args=given, prog_name="docpoll", obj=given)
-        except SystemExit as exc:
-            return int(exc.code) if isinstance(exc.code, int) else int(exc.code is not None)
-        except KeyboardInterrupt:
-            screen.say("docpoll: interrupted; nothing is lost, the same command goes on")
-            return ExitCode.INTERRUPTED
-        except ReaderGone:
-            let_go_of_stdout()
-            return ExitCode.INTERRUPTED
-        except DocpollError as exc:
-            screen.say(f"docpoll: {exc}")
-            return ExitCode.WRONG
+    try:
+        app(args=given, prog_name="docpoll", obj=given)
+    except SystemExit as exc:
+        return int(exc.code) if isinstance(exc.code, int) else int(exc.code is not None)
+    except ReaderGone:
+        let_go_of_stdout()
+        return ExitCode.INTERRUPTED
+    except DocpollError as exc:
+        Screen().say(f"docpoll: {exc}")
+        return ExitCode.WRONG
     return ExitCode.DONE
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM and SIGINT interrupt what has not begun to work yet, whatever they did before."""
+    """Signals that ask to stop interrupt what has not begun to work yet, whatever they did before."""
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
     before = {}
     with suppress(ValueError):  # Not in the main thread, where signals never come.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, interrupt)
+        for number in STOPPING:
+            if not is_ignored(number):
+                before[number] = signal.signal(number, interrupt)
     try:
         yield
     finally:

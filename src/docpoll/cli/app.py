@@ -115,10 +115,10 @@ def _settings(**given: str | None) -> Any:
     return read_settings(given)
 
 
-def _go_on(ctx: typer.Context, store: str | None) -> str:
+def _go_on(ctx: typer.Context, settings: Any) -> str:
     from docpoll.cli.supervise import going_on
 
-    return going_on(ctx.obj or [], store=_settings(store=store).store)
+    return going_on(ctx.obj or [], settings)
 
 
 def _end(work: Callable[[], int]) -> None:
@@ -170,7 +170,7 @@ def run(  # noqa: PLR0913 - the flags of a command are its parameters
     options = _options(locals())
     from docpoll.cli.run import run as carry_out
 
-    _end(lambda: carry_out(options, go_on=_go_on(ctx, store)))
+    _end(lambda: carry_out(options, go_on=_go_on(ctx, options.settings)))
 
 
 @app.command()
@@ -205,7 +205,7 @@ def submit(  # noqa: PLR0913 - the flags of a command are its parameters
     options = _options(locals())
     from docpoll.cli.run import submit as carry_out
 
-    _end(lambda: carry_out(options, go_on=_go_on(ctx, store)))
+    _end(lambda: carry_out(options, go_on=_go_on(ctx, options.settings)))
 
 
 @app.command()
@@ -235,7 +235,7 @@ def harvest(
     options = _options(locals())
     from docpoll.cli.harvest import harvest as carry_out
 
-    _end(lambda: carry_out(options, go_on=_go_on(ctx, store)))
+    _end(lambda: carry_out(options, go_on=_go_on(ctx, options.settings)))
 
 
 # -- looking ------------------------------------------------------------------------------------------------------
@@ -248,6 +248,7 @@ def status(
     base_url: BaseUrl = None,
     store: Store = None,
     json: Json = False,
+    quiet: Quiet = False,  # noqa: ARG001 - there is nothing but the answer
 ) -> None:
     """Count the jobs, and name what needs care.
 
@@ -268,6 +269,7 @@ def jobs(
     account: Account = None,
     store: Store = None,
     json: Json = False,
+    quiet: Quiet = False,  # noqa: ARG001 - there is nothing but the answer
 ) -> None:
     """List the jobs, in the order they came in."""
     from docpoll.cli.looking import jobs as carry_out
@@ -279,14 +281,17 @@ def jobs(
 @app.command()
 def show(
     job: Annotated[str, typer.Argument(metavar="JOB", help="An id, the beginning of one, or the document's path.")],
+    provider: Provider = None,
+    account: Account = None,
     base_url: BaseUrl = None,
     store: Store = None,
     json: Json = False,
+    quiet: Quiet = False,  # noqa: ARG001 - there is nothing but the answer
 ) -> None:
     """Tell all about one job, and what to do next."""
     from docpoll.cli.looking import show as carry_out
 
-    settings = _settings(base_url=base_url, store=store)
+    settings = _settings(provider=provider, account=account, base_url=base_url, store=store)
     _end(lambda: carry_out(settings, job=job, json=json))
 
 
@@ -298,6 +303,7 @@ def export(
     provider: Provider = None,
     account: Account = None,
     store: Store = None,
+    json: Json = False,  # noqa: ARG001 - the lines on stdout are JSON anyway, and a file is what its suffix says
     quiet: Quiet = False,
 ) -> None:
     """Write all documents with their fields to a file.
@@ -358,7 +364,7 @@ def retry(  # noqa: PLR0913 - the flags of a command are its parameters
     from docpoll.cli.changing import retry as carry_out
 
     chosen: dict[str, Any] = {"failed": failed, "expired": expired, "retryable": retryable, "same_id": same_id}
-    _end(lambda: carry_out(options, names=jobs or [], go_on=_go_on(ctx, store), **chosen))
+    _end(lambda: carry_out(options, names=jobs or [], go_on=_go_on(ctx, options.settings), **chosen))
 
 
 @app.command()
@@ -383,7 +389,7 @@ def cancel(
     from docpoll.cli.changing import cancel as carry_out
 
     settings = _settings(provider=provider, account=account, store=store)
-    go_on = _go_on(ctx, store)
+    go_on = _go_on(ctx, settings)
     _end(lambda: carry_out(settings, names=jobs or [], pending=pending, json=json, quiet=quiet, go_on=go_on))
 
 

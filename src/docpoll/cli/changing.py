@@ -7,10 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import attrs
+
 from docpoll.cli.codes import ExitCode, code_of
+from docpoll.cli.hints import harvest_hint
 from docpoll.cli.looking import find, jobs_in
 from docpoll.cli.progress import Progress, watched
-from docpoll.cli.run import named, store_flag
+from docpoll.cli.run import named
 from docpoll.cli.screen import Screen, many, printable
 from docpoll.cli.sending import Options, accept_all, client_for, looking_at, require_ledger, stopped, warn_of_key
 from docpoll.cli.supervise import supervise
@@ -19,8 +22,8 @@ from docpoll.config import Settings
 from docpoll.documents import Document
 from docpoll.errors import AccountFault, ConfigError, DocumentError, JobError, LocalProtocolError, StoreError
 from docpoll.export import line_from_job
-from docpoll.interfaces import Provider, Store
-from docpoll.jobs import CLOSED, OPEN, Job, JobState
+from docpoll.interfaces import Store
+from docpoll.jobs import CLOSED, NOT_FOUND, OPEN, Job, JobState
 from docpoll.providers import Local
 
 __all__ = ["cancel", "retry"]
@@ -37,7 +40,7 @@ async def _chosen(
     """The jobs named, and the newest attempts that are in one of *states* or that the vendor calls *retryable*."""
     ledger: Store = await looking_at(settings.store)
     try:
-        found = {job.id: job for name in names for job in [await find(ledger, name)]}
+        found = {job.id: job for name in names for job in [await find(ledger, name, settings)]}
         if states or retryable:
             wanted = states | {JobState.FAILED} if retryable else states
             async for job in jobs_in(ledger, settings, states=wanted, newest=True):
@@ -76,27 +79,50 @@ def retry(
         if not jobs:
             screen.tell("nothing to retry")
             return ExitCode.DONE
+        told = _Told(screen)
         if same_id:
-            return await _ask_again(jobs, options, settings, screen)
+            return await _ask_again(jobs, options, settings, screen, told)
+        jobs = await _triable(jobs, settings, told)
+        if not jobs:
+            return code_of(told.states)
         # What is no document is refused here again, and costs nothing.
         cost = sum(job.media_type is not None for job in jobs)
         screen.say(f"retrying {many(len(jobs), 'job')}: {many(cost, 'document')} to pay for again")
         if options.dry_run:
-            for job in jobs:
-                screen.show(f"{job.id}  {job.state:<9}  {printable(job.source)}")
-            return ExitCode.DONE
-        return await _retry(jobs, options, settings, screen)
+            told.would(jobs, "retry")
+            return code_of(told.states)
+        return await _retry(jobs, options, settings, screen, told)
 
     return supervise(work, screen=screen, go_on=go_on)
 
 
-async def _retry(jobs: Sequence[Job], options: Options, settings: Settings, screen: Screen) -> int:
+async def _triable(jobs: Sequence[Job], settings: Settings, told: _Told) -> list[Job]:
+    """Those of *jobs* that a further attempt can be made at; of the others it is told why not."""
+    ledger = await looking_at(settings.store)
+    try:
+        newest = await ledger.newest({job.key for job in jobs})
+    finally:
+        await ledger.close()
+    triable = []
+    for job in jobs:
+        last = newest.get(job.key, job)
+        if job.state not in CLOSED:
+            told.fault(job, f"is {job.state}; wait for it, or cancel it first")
+        elif last.id != job.id:
+            told.fault(job, f"attempt {last.attempt} ({last.id}) came after it; retry that one")
+        elif job.origin != settings.origin(job.provider):
+            told.fault(job, f"made for {job.origin}; name that with --base-url")
+        else:
+            triable.append(job)
+    return triable
+
+
+async def _retry(jobs: Sequence[Job], options: Options, settings: Settings, screen: Screen, told: _Told) -> int:
     groups: dict[tuple[str, str], list[Job]] = defaultdict(list)
     for job in jobs:
         groups[job.provider, job.account].append(job)
     # All keys are looked for before the first attempt is made.
     providers = {group: settings.provider_named(group[0], account=group[1]) for group in groups}
-    told = _Told(screen)
     progress = Progress(screen, total=len(jobs))
     for group, provider in providers.items():
         try:
@@ -105,22 +131,20 @@ async def _retry(jobs: Sequence[Job], options: Options, settings: Settings, scre
                 client_for(provider, options, store=settings.store, on_event=progress.heard) as client,
             ):
                 try:
-                    await _retry_with(client, provider, groups[group], progress, told)
+                    await _retry_with(client, groups[group], progress, told)
                 except AccountFault:
                     logs.drop()
                     raise
         except (AccountFault, StoreError) as exc:
             raise await stopped(exc, settings, provider) from exc
-    screen.tell(f"{many(told.accepted, 'document')} accepted; docpoll harvest{store_flag(settings)} brings the results")
+    if told.accepted:
+        screen.tell(f"{many(told.accepted, 'document')} accepted; {harvest_hint(settings)} brings the results")
     return code_of(told.states, accepted=True)
 
 
-async def _retry_with(client: Client, provider: Provider, jobs: Sequence[Job], progress: Progress, told: _Told) -> None:
+async def _retry_with(client: Client, jobs: Sequence[Job], progress: Progress, told: _Told) -> None:
     made: list[Job] = []
     for job in jobs:
-        if job.origin != provider.origin:
-            told.fault(job, f"made for {job.origin}; name that with --base-url")
-            continue
         try:
             made.append(await client.retry(job))
         except (JobError, ConfigError) as exc:
@@ -164,6 +188,14 @@ class _Told:
         self.states.append(JobState.FAILED)
         self._screen.say(f"not done: {said}" if job.id in said else f"not done: job {job.id} ({job.source}): {said}")
 
+    def would(self, jobs: Iterable[Job], word: str) -> None:
+        """What would be done with *jobs*."""
+        for job in jobs:
+            if self._screen.json:
+                self._screen.line(line_from_job(job, secrets=self._screen.secrets) | {"would": word})
+            elif not self._screen.quiet:
+                self._screen.show(f"{job.id}  {job.state:<9}  {printable(job.source)}")
+
     def job(self, job: Job) -> None:
         """What *job* is now."""
         self.states.append(job.state)
@@ -176,19 +208,37 @@ class _Told:
             self._screen.say(named(line))
 
 
-async def _ask_again(jobs: Sequence[Job], options: Options, settings: Settings, screen: Screen) -> int:
+async def _ask_again(jobs: Sequence[Job], options: Options, settings: Settings, screen: Screen, told: _Told) -> int:
     """Look once more for jobs the vendor said it did not know: nothing is sent, and nothing paid."""
+    askable: dict[tuple[str, str, str], list[Job]] = defaultdict(list)
+    for job in jobs:
+        if job.state is JobState.FAILED and job.error is not None and job.error.code == NOT_FOUND:
+            askable[job.provider, job.account, job.origin].append(job)
+        else:
+            told.fault(job, f"is {job.state}; only a job that was not found can be asked for again")
+    if not askable:
+        return code_of(told.states, accepted=True)
     if options.dry_run:
-        screen.say(f"asking once more for {many(len(jobs), 'job')}; nothing is sent, and nothing paid")
-        return ExitCode.DONE
-    told = _Told(screen)
-    async with Client(Local(), store=settings.store, harvest=False) as client:
-        for job in jobs:
-            try:
-                told.job(await client.retry(job, same_id=True))
-            except (JobError, LocalProtocolError) as exc:
-                told.fault(job, str(exc))
-    screen.tell(f"docpoll harvest{store_flag(settings)} asks for them, which costs nothing")
+        count = sum(len(group) for group in askable.values())
+        screen.say(f"asking once more for {many(count, 'job')}; nothing is sent, and nothing paid")
+        for group in askable.values():
+            told.would(group, "ask")
+        return code_of(told.states, accepted=True)
+    asked = False
+    for (name, account, origin), group in askable.items():
+        # No key and no address of ours is needed to note it in the ledger.
+        place = attrs.evolve(settings, base_url=None if name == "local" else origin)
+        provider = place.provider_named(name, account=account, sends=False)
+        async with Client(provider, store=settings.store, harvest=False) as client:
+            for job in group:
+                try:
+                    told.job(await client.retry(job, same_id=True))
+                except (JobError, LocalProtocolError) as exc:
+                    told.fault(job, str(exc))
+                else:
+                    asked = True
+    if asked:
+        screen.tell(f"{harvest_hint(settings)} asks for them, which costs nothing")
     return code_of(told.states, accepted=True)
 
 
@@ -204,16 +254,22 @@ def cancel(settings: Settings, *, names: Sequence[str], pending: bool, json: boo
 
     async def work() -> int:
         jobs = await _chosen(settings, names, frozenset({JobState.PENDING}) if pending else frozenset())
+        if pending:  # What is being sent at this moment may have arrived.
+            jobs = [job for job in jobs if job.sent_at is None]
         told = _Told(screen)
+        touched = [job for job in jobs if job.state in OPEN or job.state is JobState.TIMED_OUT]
+        after: list[Job] = []
         for start in range(0, len(jobs), _TOGETHER):
             for job in await _cancelled(settings, jobs[start : start + _TOGETHER]):
+                after.append(job)
                 told.job(job)
         before = {job.id: job.state for job in jobs}
         stopped_now = sum(state is JobState.CANCELLED for state in told.states) - sum(
             state is JobState.CANCELLED for state in before.values()
         )
         screen.tell(f"{many(max(stopped_now, 0), 'job')} cancelled")
-        if any(state in (JobState.RUNNING, JobState.UNCERTAIN) for state in before.values()):
+        ids = {job.id for job in touched}
+        if any(job.sent_at is not None for job in [*touched, *after] if job.id in ids):
             screen.tell("what was sent may still be finished there, and billed: there is no call to cancel it")
         still = [state for state in told.states if state in OPEN]
         if still:

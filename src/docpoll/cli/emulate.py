@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import signal
 
 from docpoll.cli.codes import ExitCode
 from docpoll.cli.screen import Screen, heard
+from docpoll.cli.signals import STOPPING
 from docpoll.cli.supervise import on_signal
 from docpoll.emulator import EmulatorServer
 from docpoll.errors import ConfigError
@@ -20,7 +20,7 @@ VENDORS = ("typless",)
 def emulate(
     *, vendor: str, host: str, port: int, speed: float, api_key: str | None, state: str | None, quiet: bool
 ) -> int:
-    """Serve until SIGINT or SIGTERM; then 0."""
+    """Serve until a signal asks to stop; then 0."""
     if vendor not in VENDORS:
         raise ConfigError(f"--vendor {vendor}: give one of {', '.join(VENDORS)}")
     screen = Screen(quiet=quiet)
@@ -28,7 +28,7 @@ def emulate(
     async def serve() -> int:
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
-        undo = [on_signal(number, ended.set, loop) for number in (signal.SIGINT, signal.SIGTERM)]
+        undo = [on_signal(number, ended.set, loop) for number in STOPPING]
         server = EmulatorServer(
             host=host, port=port, speed=speed, api_key=api_key, state=":memory:" if state is None else state
         )

@@ -9,8 +9,9 @@ from typing import Final
 import attrs
 
 from docpoll.cli.codes import ExitCode, code_of
+from docpoll.cli.hints import uncertain_hint
 from docpoll.cli.progress import Progress, watched
-from docpoll.cli.run import named, outcome_line, store_flag
+from docpoll.cli.run import named, outcome_line
 from docpoll.cli.screen import Logs, Screen, many, printable
 from docpoll.cli.sending import Options, client_for, looking_at, require_ledger, stopped, warn_of_key
 from docpoll.cli.supervise import supervise
@@ -143,7 +144,7 @@ def _end(
     if still - uncertain:
         parts.append(f"{many(still - uncertain, 'job')} still open")
     if uncertain:
-        parts.append(f"{uncertain} uncertain, see docpoll jobs --state UNCERTAIN{store_flag(settings)}")
+        parts.append(f"{uncertain} uncertain, see {uncertain_hint(settings)}")
     if found.waited:
         parts.append("the waiting ended, the jobs go on")
     screen.tell(f"{'; '.join(parts)}; ledger {printable(settings.store)}")

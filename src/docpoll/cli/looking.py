@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from docpoll.cli.codes import ExitCode
-from docpoll.cli.run import error_of_result, store_flag
+from docpoll.cli.hints import command, harvest_hint, settings_for, uncertain_hint
+from docpoll.cli.run import error_of_result
 from docpoll.cli.screen import Screen, lasting, many, printable
 from docpoll.cli.sending import looking_at, require_ledger
 from docpoll.client.outcomes import outcome_of
@@ -129,7 +130,6 @@ async def _status(ledger: Store, settings: Settings) -> dict[str, Any]:
 
 
 def _show_status(told: dict[str, Any], settings: Settings, screen: Screen) -> None:
-    store = store_flag(settings)
     rows = [f"ledger {printable(settings.store)}"]
     rows += [f"  {state:<10} {number:>8}" for state, number in told["counts"].items() if number]
     if not any(told["counts"].values()):
@@ -141,11 +141,11 @@ def _show_status(told: dict[str, Any], settings: Settings, screen: Screen) -> No
     if slack is not None:
         rows.append(f"smallest slack until a result can expire: {lasting(timedelta(seconds=slack))}")
     if told["at_risk"]:
-        rows.append(f"in danger: {told['at_risk']}; docpoll harvest{store} brings home what can be saved")
+        rows.append(f"in danger: {told['at_risk']}; {harvest_hint(settings)} brings home what can be saved")
     if told["stalled"]:
         rows.append(f"stalled: {many(told['stalled'], 'open job')} without a change for 15 min; is docpoll running?")
     if told["uncertain"]:
-        rows.append(f"uncertain: {told['uncertain']}, sent without an answer; docpoll jobs --state UNCERTAIN{store}")
+        rows.append(f"uncertain: {told['uncertain']}, sent without an answer; {uncertain_hint(settings)}")
     if told["elsewhere"]:
         rows.append(
             f"elsewhere: {many(told['elsewhere'], 'open job')} made for another address, left alone; "
@@ -184,7 +184,7 @@ def show(settings: Settings, *, job: str, json: bool) -> int:
     screen = Screen(json=json, secrets=settings.secrets)
 
     async def work(ledger: Store) -> int:
-        found = await find(ledger, job)
+        found = await find(ledger, job, settings)
         line = await _full_line(ledger, settings, found)
         if json:
             screen.line(line | redact(_details(found), secrets=settings.secrets))
@@ -195,9 +195,10 @@ def show(settings: Settings, *, job: str, json: bool) -> int:
     return _look(settings, work)
 
 
-async def find(ledger: Store, name: str) -> Job:
+async def find(ledger: Store, name: str, settings: Settings) -> Job:
     """The job with the id *name*, the only one whose id begins so, or the newest attempt for that path or file name.
 
+    Names are looked for among the jobs that *settings* concern; an id is an id.
     Raises `ConfigError` where there is none, or more than one.
     """
     try:
@@ -205,7 +206,7 @@ async def find(ledger: Store, name: str) -> Job:
     except ConfigError as exc:
         found: dict[str, Job] = {}
         names = {name, os.path.abspath(name)}  # noqa: ASYNC240 - only joins texts
-        async for job in jobs_in(ledger, Settings(), newest=True):
+        async for job in jobs_in(ledger, settings, newest=True):
             if names & {job.source, job.path, os.path.basename(job.source)}:
                 found[job.id] = job
         if len(found) == 1:
@@ -266,30 +267,27 @@ def _plain(value: Any) -> str:
 
 def _next_steps(job: Job, settings: Settings) -> list[str]:
     """What to do next, in the state that *job* is in."""
-    store = store_flag(settings)
-    retry = f"docpoll retry {job.id}{store} tries once more, and pays for the document again."
+    place = settings_for(job, settings)
+    retry_it, cancel_it = command(f"retry {job.id}", place), command(f"cancel {job.id}", place)
+    retry = f"{retry_it} tries once more, and pays for the document again."
     now = SystemClock().now()
     expiry = ""
     if job.earliest_expiry_at is not None:
         expiry = f" Its result cannot expire before {instant(job.earliest_expiry_at)}."
-    elsewhere = ""
-    if job.origin != settings.origin(job.provider):
-        elsewhere = f" It was made for {job.origin}: name that with --base-url."
     stalled = " It has not changed for 15 minutes or more: is docpoll running?" if is_stalled(job, now=now) else ""
     match job.state:
         case JobState.PENDING:
-            drop = f"docpoll cancel {job.id}{store} drops it."
-            return [f"It waits to be sent: docpoll harvest{store} does that, {drop}{elsewhere}{stalled}"]
+            if job.sent_at is not None:
+                return [f"It is being sent; if that was cut off, {harvest_hint(place)} settles it.{stalled}"]
+            return [f"It waits to be sent: {harvest_hint(place)} does that, {cancel_it} drops it.{stalled}"]
         case JobState.RUNNING:
             due = "" if job.next_poll_at is None else f" The next poll is due at {instant(job.next_poll_at)}."
-            return [
-                f"It is being worked on: docpoll harvest{store} brings its result.{due}{expiry}{elsewhere}{stalled}"
-            ]
+            return [f"It is being worked on: {harvest_hint(place)} brings its result.{due}{expiry}{stalled}"]
         case JobState.UNCERTAIN:
             return [
                 "It was sent and the answer was lost, so it may have been accepted, and billed, or not.",
                 "It is not sent again by itself, as that could be paid twice.",
-                f"docpoll cancel {job.id}{store} drops it; docpoll retry {job.id}{store} then sends it anew.",
+                f"{cancel_it} drops it; {retry_it} then sends it anew.",
             ]
         case JobState.SUCCEEDED if job.purged_at is not None:
             return [f"Its result was stored, and purged at {instant(job.purged_at)}."]
@@ -305,7 +303,7 @@ def _next_steps(job: Job, settings: Settings) -> list[str]:
     if job.error is not None and job.error.retryable is False:
         steps.append("The same document would only be refused again: correct it, or what is asked for.")
     elif job.error is not None and job.error.code == NOT_FOUND:
-        steps.append(f"docpoll retry {job.id} --same-id{store} asks for it once more, which costs nothing.")
+        steps.append(f"{command(f'retry {job.id} --same-id', place)} asks for it once more, which costs nothing.")
     return [*steps, retry]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing, nullcontext, suppress
 from typing import Any
 
 import attrs
 
 from docpoll.cli.codes import code_of
+from docpoll.cli.hints import harvest_hint, uncertain_hint
 from docpoll.cli.progress import Progress, watched
 from docpoll.cli.screen import Screen, many, printable
 from docpoll.cli.sending import (
@@ -22,22 +23,22 @@ from docpoll.cli.sending import (
     client_for,
     dry_run,
     inputs_of,
+    sights,
     stopped,
-    survey,
     warn_of_key,
 )
 from docpoll.cli.supervise import supervise
 from docpoll.cli.tables import Table
 from docpoll.client import Client, Outcome
 from docpoll.clocks import SystemClock
-from docpoll.config import DEFAULT_STORE, Settings
+from docpoll.config import Settings
 from docpoll.errors import AccountFault, DocpollError, DocumentError, ResultPurged, StoreError
 from docpoll.events import ErrorInfo
 from docpoll.export import Export, Line, check_out, line_from_input, line_from_job, with_result
 from docpoll.interfaces import Provider
 from docpoll.jobs import OPEN, Job, JobState
 
-__all__ = ["error_of_result", "named", "outcome_line", "run", "store_flag", "submit"]
+__all__ = ["error_of_result", "named", "outcome_line", "run", "submit"]
 
 #: What ends a run with `--fail-fast`.
 _ENDS = frozenset({JobState.FAILED, JobState.EXPIRED, JobState.CANCELLED, JobState.TIMED_OUT})
@@ -45,15 +46,15 @@ _ENDS = frozenset({JobState.FAILED, JobState.EXPIRED, JobState.CANCELLED, JobSta
 
 def run(options: Options, *, go_on: str) -> int:
     """Carry out `docpoll run`; gives the exit code. Raises `DocpollError` for what ends it with 2."""
-    return _carry_out(options, go_on, _run)
+    return _carry_out(options, go_on, _run, results=True)
 
 
 def submit(options: Options, *, go_on: str) -> int:
     """Carry out `docpoll submit`; as `run()`."""
-    return _carry_out(options, go_on, _submit)
+    return _carry_out(options, go_on, _submit, results=False)
 
 
-def _carry_out(options: Options, go_on: str, work: Any) -> int:
+def _carry_out(options: Options, go_on: str, work: Any, *, results: bool) -> int:
     settings = options.settings
     screen = Screen(json=options.json or options.out == "-", quiet=options.quiet, secrets=settings.secrets)
     warn_of_key(screen, options.api_key)
@@ -71,7 +72,9 @@ def _carry_out(options: Options, go_on: str, work: Any) -> int:
     sources = inputs_of(options.paths, screen)
     if options.dry_run:
         return supervise(
-            lambda: dry_run(sources, options, provider, screen, settings.store), screen=screen, go_on=go_on
+            lambda: dry_run(sources, options, provider, screen, settings.store, results=results),
+            screen=screen,
+            go_on=go_on,
         )
     return supervise(lambda: work(sources, options, settings, provider, screen), screen=screen, go_on=go_on)
 
@@ -98,8 +101,13 @@ async def _run(sources: list[str], options: Options, settings: Settings, provide
                 except AccountFault:
                     logs.drop()
                     raise
-                await report.open_inputs(client)
+            # Only now: a submit that was not answered until the client was closed is uncertain.
+            await report.open_inputs()
         except (AccountFault, StoreError) as exc:
+            if screen.json and isinstance(exc, AccountFault):
+                with suppress(StoreError):
+                    await report.open_inputs()
+                    report.left_inputs()
             raise await stopped(exc, settings, provider) from exc
         report.left_inputs()
     return report.end()
@@ -128,6 +136,8 @@ class _Report:
         self._started_at = SystemClock().now()
         self._known = 0
         self._states: Counter[JobState] = Counter()
+        #: States of documents that a further attempt can be made at.
+        self._tried: Counter[JobState] = Counter()
         self._waited = False
         #: Where each input stands among the inputs; one given twice stands in two places.
         self._places: defaultdict[str, deque[int]] = defaultdict(deque)
@@ -153,13 +163,12 @@ class _Report:
                 raise
             self._waited = True
 
-    async def open_inputs(self, client: Client) -> None:
+    async def open_inputs(self) -> None:
         """Tell of the inputs that are not settled: the waiting ended, or another input failed."""
         left = Counter(sight.source for sight in self._choice.left)
         waiting = [source for source, places in self._places.items() for _ in range(len(places) - left[source])]
         if waiting:
-            asked = self._options.asked
-            async for sight in survey(waiting, provider=self._provider, asked=asked, store=client.store):
+            async for sight in sights(waiting, self._options, self._provider, self._settings.store):
                 self._note_sight(sight)
 
     def left_inputs(self) -> None:
@@ -175,6 +184,8 @@ class _Report:
 
     def _note(self, line: Line, state: JobState, job: Job | None, *, settled: bool = True) -> None:
         self._states[state] += 1
+        # What is no document is only refused again.
+        self._tried[state] += job is not None and job.media_type is not None
         fresh = job is None or job.created_at >= self._started_at or job.id in self.progress.sent
         self._known += not fresh
         if settled:
@@ -225,14 +236,14 @@ class _Report:
         return f"{', '.join(parts)}; ledger {printable(self._settings.store)}"
 
     def _hints(self, options: Options) -> Iterable[str]:
-        states, store = self._states, store_flag(self._settings)
-        if states[JobState.UNCERTAIN]:
-            yield f"uncertain: sent, and the answer was lost; see docpoll jobs --state UNCERTAIN{store}"
-        again = [word for word in ("FAILED", "EXPIRED") if states[JobState(word)]]
+        if self._states[JobState.UNCERTAIN]:
+            yield f"uncertain: sent, and the answer was lost; see {uncertain_hint(self._settings)}"
+        again = [word for word in ("FAILED", "EXPIRED") if self._tried[JobState(word)]]
         if again and not options.retry:
             yield f"to pay for a further attempt: the same command with --retry {','.join(again).lower()}"
         if self._waited:
-            yield f"the waiting ended, the jobs go on: docpoll harvest{store}, or the same command again"
+            hint = harvest_hint(self._settings)
+            yield f"the waiting ended, the jobs go on: {hint}, or the same command again"
 
 
 async def _generator(outcomes: AsyncIterator[Outcome]) -> Any:
@@ -272,12 +283,9 @@ def named(line: Line) -> str:
     job = "" if line["id"] is None else f" (job {line['id']})"
     word = "stored" if line["state"] == "SUCCEEDED" else line["state"].lower().replace("_", " ")
     code = "" if error.get("code") is None or str(error["code"]) in error["message"] else f" [{error['code']}]"
-    return f"{word}: {printable(line['source'])}: {error['message']}{code}{job}"
-
-
-def store_flag(settings: Settings) -> str:
-    """What a command that is told to somebody must name the ledger with."""
-    return "" if settings.store == DEFAULT_STORE else f" --store {printable(settings.store)}"
+    source = printable(line["source"])
+    message = printable(error["message"]).removeprefix(f"{source}: ")
+    return f"{word}: {source}: {message}{code}{job}"
 
 
 # -- submit -------------------------------------------------------------------------------------------------------
@@ -337,8 +345,9 @@ async def _submit(sources: list[str], options: Options, settings: Settings, prov
                 raise
             except TimeoutError:
                 screen.tell("the waiting ended; what is in the ledger goes out with the next run or harvest")
-            async for sight in survey(waiting.elements(), provider=provider, asked=options.asked, store=client.store):
-                told.tell(sight.line(provider=provider), settled=False)
+        # Only now: a submit that was not answered until the client was closed is uncertain.
+        async for sight in sights(waiting.elements(), options, provider, settings.store):
+            told.tell(sight.line(provider=provider), settled=False)
     except (AccountFault, StoreError) as exc:
         raise await stopped(exc, settings, provider) from exc
     for sight in choice.left:
@@ -346,6 +355,8 @@ async def _submit(sources: list[str], options: Options, settings: Settings, prov
     count = told.states.total()
     accepted = told.states[JobState.RUNNING] + told.states[JobState.SUCCEEDED]
     new = "" if progress.sent else "; nothing new was sent"
-    harvest = f"docpoll harvest{store_flag(settings)} brings the results"
-    screen.tell(f"{accepted} of {many(count, 'document')} accepted{new}; {harvest}")
+    harvest = f"; {harvest_hint(settings)} brings the results" if accepted else ""
+    screen.tell(f"{accepted} of {many(count, 'document')} accepted{new}{harvest}")
+    if told.states[JobState.UNCERTAIN]:
+        screen.say(f"uncertain: sent, and the answer was lost; see {uncertain_hint(settings)}")
     return code_of(told.states, accepted=True)

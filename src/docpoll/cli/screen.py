@@ -68,7 +68,11 @@ class Screen:
 
     def show(self, text: str) -> None:
         """Text on stdout, its control characters harmless; its line breaks are kept."""
-        self.styled("\n".join(printable(row) for row in text.split("\n")))
+        tidy = "\n".join(printable(row) for row in text.split("\n"))
+        if self.above is not None and sys.stdout.isatty():
+            self.above(tidy)  # The same terminal: by another way the line would stand in the midst of the bar.
+            return
+        self.styled(tidy)
 
     def styled(self, text: str) -> None:
         """Text on stdout that is harmless already, and may be coloured."""

@@ -19,7 +19,7 @@ from docpoll.clocks import SystemClock
 from docpoll.config import Settings, parse_length, parse_retry, read_settings
 from docpoll.documents import Document
 from docpoll.errors import AccountFault, ConfigError, DocpollError, DocumentError, StoreError, Unauthorized
-from docpoll.export import Line, line_from_input, line_from_job
+from docpoll.export import Line, line_from_input, line_from_job, with_result
 from docpoll.files import describe, list_inputs
 from docpoll.interfaces import Provider, Store
 from docpoll.jobs import CLOSED, OPEN, Job, JobState
@@ -38,6 +38,7 @@ __all__ = [
     "ledger_exists",
     "looking_at",
     "require_ledger",
+    "sights",
     "stopped",
     "survey",
     "warn_of_key",
@@ -193,6 +194,16 @@ async def survey(
             yield Sight(source=source, would=would, job=job or draft)
 
 
+async def sights(sources: Iterable[str], options: Options, provider: Provider, store: str) -> AsyncIterator[Sight]:
+    """Each of *sources* as the ledger at *store* knows it now."""
+    ledger = await looking_at(store)
+    try:
+        async for sight in survey(sources, provider=provider, asked=options.asked, store=ledger):
+            yield sight
+    finally:
+        await ledger.close()
+
+
 def _describe_all(sources: Sequence[str]) -> list[Document | DocumentError]:
     found: list[Document | DocumentError] = []
     for source in sources:
@@ -259,8 +270,13 @@ async def _waiting(ledger: Store | None, provider: Provider) -> int:
     return summary.counts.get(scope, {}).get(JobState.PENDING, 0)
 
 
-async def dry_run(sources: Sequence[str], options: Options, provider: Provider, screen: Screen, store: str) -> int:
-    """What would be sent, what is known, what is refused: told, not done. Gives the exit code, 1 with refusals."""
+async def dry_run(
+    sources: Sequence[str], options: Options, provider: Provider, screen: Screen, store: str, *, results: bool
+) -> int:
+    """What would be sent, what is known, what is refused: told, not done. Gives the exit code, 1 with refusals.
+
+    With *results* the lines are those of a command that brings some.
+    """
     asked, retry = options.asked, options.retry_states
     counts: Counter[str] = Counter()
     ledger = await looking_at(store) if ledger_exists(store) else None
@@ -276,7 +292,7 @@ async def dry_run(sources: Sequence[str], options: Options, provider: Provider, 
             counts[would] += 1
             line = sight.line(provider=provider)
             if screen.json:
-                screen.line(line | {"would": would})
+                screen.line((with_result(line, None) if results else line) | {"would": would})
             elif not screen.quiet:
                 error = line["error"] or {}
                 said = {"known": f"{line['state']}, job {line['id']}", "refuse": error.get("message", "")}.get(

@@ -10,11 +10,12 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from docpoll.cli.codes import ExitCode
-from docpoll.cli.screen import Screen, printable
+from docpoll.cli.hints import command
+from docpoll.cli.screen import ReaderGone, Screen, let_go_of_stdout, printable
+from docpoll.cli.signals import STOPPING, is_ignored
+from docpoll.config import Settings
 
 __all__ = ["going_on", "on_signal", "supervise"]
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 #: A command longer than this is not repeated to the user, who has it in the terminal's history.
 _LONGEST_COMMAND: Final = 300
@@ -22,19 +23,19 @@ _LONGEST_COMMAND: Final = 300
 _SECRET_FLAGS: Final = ("--api-key",)
 
 
-def going_on(arguments: Sequence[str], *, store: str) -> str:
-    """The line that goes on where *arguments* were interrupted."""
-    command = shlex.join(["docpoll", *_without_secrets(arguments)])
-    harvest = f"docpoll harvest --store {shlex.quote(store)}"
-    if len(command) > _LONGEST_COMMAND:
-        command = "the same command again"
-    if arguments and arguments[0] == "harvest":
-        return f"Nothing is lost. To go on: {printable(command)}"
-    return f"Nothing is lost. To go on: {printable(command)}\nWithout sending anything new: {printable(harvest)}"
+def going_on(arguments: Sequence[str], settings: Settings) -> str:
+    """The lines that go on where *arguments*, which came to *settings*, were interrupted."""
+    same = shlex.join(["docpoll", *_without_secrets(arguments)])
+    if len(same) > _LONGEST_COMMAND:
+        same = "the same command again"
+    said = f"Nothing is lost. To go on: {printable(same)}"
+    if not arguments or arguments[0] in ("harvest", "cancel"):
+        return said
+    return f"{said}\nTo finish only what is in the ledger: {command('harvest', settings, always=('store',))}"
 
 
 def supervise(work: Callable[[], Coroutine[Any, Any, int]], *, screen: Screen, go_on: str) -> int:
-    """The exit code of *work*, or 130 with the line *go_on* when SIGINT or SIGTERM ended it."""
+    """The exit code of *work*, or 130 with the lines *go_on* when a signal, or the end of stdout's reader, ended it."""
     return asyncio.run(_supervised(work, screen, go_on))
 
 
@@ -53,12 +54,16 @@ async def _supervised(work: Callable[[], Coroutine[Any, Any, int]], screen: Scre
         screen.tell("stopping; once more ends at once")
         task.cancel()
 
-    undo = [on_signal(number, stop, loop) for number in _SIGNALS]
+    undo = [on_signal(number, stop, loop) for number in STOPPING]
     try:
         return await task
     except asyncio.CancelledError:
         if not interrupted:
             raise
+        screen.say(go_on)
+        return ExitCode.INTERRUPTED
+    except ReaderGone:
+        let_go_of_stdout()
         screen.say(go_on)
         return ExitCode.INTERRUPTED
     finally:
@@ -70,6 +75,8 @@ def on_signal(
     number: signal.Signals, call: Callable[[], None], loop: asyncio.AbstractEventLoop
 ) -> Callable[[], object]:
     """Call *call* on the loop when the signal comes; gives the way back."""
+    if is_ignored(number):
+        return lambda: None
     try:
         before = signal.getsignal(number)
         try:

@@ -1,0 +1,60 @@
+"""Commands that are told to somebody: with the flags that make them mean the same ledger, account and address."""
+
+from __future__ import annotations
+
+import shlex
+
+import attrs
+
+from docpoll.cli.screen import printable
+from docpoll.config import DEFAULT_ACCOUNT, DEFAULT_STORE, Settings
+from docpoll.jobs import Job
+
+__all__ = ["command", "harvest_hint", "settings_for", "uncertain_hint"]
+
+#: The flags that say where jobs are, by the command that takes them.
+_PLACE = ("base_url", "url_prefix", "account", "store")
+_FLAGS = {"harvest": _PLACE, "retry": _PLACE, "jobs": ("account", "store"), "cancel": ("store",), "export": ("store",)}
+
+_DEFAULTS = {"account": DEFAULT_ACCOUNT, "store": DEFAULT_STORE}
+
+
+def command(words: str, settings: Settings, *, always: tuple[str, ...] = ()) -> str:
+    """`docpoll` with *words*, of which the first is the command, and the flags of *settings* that it takes.
+
+    A flag that says what is the default anyway is left out, unless *always* names it.
+    """
+    said = ["docpoll", words]
+    for name in _FLAGS[words.split(maxsplit=1)[0]]:
+        value = getattr(settings, name)
+        if value is not None and (name in always or value != _DEFAULTS.get(name)):
+            said += [f"--{name.replace('_', '-')}", shlex.quote(value)]
+    return printable(" ".join(said))
+
+
+def harvest_hint(settings: Settings) -> str:
+    """The command that works off what is in the ledger."""
+    return command("harvest", settings)
+
+
+def uncertain_hint(settings: Settings) -> str:
+    """The command that lists what was sent without an answer."""
+    return command("jobs --state UNCERTAIN", settings)
+
+
+def settings_for(job: Job, settings: Settings) -> Settings:
+    """*settings* as they must be for a command that works on *job*."""
+    if job.provider == "local":
+        return attrs.evolve(settings, account=job.account, base_url=None, url_prefix=None)
+    ours = job.origin == settings.origin(job.provider)
+    return attrs.evolve(
+        settings,
+        account=job.account,
+        base_url=settings.base_url if ours else _address(job.origin),
+        url_prefix=settings.url_prefix if ours else None,
+    )
+
+
+def _address(origin: str) -> str | None:
+    """What `--base-url` says for *origin*; None where nothing must be said."""
+    return None if origin == Settings().origin("typless") else origin
