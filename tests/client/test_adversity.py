@@ -252,7 +252,6 @@ async def test_after_a_sleep_the_living_are_not_called_dead(client, vendor, cloc
             await settle(clock, 20, 2.5, 0.05)
             clock.jump(timedelta(hours=1))
             await settle(clock, 60, 2.5, 0.05)
-            await asyncio.sleep(0.5)
     assert "taken_over" not in [getattr(record, "action", None) for record in caplog.records]
 
 
@@ -282,10 +281,9 @@ async def test_an_id_accepted_during_a_takeover_is_not_overwritten(client, vendo
         await until(lambda: rows()[0]["remote_id"] == "r1")
         hold.set()
         await asyncio.wait_for(entering, 10)
-        await asyncio.sleep(0.6)
+        await until(lambda: rows()[0]["state"] == "RUNNING")
         assert rows()[0]["remote_id"] == "r1"
         asking.cancel()
-        await asyncio.sleep(0.6)
         await b.__aexit__(None, None, None)
     assert rows()[0]["remote_id"] == "r1"
 
@@ -300,7 +298,7 @@ async def test_an_id_that_cannot_be_written_when_closing_is_told(client, vendor,
         other = sqlite3.connect(ledger, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         vendor.gate.set()
-        await asyncio.sleep(0.1)
+        await until(lambda: it._harvester.accepted)
     other.execute("ROLLBACK")
     asking.cancel()
     row = other.execute("SELECT remote_id FROM jobs").fetchone()
@@ -322,7 +320,7 @@ async def test_closing_wakes_those_who_wait(client, vendor, clock, what):
         waiting = asyncio.ensure_future(it.result(await it.submit(pdf(), document_type="invoice")))
     else:
         waiting = asyncio.ensure_future(anext(it.extract([pdf()], document_type="invoice")))
-    await asyncio.sleep(0.1)
+    await until(lambda: it._endings)
     await it.__aexit__(None, None, None)
     try:
         done, _ = await asyncio.wait([waiting], timeout=2)
@@ -368,7 +366,6 @@ async def test_a_wish_left_behind_is_granted_by_whoever_takes_the_job_over(clien
     connection.commit()
     connection.close()
     async with client() as it:
-        await asyncio.sleep(0.6)
         await settle(clock, 60)
         assert (await it.job(job.id)).state is JobState.CANCELLED
 
@@ -419,7 +416,7 @@ async def test_what_the_ledger_does_not_hold_yet_wakes_no_waiter(client, vendor,
         gate.set()
         await until(lambda: it._harvester.store_fault is not None)
         waiting = asyncio.ensure_future(it.result(job))
-        await asyncio.sleep(0.1)
+        await until(lambda: it._endings or waiting.done())
         early = waiting.done()
         other.execute("ROLLBACK")
         other.close()
@@ -681,7 +678,7 @@ async def test_a_day_of_retry_after_in_the_last_day_does_not_cost_the_result(cli
         await until(lambda: not vendor.next["poll"])
         vendor.polls["r1"] = [SUCCESS]
         await settle(clock, 17.9 * 3600, 300, 0.002)
-        assert (await it.job(job.id)).state is JobState.SUCCEEDED
+        await asyncio.wait_for(it.result(job), 10)  # the clock stands still now, before the expiry
 
 
 async def test_still_running_carries_the_job_as_it_is(client, vendor, clock):
@@ -693,7 +690,7 @@ async def test_still_running_carries_the_job_as_it_is(client, vendor, clock):
         waiting = asyncio.ensure_future(it.result(job, timeout=10))
         await until(lambda: vendor.counts["submit"] == 1)
         gate.set()
-        await asyncio.sleep(0.1)
+        await until(lambda: it._harvester.current(job.id).remote_id)
         clock.advance(11)
         with pytest.raises(docpoll.StillRunning) as caught:
             await asyncio.wait_for(waiting, 5)
