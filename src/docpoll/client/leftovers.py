@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Final
 
 from docpoll.errors import StoreError
-from docpoll.events import AnswerLost
+from docpoll.harvester import LEFT_BEHIND
 from docpoll.interfaces import Change, Clock, Store
 from docpoll.jobs import JobState, advance
 from docpoll.schedules import GrowingSchedule
 
-__all__ = ["LEFT_BEHIND", "settle_left_behind"]
-
-LEFT_BEHIND: Final = AnswerLost(reason="the process that sent it ended before the answer")
+__all__ = ["settle_left_behind"]
 
 
 async def settle_left_behind(store: Store, clock: Clock) -> None:

@@ -40,12 +40,15 @@ from docpoll.interfaces import Change, Clock, Draft, Owner, Provider, Store, Tra
 from docpoll.jobs import Job, JobState, advance
 from docpoll.schedules import PollSchedule
 
-__all__ = ["Harvester", "Watcher"]
+__all__ = ["LEFT_BEHIND", "Harvester", "Watcher"]
 
 log = logging.getLogger("docpoll")
 
 #: Called with a job each time a change of its state has been committed; must not raise and may be told twice.
 Watcher = Callable[[Job], None]
+
+#: What becomes of a submit in flight when its process dies.
+LEFT_BEHIND: Final = AnswerLost(reason="the process that sent it ended before the answer")
 
 #: A wall clock that falls this far behind the monotonic one was set back.
 _CLOCK_SET_BACK: Final = timedelta(seconds=30)
@@ -600,7 +603,7 @@ class Harvester:
             for job in jobs:
                 self._hold(job)
                 if job.state is JobState.PENDING and job.sent_at is not None and job.id not in self._busy:
-                    await self._apply(job, AnswerLost(reason="the process that sent it ended before the answer"))
+                    await self._apply(job, LEFT_BEHIND)
             if len(jobs) < self._limits.claim:
                 return
 
