@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 #: What a machine may lack. `DOCPOLL_REQUIRE`, a comma-separated list of these, makes a lack a failure.
-REQUIREMENTS = frozenset({"browser", "postgres", "samples", "strace"})
+REQUIREMENTS = frozenset({"browser", "postgres", "samples", "strace", "tmpfs"})
 
 #: Read by docpoll, or by what draws its tables; a test sets what it needs.
 ENVIRONMENT = frozenset(
@@ -100,6 +101,25 @@ def require() -> Callable[[str, object, str], None]:
         pytest.skip(reason)
 
     return require
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, require: Callable[[str, object, str], None]) -> Iterator[Callable[[float], Path]]:
+    """`small_disk(4)`: a folder that is a disk of its own, of so many MiB; mounting one takes the superuser."""
+    disks: list[Path] = []
+
+    def mount(megabytes: float) -> Path:
+        disk = tmp_path / f"disk{len(disks)}"
+        disk.mkdir()
+        size = f"size={int(megabytes * 1024)}k"
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", str(disk)], capture_output=True, check=False)
+        require("tmpfs", done.returncode == 0, f"no tmpfs can be mounted here ({done.stderr.decode().strip()})")
+        disks.append(disk)
+        return disk
+
+    yield mount
+    for disk in disks:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 @pytest.fixture(scope="session")

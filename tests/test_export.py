@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import subprocess
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -221,3 +223,62 @@ def test_a_disk_that_refuses_is_told(tmp_path):
     (tmp_path / "x.csv").mkdir()  # what cannot be replaced by a file
     with pytest.raises(ConfigError, match=r"cannot be written.*docpoll export"), export:
         pass
+
+
+def test_what_finds_no_room_waits_for_it_in_bounds(small_disk):
+    """Lines of less than 8 MB are held until there is room; of more, the file is given up, and what it had taken."""
+    disk = small_disk(1)
+    text = "x" * 100_000
+    with Export(str(disk / "x.jsonl")) as export:
+        for place in range(20):  # there is room for half of them
+            export.add(_line(f"{place}.pdf", text=text), place=-place)
+        subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
+    lines = [json.loads(line) for line in (disk / "x.jsonl").read_text().splitlines()]
+    assert [line["source"] for line in lines] == [f"{place}.pdf" for place in reversed(range(20))]
+    assert {line["result"]["fields"]["text"]["value"] for line in lines} == {text}
+
+    small = small_disk(1)
+    export = Export(str(small / "x.csv"))
+    for place in range(100):
+        export.add(_line(f"{place}.pdf", text=text))
+    assert os.statvfs(small).f_bfree == os.statvfs(small).f_blocks
+    with pytest.raises(ConfigError, match=r"No space left.*Nothing is lost.*docpoll export"), export:
+        pass
+    assert os.listdir(small) == []
+
+
+def test_leaving_an_export_on_a_full_disk_hides_nothing(small_disk):
+    """What ended it is what is raised."""
+    disk = small_disk(0.0625)
+
+    def interrupted() -> None:
+        with Export(str(disk / "x.jsonl")) as export:
+            export.add(_line("a.pdf"))
+            with open(disk / "filler", "wb", buffering=0) as filler, suppress(OSError):
+                while True:
+                    filler.write(bytes(4096))
+            export.add(_line("b.pdf", text="x" * 5000))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert os.listdir(disk) == ["filler"]
+
+
+@pytest.mark.parametrize("char", ["\u2028", "\u2029", "\x85", "\x9b", "\x7f", "\x1b", "\x1c", "\n", "\r"])
+def test_a_json_line_is_one_line_for_everybody(char):
+    """Whatever a reader takes for the end of a line, or a terminal for an order, is escaped, and comes back."""
+    raw = dump({"source": f"a{char}b.pdf", "other": "é€"})
+    assert len(raw.decode().splitlines()) == 1
+    assert char.encode() not in raw.removesuffix(b"\n")
+    assert json.loads(raw) == {"source": f"a{char}b.pdf", "other": "é€"}
+
+
+def test_a_cell_does_not_steer_a_terminal(tmp_path):
+    """A name with an escape sequence is written out; line breaks and tabs are text."""
+    error = DocumentError("gone", source="x", code="no_such_file")
+    with Export(str(tmp_path / "x.csv")) as export:
+        export.add(line_from_input("a\x1b[31m\x9b\tb\nc.pdf", error, provider="local", account="default"))
+    with open(tmp_path / "x.csv", encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["source"] == "a\\x1b[31m\\x9b\tb\nc.pdf"

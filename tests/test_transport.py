@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import StreamWriter
 from aioresponses import aioresponses
 
-from docpoll.errors import AnswerMissing, DocumentError, RequestNotSent, TransportError
+from docpoll.errors import AccountFault, AnswerMissing, DocumentError, RequestNotSent, TransportError
 from docpoll.interfaces import Transport
 from docpoll.testing import FakeClock
 from docpoll.transport import AiohttpTransport, _Body
@@ -212,9 +213,9 @@ def get(server: Server | str, path: str = "/poll") -> Request:
     return Request(method="GET", url=root + path, headers={"Authorization": KEY}, operation="poll")
 
 
-async def fails(transport: AiohttpTransport, request: Request) -> TransportError | DocumentError:
+async def fails(transport: AiohttpTransport, request: Request) -> TransportError | DocumentError | AccountFault:
     """What sending *request* raised; none of it, causes included, tells the key."""
-    with pytest.raises((TransportError, DocumentError)) as caught:
+    with pytest.raises((TransportError, DocumentError, AccountFault)) as caught:
         await transport.send(request)
     told = "".join(traceback.format_exception(caught.value))
     assert str(caught.value)
@@ -413,15 +414,17 @@ async def test_a_key_that_no_header_can_carry_means_not_sent(transport: AiohttpT
         assert not server.bodies
 
 
-async def test_a_server_that_speaks_no_tls_means_not_sent(transport: AiohttpTransport) -> None:
-    """The handshake comes before the request."""
+async def test_a_server_that_speaks_no_tls_is_somebody_else(transport: AiohttpTransport) -> None:
+    """The handshake comes before the request, and another try would not go better: the address is wrong."""
 
     async def play(connection: Connection) -> None:
         await connection.read()
         await connection.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     async with Server(play) as server:
-        assert type(await fails(transport, post(server.url.replace("http", "https")))) is RequestNotSent
+        error = await fails(transport, post(server.url.replace("http", "https")))
+        assert type(error) is AccountFault
+        assert "--base-url" in str(error)
         assert b"submit" not in b"".join(bytes(connection.received) for connection in server.connections)
 
 
@@ -699,13 +702,38 @@ def connection_key() -> Any:
 
 NOT_CONNECTED = {
     "refused": lambda: aiohttp.ClientConnectorError(connection_key(), ConnectionRefusedError(111, "refused")),
-    "dns": lambda: aiohttp.ClientConnectorDNSError(connection_key(), OSError(-2, "Name or service not known")),
+    "dns": lambda: aiohttp.ClientConnectorDNSError(
+        connection_key(), socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    ),
+    "time": lambda: aiohttp.ConnectionTimeoutError("Connection timeout to host https://api.invalid"),
+}
+
+
+SOMEBODY_ELSE = {
+    "dns": lambda: aiohttp.ClientConnectorDNSError(
+        connection_key(), socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    ),
     "tls": lambda: aiohttp.ClientConnectorSSLError(connection_key(), ssl.SSLError(1, "wrong version number")),
     "certificate": lambda: aiohttp.ClientConnectorCertificateError(
         connection_key(), ssl.SSLCertVerificationError(1, "self-signed certificate")
     ),
-    "time": lambda: aiohttp.ConnectionTimeoutError("Connection timeout to host https://api.invalid"),
 }
+
+
+@pytest.mark.parametrize("reason", sorted(SOMEBODY_ELSE))
+async def test_a_host_that_is_not_the_one_meant_is_the_fault_of_the_account(
+    transport: AiohttpTransport, reason: str
+) -> None:
+    """No such name, or nobody who can prove to be who he is: not a matter of trying again."""
+    with aioresponses() as api:
+        api.get("https://api.invalid/poll", exception=SOMEBODY_ELSE[reason](), repeat=True)
+        api.post("https://api.invalid/submit", exception=SOMEBODY_ELSE[reason](), repeat=True)
+        for request in (get("https://api.invalid"), post("https://api.invalid")):
+            error = await fails(transport, request)
+            assert type(error) is AccountFault
+            assert str(error).startswith("https://api.invalid:443: ")
+            assert "--base-url" in str(error)
+        assert sum(map(len, api.requests.values())) == 2
 
 
 @pytest.mark.parametrize("reason", sorted(NOT_CONNECTED))
@@ -1142,10 +1170,12 @@ def tls(certificate: Path) -> ssl.SSLContext:
 
 
 async def test_a_server_that_cannot_prove_itself_gets_nothing(transport: AiohttpTransport, tls: ssl.SSLContext) -> None:
-    """Neither the key nor the document."""
+    """Neither the key nor the document: it may be a captive portal, and it is no verdict on anything."""
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # the server's own complaint
     async with Server(answers, tls=tls) as server:
-        assert type(await fails(transport, post(server))) is RequestNotSent
+        error = await fails(transport, post(server))
+        assert type(error) is AccountFault
+        assert "certificate" in str(error)
         assert not server.connections
 
 
@@ -1161,6 +1191,7 @@ async def test_over_tls_all_is_the_same(tls: ssl.SSLContext, certificate: Path, 
         body = Base64Body(before=b"<", after=b">", path={body.path!r}, size={body.size}, digest={body.digest!r})
 
         async def main(url):
+            asyncio.get_running_loop().slow_callback_duration = 3600  # a busy machine is nothing to warn about
             transport = AiohttpTransport(SystemClock())
             for _ in range(2):
                 request = Request(method="POST", url=url, body=body, operation="submit")

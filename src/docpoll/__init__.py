@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ResultPurged,
         StillRunning,
         StoreError,
+        SubmitsRefused,
         SubmitUncertain,
         Unauthorized,
     )
@@ -67,6 +68,7 @@ __all__ = [
     "StillRunning",
     "StoreError",
     "SubmitUncertain",
+    "SubmitsRefused",
     "Typless",
     "Unauthorized",
     "__version__",
@@ -95,6 +97,7 @@ _HOMES: Final = {
             "StillRunning",
             "StoreError",
             "SubmitUncertain",
+            "SubmitsRefused",
             "Unauthorized",
         ),
         "docpoll.events": ("ErrorInfo",),

@@ -6,7 +6,8 @@
     │   └── DocumentError             an input that cannot be read
     ├── RemoteProtocolError           theirs: an answer that cannot be
     │   └── AccountFault              the account or the address, never a verdict on a job
-    │       └── Unauthorized          the API refused the key
+    │       ├── Unauthorized          the API refused the key
+    │       └── SubmitsRefused        document after document was refused for the same reason
     ├── TransportError                nobody's: try again
     │   ├── RequestNotSent            no byte of it arrived
     │   └── AnswerMissing             it may have arrived; the answer did not come back
@@ -49,6 +50,7 @@ __all__ = [
     "StillRunning",
     "StoreError",
     "SubmitUncertain",
+    "SubmitsRefused",
     "TransportError",
     "Unauthorized",
 ]
@@ -70,6 +72,7 @@ class DocumentError(LocalProtocolError):
     """An input that cannot be read, so there is no job for it.
 
     *source* is the input as it was given; *code* is one of `no_such_file`, `unreadable`, `not_a_file`,
+    `not_a_document` (so large that it was not read to its end),
     and while it is sent `not_found` (it is gone) or `changed`.
     """
 
@@ -96,6 +99,10 @@ class Unauthorized(AccountFault):
     """The API refused the key (401 or 403)."""
 
 
+class SubmitsRefused(AccountFault):
+    """Document after document was refused for the same reason; those like them wait unsent in the ledger."""
+
+
 class TransportError(DocpollError):
     """The network failed; nobody's fault, and worth another try where that is safe."""
 
@@ -110,6 +117,11 @@ class AnswerMissing(TransportError):
 
 class StoreError(DocpollError):
     """The ledger cannot be opened, read or written; the message says what to do."""
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        #: The same call may succeed later, with nothing else done here: a full disk, another program's lock.
+        self.passing = passing
 
 
 class OwnershipLost(StoreError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-__all__ = ["DANGER", "MARGIN", "earliest_expiry", "is_endangered", "latest_look"]
+__all__ = ["DANGER", "MARGIN", "danger_of", "earliest_expiry", "is_endangered", "latest_look"]
 
 #: Slack below which an open job is in danger (at most a quarter of the result's lifetime).
 DANGER: Final = timedelta(hours=6)
@@ -34,10 +34,13 @@ def latest_look(expiry: datetime | None) -> datetime | None:
     return None if expiry is None else expiry - MARGIN
 
 
+def danger_of(ttl: timedelta | None, *, danger: timedelta = DANGER) -> timedelta:
+    """The slack below which a job is in danger: *danger*, at most a quarter of *ttl*."""
+    return danger if ttl is None else min(danger, ttl / 4)
+
+
 def is_endangered(
     expiry: datetime | None, *, now: datetime, ttl: timedelta | None = None, danger: timedelta = DANGER
 ) -> bool:
-    """Whether the slack at *now* is below *danger*, at most a quarter of *ttl*."""
-    if expiry is None:
-        return False
-    return expiry - now < (danger if ttl is None else min(danger, ttl / 4))
+    """Whether the slack at *now* is below that of `danger_of()`."""
+    return expiry is not None and expiry - now < danger_of(ttl, danger=danger)

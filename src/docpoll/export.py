@@ -12,9 +12,11 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from array import array
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -49,8 +51,15 @@ _SUFFIXES: Final = (".jsonl", ".csv")
 #: The columns of a CSV before the fields of the documents.
 _COLUMNS: Final = ("source", "id", "state", "error")
 
+#: Bytes of lines that wait in memory for room on the disk.
+_MOST_HELD: Final = 8 * 1024 * 1024
+
 #: What makes a spreadsheet take text for a formula, the wide forms included.
 _FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+#: DEL, the C1 controls (NEL among them), and the separators of lines and paragraphs: JSON leaves them as they are.
+_STEERING: Final = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
+#: Control characters, without the three that text is set with.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 #: Why a job without a result has none, where its state is all that is to be said.
@@ -112,12 +121,19 @@ def with_result(
 
 
 def dump(line: Mapping[str, Any]) -> bytes:
-    """*line* as one line of JSON. Text that is not valid Unicode is escaped, as are its neighbours then."""
+    """*line* as one line of JSON, whoever splits it: what else ends a line somewhere is escaped.
+
+    So is what steers a terminal, and text that is not valid Unicode; its neighbours are escaped with that.
+    """
     try:
-        return orjson.dumps(line) + b"\n"
+        return _STEERING.sub(_escaped, orjson.dumps(line)) + b"\n"
     except TypeError:
         # The standard library's writes lone surrogates, which names that are not UTF-8 bring, as `\udcXX`.
         return json.dumps(line, separators=(",", ":"), default=str).encode("ascii") + b"\n"
+
+
+def _escaped(found: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(found[0].decode())
 
 
 def instant(at: datetime | None) -> str | None:
@@ -156,6 +172,56 @@ def check_out(path: str) -> None:
         raise ConfigError(f"--out {path}: the folder {folder} does not exist; make it, or name another file")
 
 
+class _Spool:
+    """Lines on the disk, which its owner reads back; while there is no room they wait in memory, so many at most."""
+
+    def __init__(self, folder: str) -> None:
+        # Without a buffer of its own, so that a line is on the disk or known not to be.
+        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - see `close`
+        #: Where the lines on the disk end: they are the first of all, those that wait come after them.
+        self._ends = array("q", [0])
+        self._waiting: deque[bytes] = deque()
+        self._held = 0
+        #: Why lines were given up.
+        self.fault: OSError | None = None
+
+    def add(self, line: bytes) -> None:
+        """Add *line*, which is given up with all others where too many wait."""
+        if self.fault is not None:
+            return
+        self._waiting.append(line)
+        self._held += len(line)
+        try:
+            while self._waiting:
+                self._write(self._waiting[0])
+                self._held -= len(self._waiting.popleft())
+        except OSError as exc:
+            if self._held > _MOST_HELD:
+                self.fault = exc
+                self._waiting.clear()
+                self.close()
+
+    def _write(self, line: bytes) -> None:
+        # What an attempt without enough room left is written over.
+        self._file.seek(self._ends[-1])
+        rest = memoryview(line)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        self._ends.append(self._ends[-1] + len(line))
+
+    def __getitem__(self, index: int) -> bytes:
+        stored = len(self._ends) - 1
+        if index >= stored:
+            return self._waiting[index - stored]
+        self._file.seek(self._ends[index])
+        return self._file.read(self._ends[index + 1] - self._ends[index])
+
+    def close(self) -> None:
+        """Give the room back."""
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            self._file.close()
+
+
 class Export:
     """A file of lines: `.jsonl` holds them as they are, `.csv` a row with the fields of each document.
 
@@ -163,20 +229,24 @@ class Export:
     CSV is UTF-8 without a byte order mark. Text that a spreadsheet would run as a formula gets a leading apostrophe;
     amounts are plain decimals, dates ISO. Line items stand in `.jsonl` only.
 
+    A disk that is full meanwhile fails nothing, as long as there is room when this is left.
+    *later*: the command that writes the file from the ledger, for whom this could not.
+
     Raises `ConfigError` when the file cannot be written.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, later: str | None = None) -> None:
         check_out(path)
         self.path = path
+        self._later = later or f"docpoll export --out {shlex.quote(path)}"
         self._target = os.path.realpath(path)
         #: How many lines were added.
         self.count = 0
         #: Names of fields, in the order they were first seen.
         self._names: dict[str, None] = {}
-        self._places, self._offsets = array("q"), array("q", [0])
+        self._places = array("q")
         with self._our_errors():
-            self._lines: IO[bytes] = tempfile.TemporaryFile(dir=os.path.dirname(self._target))  # noqa: SIM115 - closed when this is left
+            self._lines = _Spool(os.path.dirname(self._target))
 
     def __enter__(self) -> Self:
         return self
@@ -187,15 +257,15 @@ class Export:
         try:
             if kind is None:
                 with self._our_errors():
+                    if self._lines.fault is not None:
+                        raise self._lines.fault
                     self._write()
         finally:
             self._lines.close()
 
     def add(self, line: Line, *, place: int | None = None) -> None:
         """Add *line*; in the file lines stand in the order of their *place*, by default that of their coming."""
-        with self._our_errors():
-            size = self._lines.write(dump(line))
-        self._offsets.append(self._offsets[-1] + size)
+        self._lines.add(dump(line))
         self._places.append(self.count if place is None else place)
         self.count += 1
         self._names |= dict.fromkeys(_fields(line))
@@ -218,8 +288,7 @@ class Export:
 
     def _in_order(self) -> Iterator[bytes]:
         for index in sorted(range(self.count), key=self._places.__getitem__):
-            self._lines.seek(self._offsets[index])
-            yield self._lines.read(self._offsets[index + 1] - self._offsets[index])
+            yield self._lines[index]
 
     def _table(self) -> Iterator[bytes]:
         columns = [f"field_{name}" if name in _COLUMNS else name for name in self._names]
@@ -237,8 +306,8 @@ class Export:
             yield
         except OSError as exc:
             raise ConfigError(
-                f"--out {self.path}: cannot be written ({exc.strerror or exc}); what is stored stays in the ledger, "
-                "for `docpoll export`"
+                f"--out {self.path}: cannot be written ({exc.strerror or exc}). Nothing is lost, all is in the "
+                f"ledger; with that put right, this writes it: {self._later}"
             ) from exc
 
 
@@ -265,7 +334,11 @@ def _row(cells: Sequence[Any]) -> bytes:
 
 
 def _harmless(text: str) -> str:
-    """*text* as a spreadsheet shows it: what begins like a formula, and is no number, gets an apostrophe."""
+    """*text* as a spreadsheet shows it: what begins like a formula, and is no number, gets an apostrophe.
+
+    What steers a terminal, as names of files may, is written out.
+    """
+    text = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
     return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 

@@ -81,6 +81,16 @@ class Provider(Protocol):
         """When to look at a job again, where the user says nothing."""
         ...
 
+    @property
+    def media_types(self) -> Collection[str]:
+        """The types of document the vendor takes; any other is refused before anything is sent."""
+        ...
+
+    @property
+    def doubtful_size(self) -> int | None:
+        """Bytes from which on the vendor may refuse a document, which is sent all the same; None: no such rumour."""
+        ...
+
     def canonical_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """*options* checked, defaults removed: what goes into the key and into the ledger.
 
@@ -133,7 +143,8 @@ class Transport(Protocol):
 
         Raises `RequestNotSent` when no byte of the request can have been acted on,
         `AnswerMissing` when it may have been, `docpoll.errors.DocumentError` when the document to be
-        streamed is gone, cannot be read, or is no longer the one described (nothing was handed over then).
+        streamed is gone, cannot be read, or is no longer the one described (nothing was handed over then),
+        `docpoll.errors.AccountFault` when whoever is at the address is not who should be.
         """
         ...
 
@@ -331,6 +342,10 @@ class Store(Protocol):
 
     async def expiring(self, *, before: datetime, limit: int = 1000) -> list[Job]:
         """Accepted, unclosed jobs whose earliest expiry lies before *before*, earliest first."""
+        ...
+
+    async def count_expiring(self, *, before: datetime) -> Mapping[tuple[str, str, str], int]:
+        """(provider, account, origin) → how many jobs `expiring()` would give without a limit; quick."""
         ...
 
     async def set_suspect(self, provider: str, account: str, origin: str, reason: str | None, *, now: datetime) -> None:

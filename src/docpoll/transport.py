@@ -12,6 +12,8 @@ import errno
 import hashlib
 import io
 import os
+import socket
+import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO, Final
@@ -21,8 +23,9 @@ import aiohttp.abc
 import aiohttp.payload
 import backoff
 
-from docpoll.errors import AnswerMissing, DocumentError, RequestNotSent
+from docpoll.errors import AccountFault, AnswerMissing, DocumentError, RequestNotSent
 from docpoll.interfaces import Clock
+from docpoll.keys import origin_of
 from docpoll.wire import Base64Body, Request, Response
 
 __all__ = ["BODY_LIMIT", "AiohttpTransport"]
@@ -83,7 +86,7 @@ class AiohttpTransport:
     async def _send(self, request: Request) -> Response:
         body = None if request.body is None else await _prepared(request.body)
         seconds = self._request_timeout + request.length / _SLOWEST_UPLOAD
-        with _our_errors(body):
+        with _our_errors(body, request.url):
             async with (
                 asyncio.timeout(seconds),
                 self._live_session().request(
@@ -125,18 +128,39 @@ class AiohttpTransport:
 
 
 @contextmanager
-def _our_errors(body: _Body | None) -> Iterator[None]:
+def _our_errors(body: _Body | None, url: str) -> Iterator[None]:
     """aiohttp's exceptions as ours: `RequestNotSent` where the server cannot have had the whole request.
 
     A time-out is an `OSError`; an address or a header that HTTP cannot carry is a `ValueError`.
     """
     try:
         yield
+    except (aiohttp.ClientSSLError, aiohttp.ClientConnectorDNSError) as exc:
+        # Both come before a connection. Where names cannot be looked up at the moment, it is the network's fault.
+        if isinstance(exc, aiohttp.ClientConnectorDNSError) and not _is_unknown(exc.os_error):
+            raise RequestNotSent(str(exc)) from exc
+        raise AccountFault(f"{origin_of(url)}: {_wrong_host(exc)}") from exc
     except (aiohttp.ClientError, OSError, ValueError) as exc:
         if body is not None and body.broken is not None:
             raise body.broken from body.broken.__cause__
         may_have_arrived = not isinstance(exc, _NOT_CONNECTED) if body is None else body.whole
         raise (AnswerMissing if may_have_arrived else RequestNotSent)(str(exc) or type(exc).__name__) from exc
+
+
+def _is_unknown(exc: OSError) -> bool:
+    """Whether a look-up said that there is no such name; that it failed says nothing."""
+    nodata = getattr(socket, "EAI_NODATA", socket.EAI_NONAME)
+    return isinstance(exc, socket.gaierror) and exc.errno in (socket.EAI_NONAME, nodata)
+
+
+def _wrong_host(exc: aiohttp.ClientSSLError | aiohttp.ClientConnectorDNSError) -> str:
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return "there is no such host; check --base-url, and whether this machine is online"
+    said = str(exc.certificate_error) if isinstance(exc, aiohttp.ClientConnectorCertificateError) else str(exc.os_error)
+    return (
+        f"no secure connection, so it may be somebody else who answers there ({said}); check --base-url, "
+        "and whether this network asks you to log in, or a proxy reads along"
+    )
 
 
 class _Body(aiohttp.payload.Payload):
@@ -244,13 +268,17 @@ def _document(body: Base64Body) -> Iterator[BinaryIO]:
 def _opened(body: Base64Body) -> BinaryIO:
     if body.path is None:
         return io.BytesIO(body.content or b"")
+    if not stat.S_ISREG(os.stat(body.path).st_mode):
+        said = f"{_printable(body.path)}: where the file was is something else now"
+        raise DocumentError(said, source=body.path, code="unreadable")
     # Without O_NONBLOCK, a FIFO that took the file's place would keep us waiting for someone to write to it.
     return open(body.path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0)))
 
 
 def _changed(body: Base64Body) -> DocumentError:
     source = body.path or "document"
-    return DocumentError(f"{_printable(source)}: it changed after it was listed", source=source, code="changed")
+    said = f"{_printable(source)}: it changed after it was listed; submit it again to send what it is now"
+    return DocumentError(said, source=source, code="changed")
 
 
 def _printable(path: str) -> str:

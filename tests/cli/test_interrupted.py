@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 
 import pytest
 
-from tests.cli.support import KEY, DeafServer, ask
+from tests.cli.support import KEY, DeafServer, ask, until
 
 COUNT = 60
+#: Lines of a submit that can wait for their reader.
+WAITERS = 48
 
 
 def _served(start, state: str) -> dict:
@@ -168,6 +174,89 @@ def test_a_reader_that_goes_away_loses_nothing(start, cli, documents):
     assert cli("status", "--json").lines[0]["counts"]["SUCCEEDED"] == COUNT
 
 
+def _full_pipe() -> tuple[int, int, int]:
+    """A pipe that nobody reads: its ends, and how many bytes stand in it."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    full = 0
+    with suppress(BlockingIOError):
+        while True:
+            full += os.write(writer, b" " * 512)
+    os.set_blocking(writer, True)
+    return reader, writer, full
+
+
+def test_a_reader_that_stands_still_holds_nothing_up(start, cli, documents):
+    """As `less` does on its first page: everything is stored meanwhile, and read later."""
+    documents(20)
+    reader, writer, full = _full_pipe()
+    program = start("run", "invoices", "--json", "--provider", "local", "--rate", "20", stdout=writer)
+    os.close(writer)
+    for _ in range(2000):
+        status = cli("status", "--json")
+        if status.code == 0 and status.lines[0]["counts"]["SUCCEEDED"] == 20:
+            break
+    assert status.lines[0]["counts"]["SUCCEEDED"] == 20
+    with open(reader, "rb") as pipe:
+        lines = pipe.read()[full:].splitlines()
+    assert program.end().code == 0
+    assert [json.loads(line)["state"] for line in lines] == ["SUCCEEDED"] * 20
+
+
+@pytest.mark.parametrize("flags", [["--json"], []])
+def test_submits_in_flight_are_answered_while_a_reader_stands_still(start, cli, documents, emulate, typless, flags):
+    """However many lines wait for it: nothing becomes uncertain, and each line is there once, and whole."""
+    documents(COUNT)
+    emulator = emulate(speed=1)
+    reader, writer, full = _full_pipe()
+    place = typless(emulator, polls=False)
+    program = start("submit", "invoices", *flags, *place, "--rate", "1000", "--wait", "20s", stdout=writer)
+    os.close(writer)
+    # As many as submits are waited for at once, each with its line; the others wait for the reader.
+    until(lambda: len(emulator.seen["jobs"]) >= WAITERS)
+    program.send(signal.SIGINT)
+    program.wait_for("stopping")
+    with open(reader, "rb") as pipe:
+        lines = pipe.read()[full:].decode().splitlines()
+    assert program.end().code == 130
+    sources = [json.loads(line)["source"] if flags else line.split()[-1] for line in lines]
+    assert len(set(sources)) == len(sources) >= WAITERS
+    assert cli("status", "--json").lines[0]["counts"]["UNCERTAIN"] == 0
+
+
+def test_an_input_is_told_once_when_the_waiting_ends(start, cli, documents, emulate, typless):
+    """Also where its line waited for the reader just then."""
+    documents(COUNT)
+    emulator = emulate(speed=1)
+    reader, writer, full = _full_pipe()
+    place = typless(emulator, polls=False)
+    program = start("submit", "invoices", "--json", *place, "--rate", "1000", "--wait", "3s", stdout=writer)
+    os.close(writer)
+    program.wait_for("the waiting ended")
+    with open(reader, "rb") as pipe:
+        lines = pipe.read()[full:].splitlines()
+    program.end()
+    assert sorted(json.loads(line)["source"] for line in lines) == [f"invoices/{n:04}.pdf" for n in range(COUNT)]
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_reader(start, cli, documents):
+    """The first lets it have the line that was begun; nothing that was stored is lost by the second."""
+    documents(5)
+    reader, writer, _ = _full_pipe()
+    program = start("run", "invoices", "--json", "--provider", "local", stdout=writer)
+    os.close(writer)
+    for _ in range(2000):
+        status = cli("status", "--json")
+        if status.code == 0 and status.lines[0]["counts"]["SUCCEEDED"] == 5:
+            break
+    program.send(signal.SIGINT)
+    program.wait_for("To go on")
+    program.send(signal.SIGINT)
+    assert program.end().code == 130
+    os.close(reader)
+    assert cli("run", "invoices", "--provider", "local").code == 0
+
+
 def test_a_list_whose_reader_goes_away_ends_quietly(start, cli, documents):
     """`docpoll jobs | head -1`."""
     cli("submit", documents(3), "--provider", "local")
@@ -190,6 +279,44 @@ def _drawn(ours: int) -> str:
         drawn += piece
     os.close(ours)
     return drawn.decode()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [("refuses", b" (Cannot connect"), ("cuts", b" (Cannot connect"), ("is silent", b"; still waiting")],
+)
+def test_a_host_that_does_not_answer_is_told(start, documents, monkeypatch, host, why, terminal):
+    """Within seconds, on a terminal and elsewhere; of a host that says nothing, before any time-out."""
+    documents(1)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TYPLESS_API_KEY", "k")
+    server = socket.create_server(("127.0.0.1", 0))
+    port = server.getsockname()[1]
+    if host == "refuses":
+        server.close()
+    elif host == "cuts":
+        threading.Thread(target=_hang_up, args=[server], daemon=True).start()
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    place = ["--base-url", f"https://127.0.0.1:{port}", "--document-type", "invoice"]
+    program = start("run", "invoices", *place, stderr=theirs)
+    os.close(theirs)
+    said = b""
+    while b"Ctrl-C stops" not in said:
+        said += (piece := os.read(ours, 65536))
+        assert piece, said
+    os.close(ours)
+    assert b"docpoll: no answer so far" + why in said
+    assert b"timeout" not in said
+    program.process.kill()
+    server.close()
+
+
+def _hang_up(server: socket.socket) -> None:
+    with suppress(OSError):
+        while True:
+            server.accept()[0].close()
 
 
 def test_lines_do_not_stand_in_the_midst_of_the_bar(start, documents, monkeypatch):

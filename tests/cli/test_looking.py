@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from docpoll.clocks import SystemClock
 from tests.cli.support import pdf
 
 RECIPES = Path(__file__).resolve().parent.parent.parent / "recipes" / "invoices"
@@ -86,6 +90,18 @@ def test_status_counts_and_names_what_needs_care(cli, documents, emulate, typles
     assert "elsewhere: 2 open jobs" in text
     assert "oldest open job: " in text
     assert "smallest slack until a result can expire: 1 d 23 h" in text
+
+
+def test_status_counts_every_job_in_danger(cli, documents, emulate, typless, folder):
+    """Those with less than six hours until their result can expire, of the accounts that are asked about."""
+    emulator = emulate(speed=0.01)
+    cli("submit", documents(5), *typless(emulator, polls=False))
+    soon = (SystemClock().now() + timedelta(hours=5.9)).timestamp() * 1_000_000
+    with closing(sqlite3.connect(folder / "docpoll.db", isolation_level=None)) as ledger:
+        ledger.execute("UPDATE jobs SET earliest_expiry_at = ? WHERE seq <= 3", (int(soon),))
+    status = cli("status", "--json", "--base-url", emulator.url)
+    assert status.lines[0]["at_risk"] == 3
+    assert cli("status", "--json", "--account", "another").lines[0]["at_risk"] == 0
 
 
 def test_status_does_not_disturb_a_run(start, cli, documents):

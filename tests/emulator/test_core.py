@@ -6,6 +6,7 @@ import base64
 import hashlib
 import math
 import statistics
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -135,6 +136,72 @@ def test_the_vendors_own_sample_is_such_an_id() -> None:
     """The event id in the vendor's webhook sample names the same second as its event time."""
     vendor = "0e895e25cfa24844c724c0c675da4078b7d13b32"
     assert ksuid(datetime(2022, 2, 3, 10, 19, 17, tzinfo=UTC), bytes.fromhex(vendor[8:])) == vendor
+
+
+def test_only_who_shares_the_files_says_where_they_lie(state: State) -> None:
+    """The place of a document is kept for the emulator that is the client's own, and is nothing to any other."""
+    submit(TyplessCore(state, TyplessSettings(api_key="abc", shares_files=True)), path="/in/a%20b.pdf")
+    submit(TyplessCore(state), path="/in/c.pdf")
+    assert [job.path for job in state.jobs()] == ["/in/a%20b.pdf", None]
+    with pytest.raises(ConfigError, match=r"shares_files.*api_key"):
+        TyplessSettings(shares_files=True)
+
+
+def test_only_who_shares_the_files_hands_in_xml(state: State) -> None:
+    """Typless takes none, so what stands in for it takes none."""
+    content = submit_body(b"<a/>", file_name="a.xml")
+    assert ask(TyplessCore(state), "POST", "/api/v1/extract-data-async", content=content).status == 400
+    ours = TyplessCore(state, TyplessSettings(api_key="abc", shares_files=True))
+    assert ask(ours, "POST", "/api/v1/extract-data-async", content=content).status == 202
+
+
+@pytest.mark.parametrize("size", [60_000, 90_001, 3_000_000])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        b'{"file":"%b","file_name":"a.pdf","document_type_name":"invoice"}',
+        b'{"file_name":"a.pdf","document_type_name":"\\"file\\":\\"", "file" : "%b"}',
+        b'{"file_name":"a.pdf","document_type_name":"invoice","more":{"file":"%b"},"file":"%b"}',
+        b'{"file":"QQ==","file_name":"a.pdf","document_type_name":"invoice","file":"%b"}',
+    ],
+    ids=["first", "last", "a second one deeper down", "twice"],
+)
+def test_a_large_document_is_found_wherever_it_stands(core: TyplessCore, state: State, size: int, shape: bytes) -> None:
+    """Taken out of the body before the rest is parsed, it is the same as if the whole had been parsed."""
+    document = bytes(range(256)) * (size // 256) + b"!" * (size % 256)
+    body = shape.replace(b"%b", base64.b64encode(document))
+    assert ask(core, "POST", "/api/v1/extract-data-async", body=body).status == 202
+    (key,) = core.documents_to_read()
+    unread = state.document(key)
+    assert unread is not None
+    assert unread.content == document
+
+
+@pytest.mark.parametrize("fault", [b"\n", b"=", b"\\/", b"\xff", b"*", b"A"])
+def test_a_large_document_that_is_no_base64_is_refused(core: TyplessCore, fault: bytes) -> None:
+    """As a small one is: nothing is left out, and nothing is guessed."""
+    text = base64.b64encode(b"a" * 300_000)
+    body = b'{"file":"%b","file_name":"a.pdf","document_type_name":"invoice"}' % (
+        text[:200_000] + fault + text[200_000:]
+    )
+    answer = ask(core, "POST", "/api/v1/extract-data-async", body=body)
+    assert answer.status in {400, 422}
+    assert core.documents_to_read() == []
+
+
+def test_a_large_submit_costs_no_second_copy(core: TyplessCore) -> None:
+    """The document is decoded in the place of its body, and goes into the state in pieces."""
+    body = bytearray(b'{"file":"' + base64.b64encode(b"a" * 12_000_000) + b'","file_name":"a.pdf",')
+    body += b'"document_type_name":"invoice"}'
+    asked = Request(method="POST", url="http://emulator.example/api/v1/extract-data-async", operation="any",
+                    headers={"Content-Type": "application/json", "Authorization": "Token abc"})  # fmt: skip
+    tracemalloc.start()
+    try:
+        assert core.answer(asked, now=NOON, body=body).status == 202
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000
 
 
 @pytest.mark.parametrize("prefix", ["/api/v1", "/api"])

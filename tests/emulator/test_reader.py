@@ -24,7 +24,7 @@ MISBEHAVING = """
 import os, signal, sys
 from docpoll.emulator.reading.__main__ import main
 
-def read(content, file_name):
+def read(content, file_name, beside=None):
     match content:
         case b"crash":
             os.kill(os.getpid(), signal.SIGSEGV)
@@ -36,11 +36,21 @@ def read(content, file_name):
             return {"never": bytearray(8 << 30)}
         case b"fail":
             raise RuntimeError("no such thing")
+        case b"complain":
+            raise RuntimeError("no such thing: " + chr(0xDCFF) * 20_000_000)
         case b"chatter":
             print("said aloud")
             os.write(1, b"said to file descriptor 1")
             os.write(2, b"x" * 1_000_000)
             return {"stdin": sys.stdin.read()}
+        case _ if content.startswith(b"length"):
+            return {"length": len(content), "beside": len(beside or b""), "file_name": file_name}
+        case b"family":
+            if not os.fork():
+                os.write(os.open(file_name, os.O_WRONLY), b"!")
+            signal.pause()
+        case b"flood":
+            return {"content": "x" * 20_000_000}
         case b"pid":
             return {"pid": os.getpid()}
     return {"content": content.decode(), "file_name": file_name}
@@ -155,6 +165,14 @@ async def test_a_fault_of_the_reading_is_an_error_of_the_document(reader):
     assert await pid(reader) == first
 
 
+async def test_a_complaint_without_end_is_cut(reader):
+    """What a library says of a document is kept as far as anybody would read it."""
+    reading = await reader.read(b"complain", "one.pdf")
+    (detail,) = reading.error["details"]
+    assert detail.startswith("RuntimeError('no such thing")
+    assert len(detail) < 5000
+
+
 async def test_a_child_that_died_idle_costs_no_document(reader):
     """Killed between two documents, it is replaced; only a fresh child gives a verdict."""
     first = await pid(reader)
@@ -169,11 +187,19 @@ async def test_what_libraries_print_is_no_answer(reader):
 
 
 async def test_a_large_document_and_a_strange_name_go_through(reader):
-    """Content of any size, names that are no UTF-8."""
-    large = b"x" * 30_000_000
-    reading = await reader.read(large, "strange-\udcff\n.pdf")
-    assert reading.result["content"] == large.decode()
+    """Content of any size, an XML beside it, names that are no UTF-8."""
+    large = b"length" * 5_000_000
+    reading = await reader.read(large, "strange-\udcff\n.pdf", large[:1_000_000])
+    assert (reading.result["length"], reading.result["beside"]) == (30_000_000, 1_000_000)
     assert "strange-" in reading.result["file_name"]
+
+
+async def test_an_answer_without_end_is_not_taken(reader):
+    """What is too much for an invoice costs the parent nothing; the child lives on and says so."""
+    first = await pid(reader)
+    reading = await reader.read(b"flood", "one.pdf")
+    assert reading.error["code"] == "too_much"
+    assert await pid(reader) == first
 
 
 async def test_ctrl_c_is_not_for_the_child(reader):
@@ -249,7 +275,7 @@ import sys
 ready = b'{{"ready": true}}'
 sys.stdout.buffer.write(len(ready).to_bytes(4, "big") + ready)
 sys.stdout.buffer.flush()
-sys.stdin.buffer.read(12)
+sys.stdin.buffer.read(20)
 sys.stdout.buffer.write({answer})
 sys.stdout.buffer.flush()
 sys.stdin.buffer.read()
@@ -258,6 +284,52 @@ sys.stdin.buffer.read()
     reading = await reader.read(b"one", "one.pdf")
     assert reading.error["code"] == "reader_crashed"
     await reader.close()
+
+
+async def test_an_answer_that_drips_is_out_of_time_all_the_same():
+    """Each byte comes soon after the last, and the whole never."""
+    dripping = """
+import sys, time
+ready = b'{"ready": true}'
+sys.stdout.buffer.write(len(ready).to_bytes(4, "big") + ready)
+sys.stdout.buffer.flush()
+sys.stdin.buffer.read(20)
+sys.stdout.buffer.write((1_000_000).to_bytes(4, "big"))
+while True:
+    sys.stdout.buffer.write(b" ")
+    sys.stdout.buffer.flush()
+    time.sleep(0.01)
+"""
+    reader = Reader(command=[sys.executable, "-c", dripping], time_limit=1)
+    reading = await reader.read(b"one", "one.pdf")
+    assert reading.error["code"] == "reader_timeout"
+    await reader.close()
+
+
+async def test_a_shorter_time_for_one_document_is_for_that_one_alone(reader):
+    """The message tells the time it had; the next document has its full one."""
+    reading = await reader.read(b"hang", "one.pdf", at_most=0.5)
+    assert reading.error["code"] == "reader_timeout"
+    assert "longer than 0.5 s" in reading.error["message"]
+    assert (await reader.read(b"two", "two.pdf")).error is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no forks on this system")
+async def test_what_the_child_started_goes_with_it(reader, tmp_path):
+    """A process that a library left behind ends together with the child it came from."""
+    os.mkfifo(tmp_path / "alive")
+    # While the grandchild lives it holds the pipe open; its end is the end of the file.
+    with os.fdopen(os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as end:
+        said = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(said), end)
+        hanging = asyncio.create_task(reader.read(b"family", str(tmp_path / "alive")))
+        assert await said.readexactly(1) == b"!"
+        await reader.close()
+        assert await said.read() == b""
+        transport.close()
+    with pytest.raises(ReaderClosed):
+        await hanging
 
 
 # The child by itself.
@@ -282,5 +354,5 @@ def test_a_child_busy_with_a_document_ends_itself():
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     # stdin is closed behind the document, as when the parent was killed.
-    child.communicate(struct.pack(">IQ", 5, 4) + b"x.pdf" + b"hang", timeout=60)
+    child.communicate(struct.pack(">IQQ", 5, 4, 0) + b"x.pdf" + b"hang", timeout=60)
     assert child.returncode == -signal.SIGALRM

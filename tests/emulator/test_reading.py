@@ -282,6 +282,7 @@ def page(*lines: str) -> bytes:
     if not lines:
         canvas.showPage()
     for number, line in enumerate(lines):
+        canvas.setFont("Helvetica", 10 if number else 16)
         canvas.drawString(60, 780 - 16 * number, line)
     canvas.save()
     return out.getvalue()
@@ -296,7 +297,8 @@ def no_pages() -> bytes:
 def american(date: str, total: str, *more: str) -> bytes:
     return page(
         "Copperleaf Instruments Inc.", "Sold to:", "Somebody", "Invoice # 77", f"Date: {date}",
-        "Federal tax ID: 00-1", "Merchandise total 1.00", f"Balance due (USD) ${total}", *more,
+        "Due date: 12/31/2025", "Federal tax ID: 00-1", "Part no. Description Quantity Price each Extended",
+        "Merchandise total 1.00", "Sales tax 0.0% 0.00", f"Balance due (USD) ${total}", *more,
     )  # fmt: skip
 
 
@@ -440,6 +442,30 @@ def test_third_parties_pages_are_read_without_an_invention(samples_dir):
                 expected += 1
                 right += got[name] is not None
     assert right >= expected * 0.98
+
+
+def test_no_page_of_a_third_party_gives_a_wrong_value_that_is_believed(samples_dir):
+    """Of all sample PDFs, printed CFDI among them, no value above 0.5 is wrong; of the CFDI most are found."""
+    seen = found = told = 0
+    for entry in json.loads((samples_dir / "truth.json").read_text("utf-8")):
+        if not entry["file"].endswith(".pdf"):
+            continue
+        seen += 1
+        fields = dict(entry["fields"])
+        if entry["kind"] == "cfdi-pdf":
+            fields["supplier_vat_id"] = fields["supplier_rfc"]
+            fields |= {"tax_amount": fields["tax_transferred"]} if "tax_transferred" in fields else {}
+            fields |= {"invoice_number": f"{fields['series']}-{fields['folio']}"} if "folio" in fields else {}
+            told += len(FIELDS.keys() & fields.keys())
+        for cell in read(samples_dir / entry["file"])["extracted_fields"]:
+            (value,) = cell["values"]
+            if cell["name"] not in fields:
+                continue
+            if value["confidence_score"] > 0.5:
+                assert same(value["value"], fields[cell["name"]]), (entry["file"], cell["name"], value["value"])
+            found += entry["kind"] == "cfdi-pdf" and same(value["value"], fields[cell["name"]])
+    assert seen == 28
+    assert found >= 0.9 * told
 
 
 def test_awkward_files_end_in_a_result_or_in_a_sentence(samples_dir):

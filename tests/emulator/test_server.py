@@ -63,7 +63,9 @@ class ScriptedReader:
     async def close(self) -> None:
         self.calls.append("close")
 
-    async def read(self, content: bytes, file_name: str) -> Reading:
+    async def read(
+        self, content: bytes, file_name: str, beside: bytes | None = None, *, at_most: float | None = None
+    ) -> Reading:
         self.names.append(file_name)
         if self.stuck:
             await asyncio.get_running_loop().create_future()
@@ -122,6 +124,72 @@ async def test_a_document_goes_in_and_its_result_comes_out(now: FakeNow, http: a
         assert envelope["result"]["extracted_fields"][0]["values"][0]["value"] == str(len(PDF))
 
 
+class SlowReader(ScriptedReader):
+    """Needs longer for what begins with `%PDF-1.7 slow` than a first look lasts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: list[tuple[str, float | None]] = []
+        self.everything_is_there = asyncio.Event()
+
+    async def read(
+        self, content: bytes, file_name: str, beside: bytes | None = None, *, at_most: float | None = None
+    ) -> Reading:
+        self.order.append((file_name, at_most))
+        if not content.startswith(b"%PDF-1.7 slow"):
+            return await super().read(content, file_name)
+        # All of the others are handed in before this one is given up.
+        await self.everything_is_there.wait()
+        return Reading(error={"code": "reader_timeout", "message": "too long", "details": []})
+
+
+async def test_what_takes_long_steps_aside_until_nothing_else_waits(now: FakeNow, http: aiohttp.ClientSession) -> None:
+    """A document that is not read at the first look is read again, with its full time, behind all the others."""
+    reader = SlowReader()
+    async with a_server(now, reader=reader) as server:
+        slow = [await submit(http, server.url, b"%%PDF-1.7 slow %d" % n, f"slow{n}.pdf") for n in range(2)]
+        good = [await submit(http, server.url, b"%%PDF-1.7 good %d" % n, f"good{n}.pdf") for n in range(3)]
+        reader.everything_is_there.set()
+        await server.read_all()
+        names = [name for name, _ in reader.order]
+        assert names == ["slow0.pdf", "slow1.pdf", "good0.pdf", "good1.pdf", "good2.pdf", "slow0.pdf", "slow1.pdf"]
+        looks = [at_most for _, at_most in reader.order]
+        assert all(looks[:5])
+        assert looks[5:] == [None, None]
+        now.advance(timedelta(seconds=26))
+        assert {(await poll(http, server.url, one))["status"] for one in good} == {"SUCCESS"}
+        for one in slow:
+            envelope = await poll(http, server.url, one)
+            assert (envelope["status"], envelope["error"]["code"]) == ("ERROR", "reader_timeout")
+
+
+@pytest.mark.parametrize("shares_files", [True, False])
+async def test_the_xml_beside_a_document_is_read_for_its_owner_only(
+    now: FakeNow, http: aiohttp.ClientSession, tmp_path: Path, shares_files: bool
+) -> None:
+    """With the owner's key the reader is given it; without, the place is not even kept. Pictures have none."""
+    (tmp_path / "a.xml").write_bytes(b"<a/>")
+    given: list[tuple[str, bytes | None]] = []
+
+    class Noting(ScriptedReader):
+        async def read(
+            self, content: bytes, file_name: str, beside: bytes | None = None, *, at_most: float | None = None
+        ) -> Reading:
+            given.append((file_name, beside))
+            return await super().read(content, file_name)
+
+    async with a_server(now, reader=Noting(), api_key="abc", shares_files=shares_files) as server:
+        for name in ("a.pdf", "a.png"):
+            body = {"file": "QQ==", "file_name": name, "document_type_name": "invoice", "path": str(tmp_path / "a.pdf")}
+            async with http.post(f"{server.url}/api/v1/extract-data-async", json=body) as response:
+                assert response.status == 202
+        stranger = {"Authorization": "Token other"}
+        async with http.post(f"{server.url}/api/v1/extract-data-async", json=body, headers=stranger) as response:
+            assert response.status == 401
+        await server.read_all()
+    assert given == [("a.pdf", b"<a/>" if shares_files else None), ("a.png", None)]
+
+
 async def test_results_expire_when_the_clock_says_so(now: FakeNow, http: aiohttp.ClientSession) -> None:
     """48 hours pass in a moment, by the real clock or by control."""
     async with a_server(now) as server:
@@ -177,7 +245,7 @@ from docpoll.emulator.server import EmulatorServer
 class Stuck:
     async def start(self): pass
     async def close(self): pass
-    async def read(self, content, file_name): await asyncio.Event().wait()
+    async def read(self, *document, **options): await asyncio.Event().wait()
 
 async def main():
     async with EmulatorServer(state=sys.argv[1], reader=Stuck()) as server:
@@ -333,7 +401,7 @@ async def test_a_broken_reader_is_tried_again_and_then_said_to_be_broken(
         assert len(reader.names) == 3
         envelope = await poll(http, server.url, extraction_id)
         assert envelope["status"] == "ERROR"
-        assert envelope["error"]["details"] == ["no reader today"]
+        assert envelope["error"]["message"] == "The document could not be read: no reader today"
         reader.broken = False
         again = await submit(http, server.url)
         await server.read_all()
@@ -341,17 +409,39 @@ async def test_a_broken_reader_is_tried_again_and_then_said_to_be_broken(
         assert (await poll(http, server.url, again))["status"] == "SUCCESS"
 
 
-async def test_a_state_that_cannot_be_written_is_the_vendors_500(
+async def test_a_state_that_cannot_be_written_accepts_nothing_for_certain(
     now: FakeNow, http: aiohttp.ClientSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing was stored, and the client is told so; the server goes on."""
-    caplog.set_level(logging.CRITICAL, "docpoll.emulator.server")
+    """Nothing was stored, and the client is told so: a 429, as a 5xx may have been accepted. Said once; it goes on."""
     async with a_server(now, state=tmp_path / "emulator.db") as server:
         assert server._state is not None
+        extraction_id = await submit(http, server.url)
+        await server.read_all()
         server._state._db.execute("PRAGMA query_only = ON")
         body = {"file": "QQ==", "file_name": "a.pdf", "document_type_name": "invoice"}
-        async with http.post(f"{server.url}/api/v1/extract-data-async", json=body) as response:
-            assert response.status == 500
-            assert (await response.json())["code"] == "internal_error"
+        for _ in range(3):
+            async with http.post(f"{server.url}/api/v1/extract-data-async", json=body) as response:
+                assert response.status == 429
+                assert response.headers["Retry-After"] == "5"
+                assert (await response.json())["code"] == "state_failed"
+        assert (await poll(http, server.url, extraction_id))["status"] in ("IN_PROGRESS", "SUCCESS")
         server._state._db.execute("PRAGMA query_only = OFF")
-        assert len(await get(http, server.url, "/_emulator/jobs")) == 3
+        await submit(http, server.url, b"%PDF-1.7 two")
+        await server.read_all()
+        assert len((await get(http, server.url, "/_emulator/jobs"))["jobs"]) == 2
+    said = [record for record in caplog.records if getattr(record, "action", None) == "emulator_state_failed"]
+    assert len(said) == 1
+    assert "emulator.db" in said[0].getMessage()
+
+
+async def test_closing_a_state_that_cannot_be_written_is_no_error(
+    now: FakeNow, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """Only counts are written so late."""
+    async with a_server(now, state=tmp_path / "emulator.db") as server:
+        assert server._state is not None
+        extraction_id = await submit(http, server.url)
+        server._state._db.execute("PRAGMA query_only = ON")
+        await poll(http, server.url, extraction_id)
+    async with a_server(now, state=tmp_path / "emulator.db") as server:
+        assert (await poll(http, server.url, extraction_id))["status"] == "IN_PROGRESS"

@@ -40,6 +40,46 @@ def add(state: State, job: EmulatedJob) -> bool:
         return state.add_job(job, content=CONTENT)
 
 
+def test_an_older_state_is_brought_up_to_date(tmp_path: Path) -> None:
+    """A file of the first version has no places of documents; it opens with all it holds, once and for all."""
+    path = tmp_path / "emulator.db"
+    state = State(path)
+    add(state, a_job())
+    state.close()
+    db = sqlite3.connect(path)
+    db.execute("ALTER TABLE jobs DROP COLUMN path")
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+    for _ in range(2):
+        state = State(path)
+        assert state.job("a") == a_job()
+        state.close()
+    with ThreadPoolExecutor(2) as pool:
+        db = sqlite3.connect(path)
+        db.execute("ALTER TABLE jobs DROP COLUMN path")
+        db.execute("PRAGMA user_version = 1")
+        db.close()
+        for state in [one.result() for one in [pool.submit(State, path) for _ in range(2)]]:
+            assert state.job("a") == a_job()
+            state.close()
+
+
+def test_a_document_whose_place_is_known_is_always_read_again(tmp_path: Path) -> None:
+    """What lies beside it may have changed; the newest place is told, as the bytes of its name."""
+    state = State()
+    reading = {"result": b"{}", "error": None, "read_at": NOON}
+    assert add(state, a_job("a", path="/old.pdf"))
+    assert add(state, a_job("b", path="/caf%E9.pdf"))
+    assert add(state, a_job("c"))
+    document = state.document(KEY)
+    assert document is not None
+    assert document.path == "/caf\udce9.pdf"
+    state.add_reading(KEY, **reading)  # type: ignore[arg-type] - the values fit by name
+    assert not add(state, a_job("d"))
+    assert add(state, a_job("e", path="/old.pdf"))
+    state.close()
+
+
 def test_everything_survives_a_restart(tmp_path: Path) -> None:
     """Jobs, unread bytes, counts, polls, the clock: a new state on the same file knows them all."""
     path = tmp_path / "emulator.db"

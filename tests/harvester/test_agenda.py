@@ -114,3 +114,14 @@ def test_what_waits_is_ranked_anew_now_and_then():
     agenda.collect(100.0, urgency)
     assert agenda.first_rank() == ENDANGERED
     assert popped(agenda) == ["c", "b"]
+
+
+def test_it_tells_which_jobs_are_planned():
+    """Those due and those due later; neither those dropped nor those taken off."""
+    agenda = Agenda()
+    for job_id, due in (("a", 1.0), ("b", 2.0), ("c", 9.0), ("d", 9.0)):
+        agenda.plan(job_id, due)
+    agenda.drop("d")
+    agenda.collect(5.0, ordinary)
+    assert agenda.pop() == "a"
+    assert sorted(agenda) == ["b", "c"]

@@ -6,10 +6,11 @@ from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import attrs
 import orjson
 import pytest
 
-from docpoll.documents import Document
+from docpoll.documents import XML, Document
 from docpoll.errors import ConfigError, LocalProtocolError
 from docpoll.events import Accepted, Succeeded
 from docpoll.interfaces import Provider
@@ -76,6 +77,29 @@ def test_at_gives_a_copy_bound_to_the_emulator() -> None:
     assert bound.build_poll(make_job()).url == "http://127.0.0.1:4711/api/v1/get-extraction-data?extraction_id=0d14"
     assert (bound.speed, bound.account) == (5, "a")
     assert local.base_url is None
+
+
+def test_its_own_emulator_is_told_where_a_document_lies() -> None:
+    """With the key that only the two of them know, byte for byte; bytes have no place."""
+    document = Document.from_bytes(PDF)
+    document = attrs.evolve(document, content=None, path="/in/caf\udce9 %41.pdf")
+    bound = Local().at("http://127.0.0.1:4711", key="secret")
+
+    def members(local: Local, document: Document) -> Any:
+        body = local.build_submit(make_job(), document).body
+        assert isinstance(body, Base64Body)
+        return orjson.loads(body.before + body.after)
+
+    assert members(bound, document)["path"] == "/in/caf%E9%20%2541.pdf"
+    assert bound.build_list().headers["Authorization"] == "Token secret"
+    assert "path" not in members(bound, Document.from_bytes(PDF))
+    assert "path" not in members(Local().at("http://127.0.0.1:4711"), document)
+    assert "secret" not in repr(bound)
+
+
+def test_it_takes_xml_and_a_vendor_does_not() -> None:
+    """What a provider takes is the provider's own knowledge."""
+    assert set(Local.media_types) - set(Typless.media_types) == {XML}
 
 
 def test_at_takes_only_addresses_of_this_machine_in_clear() -> None:

@@ -160,6 +160,7 @@ class StoreContract:
             lambda: store.document("x"),
             lambda: store.summary(now=NOW),
             lambda: store.expiring(before=NOW),
+            lambda: store.count_expiring(before=NOW),
             lambda: store.set_suspect(*SCOPE_KEY, "gone", now=NOW),
         ):
             with pytest.raises(StoreError, match="closed"):
@@ -894,6 +895,19 @@ class StoreContract:
         assert ids(await store.expiring(before=NOW + 3 * HOUR)) == [a_job(2).id, a_job(7).id]
         assert ids(await store.expiring(before=NOW + 4 * HOUR, limit=1)) == [a_job(2).id]
         assert await store.expiring(before=NOW + HOUR) == []
+
+    async def test_expiring_jobs_are_counted_by_account(self, store: Store) -> None:
+        """All that `expiring()` would give without a limit."""
+        await enter(
+            store,
+            None,
+            *(running(a_job(number), earliest_expiry_at=NOW + number * SECOND) for number in range(1200)),
+            running(a_job(2000, account="second"), earliest_expiry_at=NOW),
+            succeeded(a_job(2001), earliest_expiry_at=NOW),
+        )
+        counts = await store.count_expiring(before=NOW + 1100 * SECOND)
+        assert counts == {SCOPE_KEY: 1100, (SCOPE_KEY[0], "second", SCOPE_KEY[2]): 1}
+        assert await store.count_expiring(before=NOW) == {}
 
 
 class SharedLedgerContract:

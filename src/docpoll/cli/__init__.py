@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -41,7 +43,13 @@ def _carry_out(given: list[str]) -> int:
     try:
         app(args=given, prog_name="docpoll", obj=given)
     except SystemExit as exc:
-        return int(exc.code) if isinstance(exc.code, int) else int(exc.code is not None)
+        code = int(exc.code) if isinstance(exc.code, int) else int(exc.code is not None)
+        if code == ExitCode.WRONG:
+            # As `docpoll run *` has it, where a file is called like an option.
+            for name in itertools.takewhile(lambda one: one != "--", given):
+                if name.startswith("-") and os.path.lexists(name):
+                    Screen().say(f"docpoll: {name} is the name of a file too; write ./{name} for the file")
+        return code
     except ReaderGone:
         let_go_of_stdout()
         return ExitCode.INTERRUPTED

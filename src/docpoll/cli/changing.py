@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 
 from docpoll.cli.codes import ExitCode, code_of
-from docpoll.cli.hints import harvest_hint
+from docpoll.cli.hints import harvest_hint, refused_hint
 from docpoll.cli.looking import find, jobs_in
 from docpoll.cli.progress import Progress, watched
 from docpoll.cli.run import named
@@ -139,6 +139,9 @@ async def _retry(jobs: Sequence[Job], options: Options, settings: Settings, scre
             raise await stopped(exc, settings, provider) from exc
     if told.accepted:
         screen.tell(f"{many(told.accepted, 'document')} accepted; {harvest_hint(settings)} brings the results")
+    if unsent := told.states.count(JobState.PENDING):
+        screen.say(refused_hint(unsent, settings))
+        told.states.append(JobState.FAILED)
     return code_of(told.states, accepted=True)
 
 

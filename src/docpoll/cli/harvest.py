@@ -17,7 +17,7 @@ from docpoll.cli.sending import Options, client_for, looking_at, require_ledger,
 from docpoll.cli.supervise import supervise
 from docpoll.clocks import SystemClock
 from docpoll.config import Settings
-from docpoll.errors import AccountFault, StoreError
+from docpoll.errors import AccountFault, StoreError, SubmitsRefused
 from docpoll.interfaces import LedgerSummary, Provider
 from docpoll.jobs import OPEN, JobState
 
@@ -110,15 +110,17 @@ async def _one(
             try:
                 async for outcome in client.harvest():
                     assert outcome.job is not None
-                    line = outcome_line(outcome, provider, secrets=settings.secrets)
+                    line = await asyncio.to_thread(outcome_line, outcome, provider, secrets=settings.secrets)
                     progress.settled(outcome.job.state, fresh=True)
                     found.states.append(outcome.job.state)
                     if screen.json:
-                        screen.line(line)
+                        await screen.line_aside(line)
                     elif not screen.quiet:
-                        screen.show(f"{line['id']}  {line['state']:<9}  {printable(line['source'])}")
+                        await screen.show_aside(f"{line['id']}  {line['state']:<9}  {printable(line['source'])}")
                     if line["error"] is not None:
                         screen.say(named(line))
+            except SubmitsRefused:
+                found.states.append(JobState.FAILED)  # The log said why; what was accepted is home.
             except AccountFault:
                 logs.drop()
                 raise

@@ -6,11 +6,11 @@ import shlex
 
 import attrs
 
-from docpoll.cli.screen import printable
+from docpoll.cli.screen import many, printable
 from docpoll.config import DEFAULT_ACCOUNT, DEFAULT_STORE, Settings
 from docpoll.jobs import Job
 
-__all__ = ["command", "harvest_hint", "settings_for", "uncertain_hint"]
+__all__ = ["command", "harvest_hint", "refused_hint", "settings_for", "uncertain_hint"]
 
 #: The flags that say where jobs are, by the command that takes them.
 _PLACE = ("base_url", "url_prefix", "account", "store")
@@ -40,6 +40,15 @@ def harvest_hint(settings: Settings) -> str:
 def uncertain_hint(settings: Settings) -> str:
     """The command that lists what was sent without an answer."""
     return command("jobs --state UNCERTAIN", settings)
+
+
+def refused_hint(number: int, settings: Settings) -> str:
+    """What to do about documents that were not sent because others like them were refused."""
+    wait = many(number, "document waits", "documents wait")
+    return (
+        f"{wait} unsent, since others like them were refused. Put right what the refusal says, and the same command "
+        f"goes on; those submitted with wrong options end with: {command('cancel --pending', settings)}"
+    )
 
 
 def settings_for(job: Job, settings: Settings) -> Settings:

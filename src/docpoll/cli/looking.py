@@ -19,7 +19,7 @@ from docpoll.client.outcomes import outcome_of
 from docpoll.clocks import SystemClock
 from docpoll.config import Settings, parse_states
 from docpoll.errors import ConfigError
-from docpoll.expiry import DANGER, is_endangered
+from docpoll.expiry import DANGER, danger_of
 from docpoll.export import Export, Line, check_out, instant, line_from_job, with_result
 from docpoll.interfaces import Provider, Store
 from docpoll.jobs import NOT_FOUND, OPEN, Job, JobState, is_stalled
@@ -28,8 +28,6 @@ from docpoll.redaction import redact
 
 __all__ = ["export", "find", "jobs", "jobs_in", "show", "status"]
 
-#: Jobs in danger are counted up to this many.
-_COUNTED: Final = 100_000
 _PAGE: Final = 500
 
 
@@ -47,9 +45,9 @@ def _look(settings: Settings, work: Callable[[Store], Awaitable[int]]) -> int:
     return asyncio.run(looked())
 
 
-def _reader(settings: Settings, job: Job) -> Provider:
-    """A provider that reads the results of *job*'s kind; it needs no key."""
-    return Local() if job.provider == "local" else settings.provider_named(job.provider, sends=False)
+def _reader(settings: Settings, name: str) -> Provider:
+    """The provider *name*, which reads results and needs no key."""
+    return Local() if name == "local" else settings.provider_named(name, sends=False)
 
 
 async def _full_line(ledger: Store, settings: Settings, job: Job) -> Line:
@@ -57,7 +55,7 @@ async def _full_line(ledger: Store, settings: Settings, job: Job) -> Line:
     line = line_from_job(job, secrets=settings.secrets)
     if job.state is not JobState.SUCCEEDED:
         return with_result(line, None)
-    outcome = await outcome_of(job, source=job.source, store=ledger, provider=_reader(settings, job))
+    outcome = await outcome_of(job, source=job.source, store=ledger, provider=_reader(settings, job.provider))
     error = None if outcome.error is None else error_of_result(outcome.error)
     return with_result(line, outcome.result, error=error, secrets=settings.secrets)
 
@@ -107,10 +105,9 @@ async def _status(ledger: Store, settings: Settings) -> dict[str, Any]:
     oldest = min((summary.oldest_open_at[scope] for scope in scopes if scope in summary.oldest_open_at), default=None)
     at_risk = 0
     if first is not None and first - now < DANGER:
-        for job in await ledger.expiring(before=now + DANGER, limit=_COUNTED):
-            ttl = _reader(settings, job).result_ttl
-            concerned = settings.concerns(job.provider, job.account)
-            at_risk += concerned and is_endangered(job.earliest_expiry_at, now=now, ttl=ttl)
+        for scope in scopes:
+            danger = danger_of(_reader(settings, scope[0]).result_ttl)
+            at_risk += (await ledger.count_expiring(before=now + danger)).get(scope, 0)
     return {
         "store": settings.store,
         "counts": {str(state): counts[state] for state in JobState},

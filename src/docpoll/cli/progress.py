@@ -39,6 +39,8 @@ _TICK: Final = 0.25
 _FIRST_LINE, _NEXT_LINE = 5.0, 15.0
 #: Seconds without any answer until that is said, and until it is said again.
 _TROUBLED_AFTER, _TROUBLED_AGAIN = 2.5, 60.0
+#: Seconds until that is said of a first request that has not even failed, as a host that drops packets lets it.
+_SILENT_AFTER: Final = 4.0
 #: The rate is that of the last so many seconds.
 _WINDOW: Final = 30.0
 #: A rate of fewer documents than this says nothing about the time left.
@@ -73,8 +75,12 @@ class Progress:
         self._running: set[str] = set()
         self._news: deque[float] = deque()
         self._fresh = 0
-        self._trouble: tuple[float, str] | None = None
-        self._said_trouble_at: float | None = None
+        #: Since when it is waited for an answer, and why there was none, where that is known.
+        self._asked_at: float | None = None
+        self._trouble: str | None = None
+        self._answered = False
+        self._said_at: float | None = None
+        self._said_why = False
         self._last_line = ""
         self._logs: Logs | None = None
 
@@ -87,16 +93,21 @@ class Progress:
         match event:
             case Sent():
                 self.sent.add(job.id)
+                self._asked_at = self._asked_at or _now()
             case NotSent():
                 self.sent.discard(job.id)
             case Accepted():
                 self.sent.add(job.id)
                 self.accepted += 1
         if isinstance(event, NotSent | PollMissed | AnswerLost):
-            since = _now() if self._trouble is None else self._trouble[0]
-            self._trouble = (since, event.reason)
+            self._asked_at = self._asked_at or _now()
+            self._trouble = event.reason
         elif isinstance(event, _ANSWERS):
-            self._trouble = None
+            self._asked_at = self._trouble = None
+            self._answered = True
+            if self._said_at is not None:
+                self._said_at = None
+                self._screen.say("docpoll: there are answers now")
 
     def settled(self, state: JobState, *, fresh: bool) -> None:
         """An input is settled; *fresh* when that happened in this run."""
@@ -134,19 +145,24 @@ class Progress:
         return len(self._news) / max(now - self._news[0], 1.0)
 
     def say_trouble(self) -> None:
-        """Tell when nothing answers, soon and then rarely; and when that is over."""
-        now = _now()
-        if self._trouble is None:
-            if self._said_trouble_at is not None:
-                self._screen.say("docpoll: there are answers again")
-                self._said_trouble_at = None
+        """Tell when nothing answers, soon and then rarely."""
+        if self._asked_at is None:
             return
-        since, reason = self._trouble
-        if now - since < _TROUBLED_AFTER or (self._logs is not None and self._logs.knows(reason)):
+        now, why = _now(), self._trouble
+        if not self._is_news(why, now - self._asked_at, None if self._said_at is None else now - self._said_at):
             return
-        if self._said_trouble_at is None or now - self._said_trouble_at >= _TROUBLED_AGAIN:
-            self._said_trouble_at = now
-            self._screen.say(f"docpoll: no answer so far ({reason}); trying on, nothing is lost. Ctrl-C stops")
+        self._said_at, self._said_why = now, why is not None
+        doing = "; still waiting" if why is None else f" ({why}); trying on"
+        self._screen.say(f"docpoll: no answer so far{doing}, nothing is lost. Ctrl-C stops")
+
+    def _is_news(self, why: str | None, silent: float, said: float | None) -> bool:
+        """Whether to tell of *silent* seconds without an answer; that was told *said* seconds ago."""
+        if why is None:
+            # Later on it says little: a large document takes its time, and others are answered.
+            return not self._answered and said is None and silent >= _SILENT_AFTER
+        if silent < _TROUBLED_AFTER or (self._logs is not None and self._logs.knows(why)):
+            return False
+        return said is None or not self._said_why or said >= _TROUBLED_AGAIN
 
     def say_line(self) -> None:
         """A plain line, where it tells something new."""

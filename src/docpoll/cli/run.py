@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict, deque
+import shlex
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing, nullcontext, suppress
+from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from typing import Any
 
 import attrs
 
 from docpoll.cli.codes import code_of
-from docpoll.cli.hints import harvest_hint, uncertain_hint
+from docpoll.cli.hints import command, harvest_hint, refused_hint, uncertain_hint
 from docpoll.cli.progress import Progress, watched
-from docpoll.cli.screen import Screen, many, printable
+from docpoll.cli.screen import Screen, many, printable, reason, shown
 from docpoll.cli.sending import (
     Choice,
     Options,
@@ -32,7 +33,7 @@ from docpoll.cli.tables import Table
 from docpoll.client import Client, Outcome
 from docpoll.clocks import SystemClock
 from docpoll.config import Settings
-from docpoll.errors import AccountFault, DocpollError, DocumentError, ResultPurged, StoreError
+from docpoll.errors import AccountFault, DocpollError, DocumentError, ResultPurged, StoreError, SubmitsRefused
 from docpoll.events import ErrorInfo
 from docpoll.export import Export, Line, check_out, line_from_input, line_from_job, with_result
 from docpoll.interfaces import Provider
@@ -89,7 +90,7 @@ def _ignore(*_: object) -> None:
 async def _run(sources: list[str], options: Options, settings: Settings, provider: Provider, screen: Screen) -> int:
     choice = await choose(sources, options, provider, screen, settings.store)
     report = _Report(choice, sources, options, settings, provider, screen)
-    with Export(options.out) if options.out not in (None, "-") else nullcontext() as export:
+    with _export(options.out, settings) as export:
         report.export = export
         try:
             async with (
@@ -107,10 +108,16 @@ async def _run(sources: list[str], options: Options, settings: Settings, provide
             if screen.json and isinstance(exc, AccountFault):
                 with suppress(StoreError):
                     await report.open_inputs()
-                    report.left_inputs()
+                    await report.left_inputs()
             raise await stopped(exc, settings, provider) from exc
-        report.left_inputs()
+        await report.left_inputs()
     return report.end()
+
+
+def _export(out: str | None, settings: Settings) -> AbstractContextManager[Export | None]:
+    if out is None or out == "-":
+        return nullcontext()
+    return Export(out, later=command(f"export --out {shlex.quote(out)}", settings))
 
 
 class _Report:
@@ -139,10 +146,12 @@ class _Report:
         #: States of documents that a further attempt can be made at.
         self._tried: Counter[JobState] = Counter()
         self._waited = False
-        #: Where each input stands among the inputs; one given twice stands in two places.
-        self._places: defaultdict[str, deque[int]] = defaultdict(deque)
-        for place, source in enumerate(sources):
-            self._places[source].append(place)
+        #: Inputs that were not sent because others like them were refused.
+        self._unsent = 0
+        #: Where each input stands among the inputs, the first last; one given twice stands in two places.
+        self._places: defaultdict[str, list[int]] = defaultdict(list)
+        for place in reversed(range(len(sources))):
+            self._places[sources[place]].append(place)
         self.progress = Progress(screen, total=len(sources))
 
     async def follow(self, client: Client) -> None:
@@ -154,8 +163,14 @@ class _Report:
             async with waiting, aclosing(_generator(outcomes)) as settled:
                 async for outcome in settled:
                     state = JobState.FAILED if outcome.job is None else outcome.job.state
-                    line = outcome_line(outcome, self._provider, secrets=self._settings.secrets)
-                    self._note(line, state, outcome.job)
+                    line = await asyncio.to_thread(
+                        outcome_line, outcome, self._provider, secrets=self._settings.secrets
+                    )
+                    if isinstance(outcome.error, SubmitsRefused):
+                        self._unsent += 1
+                    self._note(line, state, outcome.job, settled=state is not JobState.PENDING)
+                    if self._screen.json:
+                        await self._screen.line_aside(line)
                     if options.fail_fast and state in _ENDS:
                         return
         except TimeoutError:
@@ -169,18 +184,20 @@ class _Report:
         waiting = [source for source, places in self._places.items() for _ in range(len(places) - left[source])]
         if waiting:
             async for sight in sights(waiting, self._options, self._provider, self._settings.store):
-                self._note_sight(sight)
+                await self._note_sight(sight)
 
-    def left_inputs(self) -> None:
+    async def left_inputs(self) -> None:
         """Tell of the inputs that `--limit` leaves for a later run."""
         for sight in self._choice.left:
-            self._note_sight(sight)
+            await self._note_sight(sight)
 
-    def _note_sight(self, sight: Sight) -> None:
+    async def _note_sight(self, sight: Sight) -> None:
         line = with_result(sight.line(provider=self._provider), None)
         state = JobState(line["state"])
         job = sight.job if line["id"] is not None else None
         self._note(line, state, job, settled=state not in OPEN)
+        if self._screen.json:
+            await self._screen.line_aside(line)
 
     def _note(self, line: Line, state: JobState, job: Job | None, *, settled: bool = True) -> None:
         self._states[state] += 1
@@ -191,9 +208,7 @@ class _Report:
         if settled:
             done_now = job is None or (job.finished_at or self._started_at) >= self._started_at
             self.progress.settled(state, fresh=done_now)
-        place = self._places[line["source"]].popleft()
-        if self._screen.json:
-            self._screen.line(line)
+        place = self._places[line["source"]].pop()
         if self.export is not None:
             self.export.add(line, place=place)
         self._table.add(line, place=place)
@@ -203,15 +218,17 @@ class _Report:
     def end(self) -> int:
         """Tell what came of the run; gives the exit code."""
         screen, options = self._screen, self._options
+        # What waits because of a refusal is as good as refused, until somebody puts it right.
+        code = code_of([*self._states, *([JobState.FAILED] if self._unsent else [])])
         if screen.quiet:
-            return code_of(self._states)
+            return code
         if not screen.json:
             self._table.show(screen)
         closing = self._closing()
         (screen.say if screen.json else screen.show)(closing)
         for hint in self._hints(options):
             screen.say(hint)
-        return code_of(self._states)
+        return code
 
     def _closing(self) -> str:
         states, total = self._states, self._states.total()
@@ -241,6 +258,8 @@ class _Report:
         again = [word for word in ("FAILED", "EXPIRED") if self._tried[JobState(word)]]
         if again and not options.retry:
             yield f"to pay for a further attempt: the same command with --retry {','.join(again).lower()}"
+        if self._unsent:
+            yield refused_hint(self._unsent, self._settings)
         if self._waited:
             hint = harvest_hint(self._settings)
             yield f"the waiting ended, the jobs go on: {hint}, or the same command again"
@@ -283,9 +302,7 @@ def named(line: Line) -> str:
     job = "" if line["id"] is None else f" (job {line['id']})"
     word = "stored" if line["state"] == "SUCCEEDED" else line["state"].lower().replace("_", " ")
     code = "" if error.get("code") is None or str(error["code"]) in error["message"] else f" [{error['code']}]"
-    source = printable(line["source"])
-    message = printable(error["message"]).removeprefix(f"{source}: ")
-    return f"{word}: {source}: {message}{code}{job}"
+    return f"{word}: {shown(line['source'])}: {reason(line)}{code}{job}"
 
 
 # -- submit -------------------------------------------------------------------------------------------------------
@@ -299,26 +316,34 @@ class _Accepted:
     screen: Screen
     progress: Progress
     states: Counter[JobState] = attrs.field(factory=Counter)
+    #: Inputs that were not sent because others like them were refused.
+    unsent: int = 0
 
     async def note(self, source: str, job: Job | None, error: DocumentError | None) -> None:
         if job is None:
             assert error is not None
             line = line_from_input(source, error, provider=self.provider.name, account=self.provider.account)
-            self.tell(line)
         else:
-            self.tell(line_from_job(job, source=source, secrets=self.screen.secrets))
+            # Only a job that is held back is noted before it was sent.
+            self.unsent += job.state is JobState.PENDING
+            line = line_from_job(job, source=source, secrets=self.screen.secrets)
+        await self._tell(line, settled=True)
 
-    def tell(self, line: Line, *, settled: bool = True) -> None:
+    async def tell(self, line: Line) -> None:
+        """Tell of an input that is not settled."""
+        await self._tell(line, settled=False)
+
+    async def _tell(self, line: Line, *, settled: bool) -> None:
         state = JobState(line["state"])
         self.states[state] += 1
         if settled:
             self.progress.settled(state, fresh=True)
-        if self.screen.json:
-            self.screen.line(line)
-        elif not self.screen.quiet:
-            self.screen.show(f"{line['id'] or '-':<12}  {line['state']:<9}  {printable(line['source'])}")
         if line["error"] is not None:
             self.screen.say(named(line))
+        if self.screen.json:
+            await self.screen.line_aside(line)
+        elif not self.screen.quiet:
+            await self.screen.show_aside(f"{line['id'] or '-':<12}  {line['state']:<9}  {printable(line['source'])}")
 
 
 async def _submit(sources: list[str], options: Options, settings: Settings, provider: Provider, screen: Screen) -> int:
@@ -328,8 +353,9 @@ async def _submit(sources: list[str], options: Options, settings: Settings, prov
     waiting = Counter(choice.sources)
 
     async def note(source: str, job: Job | None, error: DocumentError | None) -> None:
-        await told.note(source, job, error)
+        # Its line is written, also when the waiting ends meanwhile.
         waiting[source] -= 1
+        await told.note(source, job, error)
 
     try:
         async with (
@@ -347,11 +373,11 @@ async def _submit(sources: list[str], options: Options, settings: Settings, prov
                 screen.tell("the waiting ended; what is in the ledger goes out with the next run or harvest")
         # Only now: a submit that was not answered until the client was closed is uncertain.
         async for sight in sights(waiting.elements(), options, provider, settings.store):
-            told.tell(sight.line(provider=provider), settled=False)
+            await told.tell(sight.line(provider=provider))
     except (AccountFault, StoreError) as exc:
         raise await stopped(exc, settings, provider) from exc
     for sight in choice.left:
-        told.tell(sight.line(provider=provider), settled=False)
+        await told.tell(sight.line(provider=provider))
     count = told.states.total()
     accepted = told.states[JobState.RUNNING] + told.states[JobState.SUCCEEDED]
     new = "" if progress.sent else "; nothing new was sent"
@@ -359,4 +385,6 @@ async def _submit(sources: list[str], options: Options, settings: Settings, prov
     screen.tell(f"{accepted} of {many(count, 'document')} accepted{new}{harvest}")
     if told.states[JobState.UNCERTAIN]:
         screen.say(f"uncertain: sent, and the answer was lost; see {uncertain_hint(settings)}")
-    return code_of(told.states, accepted=True)
+    if told.unsent:
+        screen.say(refused_hint(told.unsent, settings))
+    return code_of([*told.states, *([JobState.FAILED] if told.unsent else [])], accepted=True)

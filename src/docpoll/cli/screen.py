@@ -6,11 +6,13 @@ so no file name and no answer of a vendor can write to the terminal by itself.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
@@ -19,7 +21,18 @@ from docpoll.errors import ConfigError
 from docpoll.export import dump
 from docpoll.redaction import redact_text
 
-__all__ = ["Logs", "ReaderGone", "Screen", "heard", "lasting", "let_go_of_stdout", "many", "printable"]
+__all__ = [
+    "Logs",
+    "ReaderGone",
+    "Screen",
+    "heard",
+    "lasting",
+    "let_go_of_stdout",
+    "many",
+    "printable",
+    "reason",
+    "shown",
+]
 
 
 #: Seconds until a fault of the account that ended nothing is told.
@@ -52,6 +65,19 @@ def many(number: int, one: str, more: str | None = None) -> str:
     return f"{number} {one if number == 1 else more or one + 's'}"
 
 
+def shown(source: str) -> str:
+    """The name *source* as people see it, also where there is nothing to see."""
+    return printable(source) or "''"
+
+
+def reason(line: Mapping[str, Any]) -> str:
+    """Why *line* has no result: its message, without the name of the file that it begins with."""
+    message = printable((line["error"] or {}).get("message") or "")
+    # What happens while it is sent is told of the absolute path.
+    before, found, said = message.partition(f"{shown(line['source'])}: ")
+    return said if found and (not before or os.path.isabs(before)) else message
+
+
 class Screen:
     """Where a command writes. *json*: lines are JSON. *quiet*: nothing but results and problems."""
 
@@ -61,10 +87,30 @@ class Screen:
         self.secrets = secrets
         #: Writes above a live bar, while there is one.
         self.above: Callable[[str], None] | None = None
+        # A thread of its own: the loop's are few, and a reader that stands still would hold all of them.
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="docpoll-stdout")
 
     def line(self, line: Mapping[str, Any]) -> None:
         """One JSON line on stdout, there at once."""
         self._write(dump(line))
+
+    async def line_aside(self, line: Mapping[str, Any]) -> None:
+        """As `line`, for work that must go on while whoever reads stdout stands still, as `less` does.
+
+        It is written in its turn, also when the caller is cancelled.
+        """
+        await self._aside(self.line, line)
+
+    async def show_aside(self, text: str) -> None:
+        """As `show`, and as `line_aside`."""
+        await self._aside(self.show, text)
+
+    async def _aside(self, write: Callable[[Any], None], what: Any) -> None:
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._writer, write, what))
+
+    async def written(self) -> None:
+        """Wait until everything is written; nothing can be written aside afterwards."""
+        await asyncio.to_thread(self._writer.shutdown)
 
     def show(self, text: str) -> None:
         """Text on stdout, its control characters harmless; its line breaks are kept."""
@@ -118,6 +164,10 @@ def let_go_of_stdout() -> None:
         os.close(nowhere)
 
 
+#: What comes and goes: each time it is news.
+_TOLD_AGAIN: Final = frozenset({"ledger_failed", "ledger_recovered"})
+
+
 class Logs(logging.Handler):
     """Warnings of the library as messages, each once.
 
@@ -136,7 +186,10 @@ class Logs(logging.Handler):
         text = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             text = f"{text} ({type(record.exc_info[1]).__name__}: {record.exc_info[1]})"
-        if getattr(record, "action", None) != "account_suspect":
+        action = getattr(record, "action", None)
+        if action in _TOLD_AGAIN:
+            self._said.discard(text)
+        if action != "account_suspect":
             self._say(text)
         elif not self._ends:
             self._held.append((time.monotonic(), text))

@@ -12,15 +12,23 @@ import attrs
 
 from docpoll.budget import Budget
 from docpoll.cli.progress import Progress
-from docpoll.cli.screen import Screen, many, printable
+from docpoll.cli.screen import Screen, many, printable, reason, shown
 from docpoll.client import Client, settle_left_behind
 from docpoll.client.drafts import draft_of
 from docpoll.clocks import SystemClock
 from docpoll.config import Settings, parse_length, parse_retry, read_settings
 from docpoll.documents import Document
-from docpoll.errors import AccountFault, ConfigError, DocpollError, DocumentError, StoreError, Unauthorized
+from docpoll.errors import (
+    AccountFault,
+    ConfigError,
+    DocpollError,
+    DocumentError,
+    StoreError,
+    SubmitsRefused,
+    Unauthorized,
+)
 from docpoll.export import Line, line_from_input, line_from_job, with_result
-from docpoll.files import describe, list_inputs
+from docpoll.files import Listing, describe, list_inputs
 from docpoll.interfaces import Provider, Store
 from docpoll.jobs import CLOSED, OPEN, Job, JobState
 from docpoll.schedules import FixedSchedule
@@ -123,19 +131,29 @@ def warn_of_key(screen: Screen, api_key: str | None) -> None:
 
 
 def inputs_of(paths: Sequence[str], screen: Screen) -> Sequence[str]:
-    """The files that *paths* stand for. Raises `ConfigError` where there is none, or a folder cannot be listed."""
-    try:
-        listing = list_inputs(paths)
-    except DocumentError as exc:
-        raise ConfigError(f"{exc}; nothing was sent") from exc
-    skipped = many(listing.skipped, "file that is no PDF, JPG, PNG or TIFF", "files that are no PDF, JPG, PNG or TIFF")
+    """The files that *paths* stand for. Raises `ConfigError` where there is none."""
+    listing = list_inputs(paths)
+    skipped = ", ".join(_left_out(listing))
     if not listing.sources:
         where = ", ".join(printable(path) for path in paths)
-        found = f" ({skipped} skipped)" if listing.skipped else ""
+        found = f" (skipped {skipped})" if skipped else ""
         raise ConfigError(f"{where}: no document found{found}; name files, or folders with documents in them")
-    if listing.skipped:
+    if skipped:
         screen.tell(f"skipped {skipped}")
     return listing.sources
+
+
+def _left_out(listing: Listing) -> Iterable[str]:
+    if listing.others:
+        yield many(
+            listing.others,
+            "file that is no PDF, JPG, PNG or TIFF by its name",
+            "files that are no PDF, JPG, PNG or TIFF by their names",
+        )
+    if listing.hidden:
+        yield many(listing.hidden, "hidden file or folder", "hidden files or folders")
+    if listing.again:
+        yield f"{many(listing.again, 'folder')} that a link leads to once more"
 
 
 @attrs.frozen(kw_only=True)
@@ -294,11 +312,8 @@ async def dry_run(
             if screen.json:
                 screen.line((with_result(line, None) if results else line) | {"would": would})
             elif not screen.quiet:
-                error = line["error"] or {}
-                said = {"known": f"{line['state']}, job {line['id']}", "refuse": error.get("message", "")}.get(
-                    would, ""
-                )
-                screen.show(f"{would:<7} {printable(sight.source)}{f'  ({said})' if said else ''}")
+                said = {"known": f"{line['state']}, job {line['id']}", "refuse": reason(line)}.get(would, "")
+                screen.show(f"{would:<7} {shown(sight.source)}{f'  ({said})' if said else ''}")
     finally:
         if ledger is not None:
             await ledger.close()
@@ -401,10 +416,16 @@ async def _accepted(
                 job = await client.submit(document, again=True, **asked)
         except Unauthorized:
             raise
+        except SubmitsRefused:
+            return await client.submit(document, wait=False, **asked)
         except AccountFault:
             if not progress.accepted:
                 raise
             # The client probes the account meanwhile, and says in the log what is wrong with it.
+            await asyncio.sleep(_TRY_AGAIN)
+        except StoreError as exc:
+            if not exc.passing:
+                raise
             await asyncio.sleep(_TRY_AGAIN)
         else:
             return job

@@ -67,6 +67,9 @@ async def _supervised(work: Callable[[], Coroutine[Any, Any, int]], screen: Scre
         screen.say(go_on)
         return ExitCode.INTERRUPTED
     finally:
+        # A line may still wait for its reader; once more ends that, too.
+        await screen.written()
+        await loop.shutdown_default_executor()
         for back in undo:
             back()
 

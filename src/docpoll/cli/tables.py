@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from docpoll.cli.screen import Screen, printable
+from docpoll.cli.screen import Screen, printable, reason, shown
 from docpoll.export import Line
 
 __all__ = ["Table"]
@@ -58,13 +58,13 @@ class Table:
             width = _WIDTH
         console = Console(width=width, highlight=False, emoji=False)
         lines = [self._rows[place] for place in sorted(self._rows)]
-        columns = [_Column("file", [printable(os.path.basename(line["source"]) or line["source"]) for line in lines])]
+        columns = [_Column("file", [shown(os.path.basename(line["source"]) or line["source"]) for line in lines])]
         for name in _columns(lines):
             kinds = {(_fields(line).get(name) or {}).get("data_type") for line in lines} - {None}
             cells = [printable(_cell(_fields(line).get(name))) for line in lines]
             columns.append(_Column(name, cells, number="NUMBER" in kinds, whole=bool(kinds & {"NUMBER", "DATE"})))
         if any(line["state"] != "SUCCEEDED" for line in lines):
-            states = ["" if line["state"] == "SUCCEEDED" else printable(_state(line)) for line in lines]
+            states = ["" if line["state"] == "SUCCEEDED" else _state(line) for line in lines]
             columns.append(_Column("state", states, wraps=True))
         table = RichTable(box=None, pad_edge=False, header_style="bold")
         widths = _fitted(columns, console.width, cell_len)
@@ -155,5 +155,5 @@ def _amount(number: Decimal) -> str:
 
 
 def _state(line: Line) -> str:
-    message = (line["error"] or {}).get("message")
-    return f"{line['state']}: {message}" if message else str(line["state"])
+    said = reason(line)
+    return f"{line['state']}: {said}" if said else str(line["state"])

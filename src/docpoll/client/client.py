@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import os
 import random
+import secrets
 import threading
 from collections.abc import (
     AsyncGenerator,
@@ -43,6 +44,7 @@ from docpoll.errors import (
     OwnershipLost,
     StillRunning,
     StoreError,
+    SubmitsRefused,
     Unauthorized,
 )
 from docpoll.events import AskedAgain, Cancelled, Event
@@ -61,6 +63,9 @@ _T = TypeVar("_T")
 
 #: Seconds after which a harvest without news looks whether anything is left to wait for.
 _LOOK_AGAIN: Final = 5.0
+
+#: So many jobs that a harvest has news of are kept as they are; of those beyond, only the ids.
+_READY: Final = 1000
 
 _CLOSED: Final = "the client was closed; nothing is lost, enter a new one to go on"
 
@@ -180,9 +185,13 @@ class Client:
             # Imported here: who talks to a real vendor has no need of the emulator's libraries.
             from docpoll.emulator import EmulatorServer
 
-            emulator = EmulatorServer(state=self._emulator_state(), speed=provider.speed, result_ttl=None)
+            # Nobody else on this machine is to have documents read, least of all those they cannot read themselves.
+            key = secrets.token_hex(16)
+            emulator = EmulatorServer(
+                state=self._emulator_state(), speed=provider.speed, result_ttl=None, api_key=key, shares_files=True
+            )
             await stack.enter_async_context(emulator)
-            self.provider = provider = provider.at(emulator.url)
+            self.provider = provider = provider.at(emulator.url, key=key)
         transport = self._transport
         if transport is None:
             # Imported here: looking at a ledger needs no network, and aiohttp takes its time.
@@ -233,7 +242,8 @@ class Client:
         Other *options* are the provider's (`customer`, `parse_text_blocks`).
 
         Raises `DocumentError` for an input that cannot be read, `ConfigError` for options the provider does not take,
-        `Unauthorized` or `AccountFault` when key or address are wrong (the job stays `PENDING`), and `StoreError`.
+        `Unauthorized` or `AccountFault` when key or address are wrong, `SubmitsRefused` when 20 others like it
+        were refused for the same reason (the job stays `PENDING` each time), and `StoreError`.
         Cancelling the call cancels nothing: the job is in the ledger, or will be.
         """
         entered = await self._enter([document], {"document_type": document_type, **options}, again=again)
@@ -249,7 +259,8 @@ class Client:
 
         *timeout*: seconds, after which `StillRunning` is raised; the job lives on, and so does its harvest.
         Raises `JobFailed`, `ResultExpired`, `JobCancelled`, `JobTimedOut`, `SubmitUncertain`, `ResultPurged`,
-        each with `.job`, and `Unauthorized` when the key is refused while waiting.
+        each with `.job`, `Unauthorized` when the key is refused while waiting, and `SubmitsRefused` for a job
+        that stays `PENDING` because 20 others like it were refused.
         """
         current = await self.job(job if isinstance(job, str) else job.id)
         if not is_settled(current):
@@ -345,6 +356,8 @@ class Client:
 
         Raises `Unauthorized` at once, `AccountFault` when nothing was accepted so far, `ConfigError`, `StoreError`;
         never because of one document. Leaving early leaves the jobs running.
+        When 20 documents in a row were refused for the same reason, those like them are not sent: their outcomes have
+        a `PENDING` job and the error `SubmitsRefused`, and the next run goes on with them.
         """
         async with contextlib.aclosing(
             self.extract_indexed(documents, {"document_type": document_type, **options}, retry=retry, window=window)
@@ -366,14 +379,22 @@ class Client:
         made: set[str] = set()
         if window < 1:
             raise ConfigError(f"window {window}: give 1 or more")
-        if isinstance(documents, str | bytes | os.PathLike | Document):
-            raise ConfigError(f"{source_of(documents)}: give a list of documents, not one")
+        _check_many(documents)
         # Options that cannot work are the caller's fault, not that of each document.
         self.provider.canonical_options(options)
 
+        async def enter(batch: Sequence[Input]) -> list[Job | DocpollError]:
+            while True:
+                try:
+                    return await self._enter(batch, options, again=again, made=made)
+                except StoreError as exc:
+                    if not exc.passing:
+                        raise
+                await harvester.rest()
+
         extraction = Extraction(
             documents,
-            enter=lambda batch: self._enter(batch, options, again=again, made=made),
+            enter=enter,
             harvester=harvester,
             store=self.store,
             window=window,
@@ -382,12 +403,15 @@ class Client:
         def at_fault(operation: str, fault: AccountFault) -> None:
             # What is wrong with polls alone says nothing of documents that are still to be accepted.
             undecided = operation == POLL and (harvester.is_submitting() or not extraction.all_entered)
-            if isinstance(fault, Unauthorized) or not (harvester.accepted or undecided):
+            if isinstance(fault, SubmitsRefused):
+                extraction.look_again()
+            elif isinstance(fault, Unauthorized) or not (harvester.accepted or undecided):
                 extraction.fail(fault)
 
         for operation, fault in harvester.faults.items():
             at_fault(operation, fault)
         stop = harvester.watch_faults(at_fault)
+        stop_ledger = harvester.watch_ledger(extraction.fail)
         closed = partial(extraction.fail, ConfigError(_CLOSED))
         self._endings.add(closed)
         try:
@@ -396,6 +420,7 @@ class Client:
                     yield one.index, await self._outcome_of(one.source, one.job, one.error)
         finally:
             self._endings.discard(closed)
+            stop_ledger()
             stop()
 
     def harvest(self) -> Harvest:
@@ -403,16 +428,23 @@ class Client:
 
         Ends when no job of this provider and account can make progress by itself any more;
         an `UNCERTAIN` one waits for a decision. Awaited, it gives the number of jobs that were closed.
-        Raises as `extract()` does.
+        Raises as `extract()` does, and at its end `SubmitsRefused` when 20 refusals in a row hold jobs back.
         """
         return Harvest(self._harvest)
 
     async def _harvest(self) -> AsyncIterator[Outcome]:
         harvester = self._running()
-        news: asyncio.Queue[Job | AccountFault | ConfigError | None] = asyncio.Queue()
+        news: asyncio.Queue[Job | str | AccountFault | ConfigError | StoreError | None] = asyncio.Queue()
+
+        def hear(job: Job) -> None:
+            if is_settled(job):
+                # For whoever takes their time, the rest waits in the ledger.
+                news.put_nowait(job if news.qsize() < _READY else job.id)
+
         stops = [
-            harvester.watch(None, news.put_nowait),
+            harvester.watch(None, hear),
             harvester.watch_faults(lambda _, fault: news.put_nowait(fault)),
+            harvester.watch_ledger(news.put_nowait),
         ]
         closed = partial(news.put_nowait, ConfigError(_CLOSED))
         self._endings.add(closed)
@@ -425,14 +457,20 @@ class Client:
                 timer = self._clock.call_later(_LOOK_AGAIN, lambda: news.put_nowait(None))
                 item = await news.get()
                 timer.cancel()
-                if isinstance(item, ConfigError):
+                if isinstance(item, str):
+                    item = await self.job(item)
+                if isinstance(item, ConfigError | StoreError):
                     raise item
                 if isinstance(item, AccountFault):
-                    if isinstance(item, Unauthorized) or not (harvester.accepted or harvester.is_submitting()):
+                    undecided = isinstance(item, SubmitsRefused) or harvester.accepted or harvester.is_submitting()
+                    if isinstance(item, Unauthorized) or not undecided:
                         raise item
                 elif item is not None and is_settled(item) and item.id not in told:
                     told.add(item.id)
                     yield await self._outcome_of(item.source, item, None)
+            # What was accepted has been brought home; what is held back waits for a person.
+            if (refusal := harvester.refusal) is not None:
+                raise refusal
         finally:
             self._endings.discard(closed)
             for stop in stops:
@@ -446,8 +484,8 @@ class Client:
         return self._harvester
 
     async def _outcome_of(self, source: str, job: Job | None, error: DocpollError | None) -> Outcome:
-        if job is None:
-            return Outcome(source=source, job=None, error=error)
+        if job is None or error is not None:
+            return Outcome(source=source, job=job, error=error)
         return await outcome_of(job, source=source, store=self.store, provider=self.provider)
 
     def _is_mine(self, job: Job) -> bool:
@@ -467,16 +505,19 @@ class Client:
     ) -> list[Job | DocpollError]:
         """Enter *inputs*: for each its job, or why it could not be read.
 
-        *made* collects the further attempts, so that a document that comes twice is not tried a third time.
+        *made* collects the jobs that were made, so that a document that comes twice, or is entered once more after
+        the ledger failed, is not paid for again.
         """
         entered: list[Job | DocpollError | None] = [None] * len(inputs)
         drafts: dict[int, Draft] = {}
         for index, read in enumerate(await asyncio.to_thread(_read_all, inputs)):
-            if isinstance(read, DocumentError):
+            if isinstance(read, DocpollError):
                 entered[index] = read
             else:
                 drafts[index] = self._draft(read, options)
         jobs = await self._enter_drafts(list(drafts.values()))
+        if made is not None and again:
+            made.update(job.id for draft, job in zip(drafts.values(), jobs, strict=True) if job.id == draft.job.id)
         further = {
             index: next_attempt(draft, job)
             for (index, draft), job in zip(drafts.items(), jobs, strict=True)
@@ -553,11 +594,17 @@ class Client:
         done: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
 
         def hear(news: Job) -> None:
-            if not done.done() and until(news):
+            if done.done():
+                return
+            if until(news):
                 done.set_result(news)
+            elif (fault := harvester.held_back(news)) is not None:
+                done.set_exception(fault)
 
         def at_fault(operation: str, fault: AccountFault) -> None:
-            if not done.done() and raises(operation, fault):
+            if isinstance(fault, SubmitsRefused):
+                hear(harvester.current(job.id) or job)
+            elif not done.done() and raises(operation, fault):
                 done.set_exception(fault)
 
         def over() -> None:
@@ -600,6 +647,7 @@ def extract_all(
 
     Raises as `Client` and `Client.extract()` do. Interrupting it loses nothing: call it again to go on.
     """
+    _check_many(documents)
     listed = list(documents)
 
     async def run() -> list[Outcome]:
@@ -642,12 +690,17 @@ def _states(given: JobState | str | Collection[JobState | str]) -> frozenset[Job
         raise ConfigError(f"state {exc.args[0]}: give one of {', '.join(JobState)}") from exc
 
 
-def _read_all(inputs: Sequence[Input]) -> list[Document | DocumentError]:
-    read: list[Document | DocumentError] = []
+def _check_many(documents: object) -> None:
+    if isinstance(documents, str | bytes | os.PathLike | Document):
+        raise ConfigError(f"{source_of(documents)}: give a list of documents, not one")
+
+
+def _read_all(inputs: Sequence[Input]) -> list[Document | DocpollError]:
+    read: list[Document | DocpollError] = []
     for given in inputs:
         try:
             read.append(read_input(given))
-        except DocumentError as exc:
+        except DocpollError as exc:
             read.append(exc)
     return read
 

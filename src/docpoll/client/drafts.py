@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from docpoll.documents import Document
+from docpoll.documents import XML, Document
 from docpoll.errors import ConfigError
 from docpoll.events import ErrorInfo
 from docpoll.files import describe
@@ -25,22 +25,27 @@ Input = str | os.PathLike[str] | bytes | Document
 
 #: Digits and letters that are not mistaken for each other when typed.
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-_ID_LENGTH: Final = 12
+_ID_BITS: Final = 60
 
 
 def new_id(dice: random.Random) -> str:
     """A new id: twelve letters, 60 bits."""
-    return "".join(dice.choices(_LETTERS, k=_ID_LENGTH))
+    # One throw for all letters: where the dice are the operating system's, each throw is a call of it.
+    number = dice.getrandbits(_ID_BITS)
+    return "".join(_LETTERS[number >> shift & 31] for shift in range(0, _ID_BITS, 5))
 
 
 def read_input(given: Input) -> Document:
-    """The document that *given* stands for. Reads files, so call it off the loop. Raises `DocumentError`."""
+    """The document that *given* stands for. Reads files, so call it off the loop.
+
+    Raises `DocumentError`, and `ConfigError` for what stands for no document at all.
+    """
     if isinstance(given, Document):
         return given
     if isinstance(given, bytes):
         return Document.from_bytes(given)
     if isinstance(given, str | os.PathLike):
-        return describe(given)
+        return describe(_path(given))
     raise ConfigError(f"{type(given).__name__}: give a path, bytes or a docpoll.Document")
 
 
@@ -48,11 +53,23 @@ def source_of(given: Input) -> str:
     """How *given* is named in messages and outcomes."""
     if isinstance(given, Document):
         return given.source
-    return "document" if isinstance(given, bytes) else os.fspath(given)
+    if isinstance(given, bytes):
+        return "document"
+    try:
+        return _path(given)
+    except ConfigError:
+        return type(given).__name__
+
+
+def _path(given: str | os.PathLike[Any]) -> str:
+    try:
+        return os.fsdecode(given)
+    except Exception as exc:  # the user's own object says what it is, and may fail at that
+        raise ConfigError(f"{type(given).__name__}: cannot be taken for a path ({exc})") from exc
 
 
 def draft_of(document: Document, options: Mapping[str, Any], *, provider: Provider, id: str, now: datetime) -> Draft:
-    """The draft of the job for *document*; one of a document no vendor takes is born `FAILED`.
+    """The draft of the job for *document*; one of a document *provider* does not take is born `FAILED`.
 
     Raises `ConfigError` for options the provider does not take.
     """
@@ -64,6 +81,7 @@ def draft_of(document: Document, options: Mapping[str, Any], *, provider: Provid
         digest=document.digest,
         options=canonical,
     )
+    takes = document.media_type in provider.media_types
     job = Job(
         id=id,
         key=key,
@@ -74,14 +92,14 @@ def draft_of(document: Document, options: Mapping[str, Any], *, provider: Provid
         digest=document.digest,
         name=document.name,
         size=document.size,
-        media_type=document.media_type,
+        media_type=document.media_type if takes else None,
         path=document.path,
         options=canonical,
         created_at=now,
         changed_at=now,
     )
-    if document.media_type is None:
-        job = attrs.evolve(job, state=JobState.FAILED, finished_at=now, error=_refusal(document))
+    if not takes:
+        job = attrs.evolve(job, state=JobState.FAILED, finished_at=now, error=_refusal(document, provider))
         return Draft(job=job)
     return Draft(job=job, content=document.content if document.path is None else None)
 
@@ -91,9 +109,12 @@ def next_attempt(draft: Draft, last: Job) -> Draft:
     return attrs.evolve(draft, job=attrs.evolve(draft.job, attempt=last.attempt + 1, retry_of=last.id))
 
 
-def _refusal(document: Document) -> ErrorInfo:
+def _refusal(document: Document, provider: Provider) -> ErrorInfo:
     if document.size == 0:
         return ErrorInfo(code="empty_document", message="the file is empty", retryable=False)
-    return ErrorInfo(
-        code="not_a_document", message="not a PDF, JPG, PNG or TIFF, judging by its content", retryable=False
-    )
+    if document.media_type == XML:
+        message = f"an XML file, and {provider.name} takes PDF, JPG, PNG and TIFF; --provider local reads XML invoices"
+        return ErrorInfo(code="not_a_document", message=message, retryable=False)
+    said = "" if document.looks_like is None else f": it looks like {document.looks_like}"
+    message = f"not a PDF, JPG, PNG or TIFF, judging by its content{said}"
+    return ErrorInfo(code="not_a_document", message=message, retryable=False)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
 from typing import Final
 
 import attrs
@@ -26,7 +27,7 @@ _LONGEST_BATCH: Final = 0.05
 
 @attrs.frozen(kw_only=True)
 class Settled:
-    """An input and the job it was settled with, or why there is none."""
+    """An input and the job it was settled with, or why there is none, or why that stays unsent."""
 
     index: int
     source: str
@@ -86,6 +87,12 @@ class Extraction:
                 stop()
             await asyncio.gather(producer, return_exceptions=True)
 
+    def look_again(self) -> None:
+        """Some of the jobs that are waited for may be held back from now on."""
+        for job_id in list(self._waiting):
+            if (job := self._harvester.current(job_id)) is not None:
+                self._hear(job)
+
     def fail(self, error: DocpollError) -> None:
         """End the extraction with *error*: a fault of ours that no input can get past."""
         self._settled.put_nowait(error)
@@ -97,18 +104,19 @@ class Extraction:
     async def _produce(self) -> None:
         index = 0
         try:
-            async for batch in self._batches():
-                entered = await self._enter(batch)
-                for given, job in zip(batch, entered, strict=True):
-                    await self._follow(Settled(index=index, source=source_of(given)), job)
-                    index += 1
+            async with aclosing(self._batches()) as batches:
+                async for batch in batches:
+                    entered = await self._enter(batch)
+                    for given, job in zip(batch, entered, strict=True):
+                        await self._follow(Settled(index=index, source=source_of(given)), job)
+                        index += 1
         except Exception as exc:  # noqa: BLE001 - raised again where the outcomes are taken
             self._settled.put_nowait(exc)
             return
         self.all_entered = True
         self._end_when_settled()
 
-    async def _batches(self) -> AsyncIterator[list[Input]]:
+    async def _batches(self) -> AsyncGenerator[list[Input], None]:
         """The inputs in batches that fit the window; those of an async iterable come one by one, as they come."""
         if isinstance(self._documents, AsyncIterable):
             async for given in self._documents:
@@ -153,11 +161,12 @@ class Extraction:
             self._finish(attrs.evolve(settled, job=job))
 
     def _hear(self, job: Job) -> None:
-        if not is_settled(job) or job.id not in self._waiting:
+        held_back = self._harvester.held_back(job)
+        if not (is_settled(job) or held_back) or job.id not in self._waiting:
             return
         self._stops.pop(job.id)()
         for settled in self._waiting.pop(job.id):
-            self._finish(attrs.evolve(settled, job=job))
+            self._finish(attrs.evolve(settled, job=job, error=held_back))
 
     def _finish(self, settled: Settled) -> None:
         self._unsettled -= 1

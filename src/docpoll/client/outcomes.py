@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 import attrs
 
 from docpoll.errors import (
@@ -19,6 +22,10 @@ from docpoll.jobs import CLOSED, Job, JobState
 from docpoll.results import Result
 
 __all__ = ["Outcome", "is_settled", "outcome_of"]
+
+
+#: Bytes of an answer that is read beside the loop: 60 MB take seconds.
+_LONG: Final = 256 * 1024
 
 
 @attrs.frozen(kw_only=True)
@@ -50,7 +57,9 @@ async def outcome_of(job: Job, *, source: str, store: Store, provider: Provider)
         purged = ResultPurged(f"job {job.id}: the result of {job.source} was stored and later purged", job=job)
         return Outcome(source=source, job=job, error=purged)
     try:
-        return Outcome(source=source, job=job, result=provider.read_result(body))
+        if len(body) < _LONG:
+            return Outcome(source=source, job=job, result=provider.read_result(body))
+        return Outcome(source=source, job=job, result=await asyncio.to_thread(provider.read_result, body))
     except DocpollError as exc:
         return Outcome(source=source, job=job, error=exc)
 

@@ -21,6 +21,7 @@ import binascii
 import hashlib
 import hmac
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from statistics import NormalDist
@@ -61,6 +62,12 @@ _PREFIXES: Final = ("/api/v1", "/api")
 _SUFFIXES: Final = frozenset(suffix for suffixes in MEDIA_TYPES.values() for suffix in suffixes)
 #: A multiple of 4, decoded in about 2 ms.
 _BASE64_PIECE: Final = 512 * 1024
+#: Where the document may begin in a submit. Inside a text the quotes would have backslashes before them.
+_FILE: Final = re.compile(rb'"file"\s*:\s*"')
+#: Submits up to this size are parsed as they come; larger ones without the document in them.
+_LARGE: Final = 64 * 1024
+#: Stands in a submit for the document that was taken out of it.
+_TAKEN_OUT: Final = "the document"
 _OPERATIONS: Final = ("submit", "poll", "list", "unauthorized")
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -95,8 +102,14 @@ class DocumentReader(Protocol):
     async def close(self) -> None:
         """Let go of everything."""
 
-    async def read(self, content: bytes, file_name: str) -> DocumentReading:
-        """Read one document; the suffix of *file_name* says what kind it claims to be."""
+    async def read(
+        self, content: bytes, file_name: str, beside: bytes | None = None, *, at_most: float | None = None
+    ) -> DocumentReading:
+        """Read one document; the suffix of *file_name* says what kind it claims to be.
+
+        *beside* is the XML that lay beside it. After *at_most* seconds, where that is less than what a document is
+        allowed, the reading may be given up with the code `reader_timeout`: it will be asked for once more.
+        """
         ...
 
 
@@ -128,7 +141,15 @@ class TyplessSettings:
     result_ttl: timedelta | None = attrs.field(default=timedelta(hours=48), validator=_positive)
     #: Decides ids and processing times.
     seed: int = 0
+    #: The client runs the emulator beside itself, on the same files: XML invoices are taken too, and a submit may say
+    #: where its document lies, so that an XML beside it can be read. Needs an *api_key* that only that client knows.
+    shares_files: bool = attrs.field(default=False)
     awaiting: Awaiting = attrs.field(default="unread", validator=attrs.validators.in_(("unread", "pending", "ready")))
+
+    @shares_files.validator
+    def _check_key(self, _: object, value: bool) -> None:
+        if value and self.api_key is None:
+            raise ConfigError("shares_files: whoever may send a path must know a key; give an api_key")
 
 
 def ksuid(at: datetime, noise: bytes) -> str:
@@ -183,7 +204,7 @@ class _Call:
     query: Mapping[str, str]
     #: Names in lower case.
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | bytearray
     #: The real clock, and the own one.
     now: datetime
     at: datetime
@@ -193,9 +214,11 @@ class _Call:
 class _Submit:
     """The body of a valid submit."""
 
-    content: bytes = attrs.field(repr=False)
+    content: bytearray = attrs.field(repr=False)
     file_name: str
     suffix: str
+    #: Percent-encoded.
+    path: str | None
     document_type_name: str
     customer: str | None
     text_blocks: bool
@@ -224,9 +247,10 @@ class TyplessCore:
                 f"{prefix}/awaiting-poll": {"GET": self._list_awaiting},
             }
 
-    def answer(self, request: Request, *, now: datetime) -> Response:
+    def answer(self, request: Request, *, now: datetime, body: bytearray | None = None) -> Response:
         """The answer to *request*, arriving whole at *now* of the real clock; only the path and query of its URL count.
 
+        A *body* given beside the request is used up: a document in it is decoded in its place.
         When this returns a 202, the job is committed.
         Raises `StoreError`, having stored nothing, when the state cannot be written.
         """
@@ -242,7 +266,7 @@ class TyplessCore:
         call = _Call(
             query=dict(parse_qsl(url.query, keep_blank_values=True)),
             headers={name.lower(): value for name, value in request.headers.items()},
-            body=_whole(request.body),
+            body=_whole(request.body) if body is None else body,
             now=now,
             at=self._own_time(now),
         )
@@ -283,7 +307,7 @@ class TyplessCore:
 
     def _submit(self, call: _Call) -> Response:
         self._admit("submit", call)
-        submit = _parse_submit(call)
+        submit = _parse_submit(call, shares_files=self._settings.shares_files)
         key = DocumentKey(digest=hashlib.sha256(submit.content).hexdigest(), suffix=submit.suffix)
         seed = self._settings.seed
         with self._state.transaction():
@@ -301,6 +325,7 @@ class TyplessCore:
                 text_blocks=submit.text_blocks,
                 received_at=call.at,
                 ready_at=ready_at,
+                path=submit.path,
             )
             unread = self._state.add_job(job, content=submit.content)
         if unread:
@@ -428,17 +453,17 @@ def _whole(body: bytes | Base64Body | None) -> bytes:
     return b"".join((body.before, base64.b64encode(body.content), body.after))
 
 
-def _suffix(file_name: str) -> str | None:
+def _suffix(file_name: str, known: Iterable[str]) -> str | None:
     name = file_name.lower()
-    return next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), None)
+    return next((suffix for suffix in known if name.endswith(suffix)), None)
 
 
 def _too_short(*loc: str) -> tuple[tuple[str, ...], str, str]:
     return loc, "ensure this value has at least 1 characters", "value_error.any_str.min_length"
 
 
-def _parse_submit(call: _Call) -> _Submit:
-    body = _parse_body(call)
+def _parse_submit(call: _Call, *, shares_files: bool) -> _Submit:
+    body, taken_out = _parse_body(call)
     faults: list[tuple[tuple[str, ...], str, str]] = []
 
     def text(name: str, *, required: bool, may_be_empty: bool = False) -> str:
@@ -465,14 +490,17 @@ def _parse_submit(call: _Call) -> _Submit:
     text_blocks = body.get("parse_text_blocks")
     if text_blocks is not None and not isinstance(text_blocks, bool):
         faults.append((("body", "parse_text_blocks"), "value could not be parsed to a boolean", "type_error.bool"))
+    path = text("path", required=False) if shares_files else None
     if faults:
         raise _invalid(faults)
-    suffix = _suffix(file_name)
+    suffixes = {*_SUFFIXES, ".xml"} if shares_files else _SUFFIXES
+    suffix = _suffix(file_name, suffixes)
     if suffix is None:
-        known = ", ".join(sorted(_SUFFIXES))
+        known = ", ".join(sorted(suffixes))
         raise _RefusedError(error_response(400, "invalid_file_name", "file_name must end in its type", known))
     return _Submit(
-        content=_parse_file(file),
+        content=_parse_file(file if taken_out is None else taken_out),
+        path=path or None,
         file_name=file_name,
         suffix=suffix,
         document_type_name=document_type_name,
@@ -481,21 +509,53 @@ def _parse_submit(call: _Call) -> _Submit:
     )
 
 
-def _parse_body(call: _Call) -> dict[str, Any]:
+def _parse_body(call: _Call) -> tuple[dict[str, Any], _Base64 | None]:
+    """The members of the body; a large document is taken out of them and left where it is."""
     media_type = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         # FastAPI reads the body of anything else as plain bytes.
         raise _invalid([(("body",), "value is not a valid dict (send application/json)", "type_error.dict")])
+    whole = call.body
+    if len(whole) > _LARGE and (found := _taken_out(whole)) is not None:
+        return found
     try:
-        body = orjson.loads(call.body)
+        body = orjson.loads(whole)
     except orjson.JSONDecodeError as exc:
         raise _invalid([(("body", exc.pos), exc.msg, "value_error.jsondecode")]) from exc
     if not isinstance(body, dict):
         raise _invalid([(("body",), "value is not a valid dict", "type_error.dict")])
-    return body
+    return body, None
 
 
-def _parse_file(file: str) -> bytes:
+def _taken_out(whole: bytes | bytearray) -> tuple[dict[str, Any], _Base64] | None:
+    """The members without the document, and the document; None where they cannot be told apart so simply."""
+    begin = _FILE.search(whole)
+    end = -1 if begin is None else whole.find(b'"', begin.end())
+    if begin is None or end < 0 or whole.find(b"\\", begin.end(), end) >= 0:
+        return None
+    try:
+        body = orjson.loads(whole[: begin.end()] + _TAKEN_OUT.encode() + whole[end:])
+    except orjson.JSONDecodeError:
+        return None
+    # A member of that name may also stand deeper down, or twice.
+    if not isinstance(body, dict) or body.get("file") != _TAKEN_OUT:
+        return None
+    return body, _Base64(text=whole if isinstance(whole, bytearray) else bytearray(whole), start=begin.end(), end=end)
+
+
+@attrs.frozen(kw_only=True)
+class _Base64:
+    """A document as it arrived: a part of the whole body."""
+
+    text: bytearray = attrs.field(repr=False)
+    start: int
+    end: int
+
+
+def _parse_file(file: str | _Base64) -> bytearray:
+    if isinstance(file, str):
+        text = file.encode("ascii", "replace")  # what is not ASCII is no base64 either
+        file = _Base64(text=bytearray(text), start=0, end=len(text))
     try:
         content = _decode(file)
     except ValueError as exc:
@@ -505,14 +565,22 @@ def _parse_file(file: str) -> bytes:
     return content
 
 
-def _decode(file: str) -> bytes:
-    """Strict base64, decoded in pieces: between them an event loop in another thread gets its turn."""
-    content = bytearray()
-    for start in range(0, len(file), _BASE64_PIECE):
-        if len(content) != start // 4 * 3:
-            raise ValueError("Excess data after padding")
-        content += binascii.a2b_base64(file[start : start + _BASE64_PIECE], strict_mode=True)
-    return bytes(content)
+def _decode(file: _Base64) -> bytearray:
+    """Strict base64, decoded in its own place, since it only gets shorter; what is given back is all that is left.
+
+    It is decoded in pieces: between them an event loop in another thread gets its turn.
+    """
+    length = 0
+    with memoryview(file.text) as text:
+        for start in range(file.start, file.end, _BASE64_PIECE):
+            if length != (start - file.start) // 4 * 3:
+                raise ValueError("Excess data after padding")
+            end = min(start + _BASE64_PIECE, file.end)
+            piece = binascii.a2b_base64(text[start:end], strict_mode=True)
+            text[length : length + len(piece)] = piece
+            length += len(piece)
+    del file.text[length:]
+    return file.text
 
 
 def _parse_flag(query: Mapping[str, str], name: str) -> bool:
@@ -524,7 +592,7 @@ def _parse_flag(query: Mapping[str, str], name: str) -> bool:
     raise _invalid([(("query", name), "value could not be parsed to a boolean", "type_error.bool")])
 
 
-def _parse_advance(body: bytes) -> timedelta | None:
+def _parse_advance(body: bytes | bytearray) -> timedelta | None:
     """The length of time in *body*, or None for what is none."""
     try:
         seconds = orjson.loads(body)["advance_seconds"]

@@ -24,10 +24,12 @@ from docpoll.errors import ConfigError
 
 __all__ = ["Reader", "ReaderClosed", "Reading"]
 
-_REQUEST = struct.Struct(">IQ")
+_REQUEST = struct.Struct(">IQQ")
 _LENGTH = struct.Struct(">I")
-#: A reading is a few kilobytes; more than this is no reading.
-_LARGEST_ANSWER = 64 * 1024 * 1024
+#: A reading is a few kilobytes, that of ten thousand lines some megabytes; the child says so where one is more.
+_LARGEST_ANSWER = 16 * 1024 * 1024
+#: How much of a document is handed over at once: more would only lie in a buffer, a second time in memory.
+_PIECE = 256 * 1024
 #: Seconds for a fresh interpreter to say that it is ready, on a machine with other things to do.
 _START_LIMIT = 60.0
 _NEEDED = ("facturx", "invoice2data", "pypdfium2")
@@ -69,6 +71,11 @@ class Reader:
         command: Sequence[str] | None = None,
     ) -> None:
         self._time_limit = time_limit
+        # A library that gets no more memory often just ends, so nobody knows which of the two it was.
+        self._crashed = (
+            "the reader crashed on this document: it is damaged, "
+            f"or reading it takes more than {memory_limit / 1024**2:,.0f} MB of memory"
+        )
         self._ours = command is None
         # -P: what lies in the current directory is no module of ours.
         program = command or [sys.executable, "-P", "-m", "docpoll.emulator.reading"]
@@ -95,23 +102,27 @@ class Reader:
         for child in self._abandoned:
             await child.wait()
 
-    async def read(self, content: bytes, file_name: str) -> Reading:
+    async def read(
+        self, content: bytes, file_name: str, beside: bytes | None = None, *, at_most: float | None = None
+    ) -> Reading:
         """The reading of *content*; a document that cannot be read is an error reading, not an exception.
 
+        *beside* is the XML that lay beside it. *at_most* shortens the time limit for this once, in seconds.
         Raises `ConfigError` when no child can be started, `ReaderClosed` when the reader is closed.
         """
+        limit = self._time_limit if at_most is None else min(at_most, self._time_limit)
         async with self._turn:
             while True:
                 self._check_open()
                 child, served = await self._ready_child()
                 try:
-                    answer = await self._ask(child, content, file_name)
+                    answer = await self._ask(child, content, file_name, beside or b"", limit=limit)
                 except TimeoutError:
                     await self._end_child()
                     self._check_open()
                     return _error(
                         "reader_timeout",
-                        f"reading this document takes longer than {self._time_limit:g} s",
+                        f"reading this document takes longer than {limit:g} s",
                     )
                 except _ChildGone as exc:
                     ended = await self._end_child()
@@ -120,7 +131,7 @@ class Reader:
                         # It may have died of something else, or of what earlier documents left behind.
                         # Only a fresh child gives a verdict on a document.
                         continue
-                    return _error("reader_crashed", "the reader crashed on this document", str(exc), ended)
+                    return _error("reader_crashed", self._crashed, str(exc), ended)
                 except BaseException:
                     # Cancelled: the answer is still to come, and must not be taken for the next one's.
                     self._abandon_child()
@@ -130,13 +141,17 @@ class Reader:
                 self._served += 1
                 return answer
 
-    async def _ask(self, child: Process, content: bytes, file_name: str) -> Reading:
+    async def _ask(self, child: Process, content: bytes, file_name: str, beside: bytes, *, limit: float) -> Reading:
         assert child.stdin is not None and child.stdout is not None
         name = file_name.encode("utf-8", "backslashreplace")  # it only serves messages
         try:
-            async with asyncio.timeout(self._time_limit):
-                child.stdin.write(_REQUEST.pack(len(name), len(content)) + name)
-                child.stdin.write(content)
+            async with asyncio.timeout(limit):
+                child.stdin.write(_REQUEST.pack(len(name), len(content), len(beside)) + name)
+                for part in (content, beside):
+                    with memoryview(part) as whole:
+                        for start in range(0, len(whole), _PIECE):
+                            child.stdin.write(whole[start : start + _PIECE])
+                            await child.stdin.drain()
                 await child.stdin.drain()
                 answer = await _receive(child.stdout)
         except TimeoutError:  # is an OSError, but not one of the pipe
@@ -250,7 +265,8 @@ def _kill(child: Process) -> None:
             child.kill()
         else:
             # `Process.kill()` would collect the exit status itself, and asyncio would look for it in vain.
-            os.kill(child.pid, signal.SIGKILL)
+            # The child leads a group of its own: whatever a library started goes with it.
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def _how_it_ended(returncode: int) -> str:

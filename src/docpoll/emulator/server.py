@@ -14,7 +14,7 @@ import contextlib
 import errno
 import logging
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,7 @@ from typing import Any, Final, ParamSpec, Self, TypeVar
 import attrs
 from aiohttp import web
 
+from docpoll.emulator.beside import xml_beside
 from docpoll.emulator.core import (
     Awaiting,
     DocumentReader,
@@ -33,7 +34,7 @@ from docpoll.emulator.core import (
     TyplessSettings,
     error_response,
 )
-from docpoll.emulator.state import DocumentKey, State
+from docpoll.emulator.state import DocumentKey, State, UnreadDocument
 from docpoll.errors import ConfigError, LocalProtocolError, StoreError
 from docpoll.wire import Request, Response
 
@@ -44,10 +45,15 @@ logger = logging.getLogger(__name__)
 #: A document of 30 MB, the size limit one source names, makes 40 MB of JSON.
 _MAX_BODY: Final = 64 * 1024 * 1024
 _TIDY_SECONDS: Final = 1.0
+#: When to try again what could not be stored.
+_STATE_RETRY_SECONDS: Final = 5
 #: How long `close()` waits for a request in the middle of its answer.
 _SHUTDOWN_SECONDS: Final = 0.5
 #: How often a broken reader is asked for one document before its jobs end.
 _READER_TRIES: Final = 3
+#: Seconds for the first look at a document. What needs longer steps aside until nothing else waits, so that a hundred
+#: documents which hold the reader up do not hold up their neighbours.
+_FIRST_LOOK: Final = 3.0
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -88,6 +94,7 @@ class EmulatorServer:
         result_ttl: timedelta | None = timedelta(hours=48),
         seed: int = 0,
         awaiting: Awaiting = "unread",
+        shares_files: bool = False,
         reader: DocumentReader | None = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
@@ -96,7 +103,12 @@ class EmulatorServer:
         self.port = port
         self._path = state
         self._settings = TyplessSettings(
-            api_key=api_key, speed=speed, result_ttl=result_ttl, seed=seed, awaiting=awaiting
+            api_key=api_key,
+            speed=speed,
+            result_ttl=result_ttl,
+            seed=seed,
+            awaiting=awaiting,
+            shares_files=shares_files,
         )
         self._reader = reader
         self._now = now
@@ -106,9 +118,13 @@ class EmulatorServer:
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._unread: asyncio.Queue[DocumentKey] = asyncio.Queue()
-        #: What is in the queue or being read.
+        #: What was looked at and takes its time.
+        self._slow: deque[DocumentKey] = deque()
+        #: What is in one of the two queues or being read.
         self._in_hand: set[DocumentKey] = set()
         self._reader_failures: Counter[DocumentKey] = Counter()
+        #: The last request found no room in the state.
+        self._state_failed = False
 
     @property
     def url(self) -> str:
@@ -159,7 +175,8 @@ class EmulatorServer:
             self._reader = None
         try:
             if self._state is not None:
-                await self._call(self._state.close)
+                with contextlib.suppress(StoreError):  # only counts are written so late
+                    await self._call(self._state.close)
         finally:
             self._state = self._core = None
             self._worker.shutdown()
@@ -171,35 +188,45 @@ class EmulatorServer:
     # Answering.
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = bytearray()
         try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            response = error_response(413, "too_large", f"The request is larger than {_MAX_BODY} bytes")
+            # aiohttp's own reading of a body makes a second copy, and keeps both.
+            async for piece in request.content.iter_any():
+                body += piece
+                if len(body) > _MAX_BODY:
+                    break
         except (OSError, web.RequestPayloadError) as exc:
             # The client went away in the middle of its body: nothing of it reaches the core, so it makes no job.
             logger.debug("A request ended early: %s", exc, extra={"action": "emulator_request_incomplete"})
             response = error_response(400, "bad_request", "The body is incomplete")
         else:
-            url = f"{self.url}{request.rel_url}"
-            response = await self._answer(
-                Request(method=request.method, url=url, headers=dict(request.headers), body=body, operation="")
-            )
+            if len(body) > _MAX_BODY:
+                response = error_response(413, "too_large", f"The request is larger than {_MAX_BODY} bytes")
+            else:
+                url = f"{self.url}{request.rel_url}"
+                asked = Request(method=request.method, url=url, headers=dict(request.headers), operation="")
+                response = await self._answer(asked, body)
         return web.Response(status=response.status, headers=response.headers, body=response.body)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, body: bytearray) -> Response:
         """The whole way of a request behind the socket; whatever plays tricks with requests and answers stands here."""
         try:
-            response, to_read = await self._call(self._ask_core, request)
+            response, to_read = await self._call(self._ask_core, request, body)
         except StoreError as exc:
-            logger.exception("The emulator cannot use its state", extra={"action": "emulator_state_failed"})
-            return error_response(500, "internal_error", str(exc))
+            # Nothing was stored, so nothing was accepted: of a 429 a client knows that, of a 5xx it does not.
+            if not self._state_failed:
+                logger.error("%s", exc, extra={"action": "emulator_state_failed"})  # noqa: TRY400 - it says it all
+            self._state_failed = True
+            headers = {"retry-after": str(_STATE_RETRY_SECONDS)}
+            return error_response(429, "state_failed", str(exc), **headers)
+        self._state_failed = False
         # Before the answer goes out, so that whoever has the 202 finds the document in hand.
         self._take_in_hand(to_read)
         return response
 
-    def _ask_core(self, request: Request) -> tuple[Response, list[DocumentKey]]:
+    def _ask_core(self, request: Request, body: bytearray) -> tuple[Response, list[DocumentKey]]:
         core = self._opened()
-        return core.answer(request, now=self._now()), core.documents_to_read()
+        return core.answer(request, now=self._now(), body=body), core.documents_to_read()
 
     # Reading.
 
@@ -211,32 +238,48 @@ class EmulatorServer:
 
     async def _read_documents(self) -> None:
         while True:
-            key = await self._unread.get()
+            again = bool(self._slow) and self._unread.empty()
+            key = self._slow.popleft() if again else await self._unread.get()
             try:
-                await self._read_document(key)
-            except Exception:
+                if not await self._read_document(key, at_most=None if again else _FIRST_LOOK):
+                    self._slow.append(key)
+                    continue
+            except StoreError as exc:
                 # Its jobs stay unread; the next poll of one of them tries again.
+                logger.debug("%s", exc, extra={"action": "emulator_state_failed"})
+            except Exception:
+                # As above.
                 logger.exception("The emulator could not read a document", extra={"action": "emulator_reading_failed"})
-            finally:
-                self._in_hand.discard(key)
-                self._unread.task_done()
+            self._in_hand.discard(key)
+            self._unread.task_done()
 
-    async def _read_document(self, key: DocumentKey) -> None:
-        core, reader = self._opened(), self._reader
-        document = await self._call(core.document, key)
+    async def _read_document(self, key: DocumentKey, *, at_most: float | None) -> bool:
+        """Read one document and store what came of it; False where it needs longer than *at_most* seconds."""
+        reader = self._reader
+        document, beside = await self._call(self._take_document, key)
         if document is None or reader is None:
-            return
+            return True
         reading: DocumentReading
         try:
-            reading = await reader.read(document.content, document.file_name)
+            reading = await reader.read(document.content, document.file_name, beside, at_most=at_most)
+            if at_most is not None and reading.error is not None and reading.error.get("code") == "reader_timeout":
+                return False
         except Exception as exc:
             self._reader_failures[key] += 1
             if self._reader_failures[key] < _READER_TRIES:
                 raise
             logger.exception("The emulator's reader is broken", extra={"action": "emulator_reader_broken"})
-            error = {"code": "internal_error", "message": "The document could not be read", "details": [str(exc)]}
+            error = {"code": "internal_error", "message": f"The document could not be read: {exc}", "details": []}
             reading = _NotRead(error=error)
-        await self._call(core.document_read, key, reading, now=self._now())
+        await self._call(self._opened().document_read, key, reading, now=self._now())
+        return True
+
+    def _take_document(self, key: DocumentKey) -> tuple[UnreadDocument | None, bytes | None]:
+        """The document, and the XML beside it."""
+        document = self._opened().document(key)
+        if document is None or document.path is None or key.suffix != ".pdf" or not self._settings.shares_files:
+            return document, None
+        return document, xml_beside(document.path)
 
     async def _tidy(self) -> None:
         while True:
@@ -258,7 +301,7 @@ class EmulatorServer:
         return self._core
 
     async def _listen(self) -> None:
-        app = web.Application(client_max_size=_MAX_BODY)
+        app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
         # Nothing says that the vendor takes compressed bodies, so they are not unpacked.
         self._runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=_SHUTDOWN_SECONDS)

@@ -12,6 +12,7 @@ The rules of this file:
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
@@ -22,6 +23,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 import attrs
 
@@ -32,7 +34,10 @@ __all__ = ["DocumentKey", "EmulatedJob", "State", "UnreadDocument"]
 #: `PRAGMA application_id` of an emulator state: "dpEm" in ASCII.
 APPLICATION_ID: Final = 0x6470456D
 #: `PRAGMA user_version`: the version of the schema.
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+
+#: How much of a document passes through memory at once on its way into the file.
+_PIECE: Final = 1024 * 1024
 
 _BUSY_SECONDS: Final = 15.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -75,6 +80,8 @@ class UnreadDocument:
 
     content: bytes = attrs.field(repr=False)
     file_name: str
+    #: Where it lies on this machine, as the client said; a path that is not UTF-8 has surrogate escapes.
+    path: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -94,6 +101,8 @@ class EmulatedJob:
     received_at: datetime
     #: When the processing time is over.
     ready_at: datetime
+    #: Where the document lies on this machine, percent-encoded; None where nobody said.
+    path: str | None = None
     #: The later of `ready_at` and the reading; None until read, and it may lie ahead.
     finished_at: datetime | None = None
     #: A poll has answered with the result or the error.
@@ -124,6 +133,7 @@ class EmulatedJob:
             fetched=bool(row["fetched"]),
             expired=bool(row["expired"]),
             polls=row["polls"],
+            path=row["path"],
             result=row["result"],
             error=row["error"],
         )
@@ -190,14 +200,15 @@ class State:
         """How many times this state was reset."""
         return int(self._one("resets")["resets"])
 
-    def add_job(self, job: EmulatedJob, *, content: bytes) -> bool:
+    def add_job(self, job: EmulatedJob, *, content: bytes | bytearray) -> bool:
         """Store *job*, and *content* unless the same document was read before; call it within `transaction()`.
 
         A reading that ended in an error is not used again: a second try of a document reads it a second time.
+        Nor is any where it is said where the document lies, as what lies beside it may have changed.
         Gives True when the document must still be read.
         """
         key = attrs.asdict(job.document)
-        reading = self._row("known_reading", **key)
+        reading = None if job.path is not None else self._row("known_reading", **key)
         values = attrs.asdict(job, filter=attrs.filters.exclude("document", "result", "error"), recurse=False)
         values |= {
             "received_at": _micros(job.received_at),
@@ -208,7 +219,12 @@ class State:
         arrival = self._do("add_job", **key, **values).lastrowid
         if reading is not None:
             return False
-        self._do("add_document", **key, file_name=job.file_name, arrival=arrival, content=content)
+        added = self._do("add_document", **key, file_name=job.file_name, arrival=arrival, size=len(content))
+        if added.rowcount == 1 and added.lastrowid is not None:
+            # Bound as a value it would be copied twice, and documents are large.
+            with self._our_errors(), memoryview(content) as whole, self._blob(added.lastrowid) as blob:
+                for start in range(0, len(whole), _PIECE):
+                    blob.write(whole[start : start + _PIECE])
         return True
 
     def job(self, extraction_id: str) -> EmulatedJob | None:
@@ -251,8 +267,23 @@ class State:
 
     def document(self, key: DocumentKey) -> UnreadDocument | None:
         """The document, or None when it has been read already."""
-        row = self._row("document", **attrs.asdict(key))
-        return None if row is None else UnreadDocument(content=row["content"], file_name=row["file_name"])
+        with self._our_errors():
+            # Between two looks another process may drop the row, and use its number for another document.
+            self._db.execute("BEGIN")
+            try:
+                row = self._row("document", **attrs.asdict(key))
+                if row is None:
+                    return None
+                with self._blob(row["rowid"], readonly=True) as blob:
+                    content = blob.read()
+            finally:
+                self._db.execute("COMMIT")
+        path = row["path"]
+        return UnreadDocument(
+            content=content,
+            file_name=row["file_name"],
+            path=None if path is None else os.fsdecode(unquote_to_bytes(path)),
+        )
 
     def add_reading(self, key: DocumentKey, *, result: bytes | None, error: bytes | None, read_at: datetime) -> None:
         """Finish every unread job of this document with *result* or *error*, and drop the document's bytes.
@@ -315,6 +346,9 @@ class State:
 
     # SQLite.
 
+    def _blob(self, row: int, *, readonly: bool = False) -> sqlite3.Blob:
+        return self._db.blobopen("documents", "content", row, readonly=readonly)
+
     def _do(self, name: str, **values: Any) -> sqlite3.Cursor:
         with self._our_errors():
             return self._db.execute(_SQL[name], values)
@@ -335,7 +369,14 @@ class State:
         try:
             yield
         except (sqlite3.Error, OSError) as exc:
-            raise StoreError(f"emulator state {self.path}: {exc}") from exc
+            raise StoreError(f"emulator state {self.path}: {self._explanation(exc)}") from exc
+
+    def _explanation(self, exc: Exception) -> str:
+        code = getattr(exc, "sqlite_errorcode", None)
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE) or getattr(exc, "errno", None) == errno.ENOSPC:
+            folder = os.path.dirname(os.path.abspath(self.path))
+            return f"the disk is full; free space in {folder}. No document is accepted until then"
+        return str(exc)
 
     def _open(self) -> sqlite3.Connection:
         if self.path != ":memory:":
@@ -352,6 +393,7 @@ class State:
             db.execute("COMMIT")
             if not ours:
                 self._create(db)
+            self._migrate(db)
             _use_wal(db)
             db.execute("PRAGMA synchronous = FULL")
         except BaseException:
@@ -382,6 +424,21 @@ class State:
                 for statement in _without_comments(_SQL["schema"]).split(";"):
                     db.execute(statement)
                 db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        if db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+            return
+        db.execute("BEGIN EXCLUSIVE")
+        try:
+            # Another process may have been quicker.
+            if db.execute("PRAGMA user_version").fetchone()[0] == 1:
+                db.execute(_SQL["migrate_1"])
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             db.execute("COMMIT")
         except BaseException:

@@ -59,13 +59,18 @@ CREATE TABLE jobs (
     reading             INTEGER REFERENCES readings (id),
     fetched             INTEGER NOT NULL DEFAULT 0,
     expired             INTEGER NOT NULL DEFAULT 0,
-    polls               INTEGER NOT NULL DEFAULT 0
+    polls               INTEGER NOT NULL DEFAULT 0,
+    -- Where the document lies on this machine; null where nobody says.
+    path                TEXT
 );
 CREATE INDEX jobs_by_digest ON jobs (digest, nth);
 CREATE INDEX jobs_by_reading ON jobs (reading);
 CREATE INDEX jobs_unread ON jobs (digest, suffix) WHERE finished_at IS NULL;
 CREATE INDEX jobs_awaiting ON jobs (arrival) WHERE fetched = 0 AND expired = 0;
 CREATE INDEX jobs_lasting ON jobs (finished_at) WHERE expired = 0;
+
+-- name: migrate_1
+ALTER TABLE jobs ADD COLUMN path TEXT
 
 -- name: clock_offset
 SELECT clock_offset FROM emulator
@@ -85,15 +90,16 @@ SELECT id, read_at FROM readings WHERE digest = :digest AND suffix = :suffix AND
 -- name: add_job
 INSERT INTO jobs (
     extraction_id, object_id, digest, suffix, nth, file_name, customer, document_type_name, text_blocks,
-    received_at, ready_at, finished_at, reading
+    received_at, ready_at, finished_at, reading, path
 ) VALUES (
     :extraction_id, :object_id, :digest, :suffix, :nth, :file_name, :customer, :document_type_name, :text_blocks,
-    :received_at, :ready_at, :finished_at, :reading
+    :received_at, :ready_at, :finished_at, :reading, :path
 )
 
+-- The bytes are written into it afterwards, in pieces.
 -- name: add_document
 INSERT OR IGNORE INTO documents (digest, suffix, file_name, arrival, content)
-VALUES (:digest, :suffix, :file_name, :arrival, :content)
+VALUES (:digest, :suffix, :file_name, :arrival, zeroblob(:size))
 
 -- name: job
 SELECT jobs.*, readings.result, readings.error
@@ -124,8 +130,15 @@ ORDER BY arrival
 -- name: unread
 SELECT digest, suffix FROM documents ORDER BY arrival
 
+-- Of several places the newest is the likeliest still to be true.
 -- name: document
-SELECT content, file_name FROM documents WHERE digest = :digest AND suffix = :suffix
+SELECT rowid, file_name, (
+    SELECT path FROM jobs
+    WHERE jobs.digest = documents.digest AND jobs.suffix = documents.suffix
+      AND jobs.finished_at IS NULL AND jobs.path IS NOT NULL
+    ORDER BY arrival DESC LIMIT 1
+) AS path
+FROM documents WHERE digest = :digest AND suffix = :suffix
 
 -- name: add_reading
 INSERT INTO readings (digest, suffix, read_at, result, error) VALUES (:digest, :suffix, :read_at, :result, :error)

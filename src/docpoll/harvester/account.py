@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import Final
 
 from docpoll.budget import Budget
-from docpoll.errors import AccountFault
-from docpoll.events import Event, NotFound, PollMissed
+from docpoll.errors import AccountFault, SubmitsRefused
+from docpoll.events import Accepted, Event, NotFound, NotSent, PollMissed, Refused
+from docpoll.harvester.refusals import Refusals
 from docpoll.harvester.witnesses import Witnesses
 from docpoll.interfaces import Clock
 from docpoll.jobs import LONGEST_WAIT, NOT_FOUND_GRACE, Job
@@ -63,6 +64,8 @@ class Account:
         self._probe_at: dict[str, float] = {}
         self._watchers: list[FaultWatcher] = []
         self._witnesses = Witnesses()
+        #: Which jobs are held back because their like were refused.
+        self.refusals = Refusals(clock=clock, patience=patience)
         #: Jobs that were not found since the last envelope.
         self._missing: set[str] = set()
         #: It has answered something of its own since this began. Until then requests go one at a time.
@@ -76,7 +79,7 @@ class Account:
     @property
     def reason(self) -> str | None:
         """Why the account is suspect, None where it is not."""
-        return next((str(fault) for fault in self._faults.values()), None)
+        return next(map(str, self._faults.values()), self.refusals.reason)
 
     def watch(self, watcher: FaultWatcher) -> Callable[[], None]:
         """Call *watcher* with operation and fault whenever an answer shows one; gives the way to stop."""
@@ -106,8 +109,10 @@ class Account:
             self._probe_at[operation] = self._clock.monotonic() + self._patience
 
     def next_probe(self) -> float | None:
-        """Seconds until an operation at fault may be tried again, None where that is not a matter of time."""
+        """Seconds until something that is held back may be tried again, None where that is not a matter of time."""
         waits = [self._probe_at[operation] - self._clock.monotonic() for operation in self._faults]
+        if (wait := self.refusals.next_probe()) is not None:
+            waits.append(wait)
         return min((wait for wait in waits if wait > 0), default=None)
 
     # --- what answers say ------------------------------------------------------------------------
@@ -148,6 +153,28 @@ class Account:
                 retry_after = min(retry_after, look)
         wish = None if retry_after is None else retry_after.total_seconds()
         self._budget.refused(self._clock.monotonic(), retry_after=wish)
+
+    def submitted(self, job: Job, event: Event) -> Event:
+        """*job* was answered with *event*; gives what that comes to.
+
+        One that is refused as its like were, so often that they are held back, goes on waiting as they do.
+        """
+        before = self.refusals.reason
+        if isinstance(event, Accepted):
+            self.refusals.accepted(job)
+        elif isinstance(event, Refused) and self.refusals.refused(job, event.error):
+            return NotSent(reason=f"refused like others before it: {event.error.message}")
+        reason = self.refusals.reason
+        if reason == before:
+            return event
+        self._suspicion_changed()
+        if reason is None:
+            log.warning("%s: accepts again", self._name, extra={"action": "account_recovered"})
+            return event
+        log.error("%s: %s", self._name, reason, extra={"action": "submits_refused"})
+        for watcher in list(self._watchers):
+            watcher(SUBMIT, SubmitsRefused(reason))
+        return event
 
     def polled(self, job: Job, event: Event, *, jobs: int) -> None:
         """A poll of *job*, one of so many *jobs* that are polled, brought *event*."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 __all__ = ["ENDANGERED", "ORDINARY", "PAST_BOUND", "Agenda"]
@@ -32,6 +32,9 @@ class Agenda:
 
     def __len__(self) -> int:
         return len(self._dues)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._dues)
 
     def plan(self, job_id: str, due: float) -> None:
         """The job is due at *due*, and no longer when it was due before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Final
 
@@ -16,6 +17,9 @@ from docpoll.wire import Request
 __all__ = ["Courier"]
 
 log = logging.getLogger("docpoll")
+
+#: Bytes of an answer that is read beside the loop: 60 MB take seconds, in which no heartbeat would go out.
+_LONG: Final = 256 * 1024
 
 _CHANGED: Final = "document_changed"
 _UNREADABLE: Final = "document_unreadable"
@@ -35,12 +39,25 @@ class Courier:
         document = await self._document(job)
         if document is None:
             return Refused(error=ErrorInfo(code=_CHANGED, message=f"{job.source}: its bytes are no longer kept"))
+        doubtful = self._provider.doubtful_size
+        if doubtful is not None and job.size > doubtful:
+            log.warning(
+                "%s: %d MB; %s may refuse a document larger than %d MB, it is sent all the same",
+                job.source,
+                job.size // 1_000_000,
+                self._provider.name,
+                doubtful // 1_000_000,
+                extra={"action": "large_document", "job_id": job.id},
+            )
         return self._provider.build_submit(job, document)
 
-    async def submit(self, request: Request) -> Event:
-        """Send *request*; what its answer, or the lack of one, says of the job."""
+    async def submit(self, job: Job, request: Request) -> Event:
+        """Send *request* for *job*; what its answer, or the lack of one, says of the job."""
         try:
-            response = await self._transport.send(request)
+            event = self._provider.parse_submit(await self._transport.send(request))
+        except AccountFault as exc:
+            self._account.failed(SUBMIT, exc)
+            return NotSent(reason=str(exc))
         except DocumentError as exc:
             # Nothing was handed over. What cannot be read now may be readable later, so that is said.
             later = exc.code == "unreadable"
@@ -52,18 +69,13 @@ class Courier:
         except TransportError as exc:
             return AnswerLost(reason=str(exc))
         except Exception as exc:
-            log.exception("the transport failed", extra={"action": "task_failed"})
+            log.exception("job %s: its submit failed", job.id, extra={"action": "task_failed", "job_id": job.id})
             return AnswerLost(reason=f"{type(exc).__name__}: {exc}")
-        try:
-            event = self._provider.parse_submit(response)
-        except AccountFault as exc:
-            self._account.failed(SUBMIT, exc)
-            return NotSent(reason=str(exc))
         if isinstance(event, NotSent) or (isinstance(event, AnswerLost) and event.retry_after is not None):
             self._account.slow_down(event.retry_after)
         elif not isinstance(event, AnswerLost):
             self._account.works(SUBMIT)
-        return event
+        return self._account.submitted(job, event)
 
     async def poll(self, job: Job) -> tuple[Event, bytes]:
         """Ask about *job*: what happened to it, and the whole body that says so."""
@@ -71,7 +83,9 @@ class Courier:
         try:
             response = await self._transport.send(self._provider.build_poll(job))
             body = response.body
-            return self._provider.parse_poll(response), body
+            if len(body) < _LONG:
+                return self._provider.parse_poll(response), body
+            return await asyncio.to_thread(self._provider.parse_poll, response), body
         except AccountFault as exc:
             self._account.failed(POLL, exc)
             return PollMissed(reason=str(exc)), body

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from docpoll.budget import Budget
-from docpoll.errors import AccountFault, OwnershipLost, StoreError
+from docpoll.errors import AccountFault, OwnershipLost, StoreError, SubmitsRefused
 from docpoll.events import (
     Accepted,
     AnswerLost,
@@ -34,7 +34,9 @@ from docpoll.expiry import is_endangered, latest_look
 from docpoll.harvester.account import POLL, SUBMIT, Account, FaultWatcher
 from docpoll.harvester.agenda import ENDANGERED, ORDINARY, PAST_BOUND, Agenda
 from docpoll.harvester.courier import Courier
+from docpoll.harvester.health import Health, StoreWatcher
 from docpoll.harvester.limits import Limits
+from docpoll.harvester.shelf import Shelf
 from docpoll.harvester.tasks import Tasks
 from docpoll.interfaces import Change, Clock, Draft, Owner, Provider, Store, Transport, Wish
 from docpoll.jobs import Job, JobState, advance
@@ -49,6 +51,9 @@ Watcher = Callable[[Job], None]
 
 #: What becomes of a submit in flight when its process dies.
 LEFT_BEHIND: Final = AnswerLost(reason="the process that sent it ended before the answer")
+
+#: So many jobs are looked at before the loop goes on with something else.
+_AT_ONCE: Final = 200
 
 #: A wall clock that falls this far behind the monotonic one was set back.
 _CLOCK_SET_BACK: Final = timedelta(seconds=30)
@@ -87,7 +92,7 @@ class Harvester:
 
         self._owner: Owner | None = None
         #: The jobs in hand, as they are; those that are closed for good have left.
-        self._jobs: dict[str, Job] = {}
+        self._jobs = Shelf()
         self._pending: deque[str] = deque()
         self._agenda = Agenda()
         #: Jobs with a request in flight.
@@ -108,7 +113,12 @@ class Harvester:
         self._tasks = Tasks(clock)
         self._wake = asyncio.Event()
         self._closing = False
-        self._store_fault: StoreError | None = None
+        self._ledger = Health(
+            clock=clock,
+            first_pause=self._limits.heartbeat,
+            longest_pause=self._limits.patience,
+            recovered=self._wake.set,
+        )
         self._account = Account(
             f"{provider.name} account {provider.account}",
             budget=budget,
@@ -121,6 +131,8 @@ class Harvester:
         self._beat_at = 0.0
         self._beat_wall = clock.now()
         self._starting_over = asyncio.Lock()
+        #: Why another process does not send what is waited for here, as it was said last.
+        self._told_of_others: str | None = None
         #: Nudged while a poll was on its way: that answer may be older than the news.
         self._nudged: set[str] = set()
         #: Jobs accepted since `start()`.
@@ -136,7 +148,7 @@ class Harvester:
     @property
     def store_fault(self) -> StoreError | None:
         """Why the ledger could not be written, while it cannot."""
-        return self._store_fault
+        return self._ledger.fault
 
     async def start(self) -> None:
         """Register as an owner, claim the jobs that nobody living owns, and begin."""
@@ -156,9 +168,9 @@ class Harvester:
         if self._owner is None:
             return
         try:
-            for job in list(self._jobs.values()):
-                if job.state is JobState.PENDING and job.sent_at is not None:
-                    await self._apply(job, AnswerLost(reason="stopped before the answer came"))
+            lost = AnswerLost(reason="stopped before the answer came")
+            sent = [job for job in self._jobs.in_state(JobState.PENDING) if job.sent_at is not None]
+            await asyncio.gather(*(self._apply(job, lost) for job in sent))
             await self._flush_dirty()
             await self._store.release(self._owner)
         except StoreError as exc:
@@ -191,11 +203,23 @@ class Harvester:
 
     def is_working(self) -> bool:
         """Whether a job in hand can still make progress by itself."""
-        return any(job.state in (JobState.PENDING, JobState.RUNNING) for job in self._jobs.values())
+        return self.is_submitting() or any(self._jobs.in_state(JobState.RUNNING))
 
     def is_submitting(self) -> bool:
         """Whether a job in hand is still to be accepted."""
         return bool(self._pending or self._submitting)
+
+    @property
+    def refusal(self) -> SubmitsRefused | None:
+        """Why jobs in hand stay unsent until somebody puts something right; None where none do."""
+        if self._account.refusals.reason is None:
+            return None
+        pending = self._jobs.in_state(JobState.PENDING)
+        return next((fault for job in pending if (fault := self.held_back(job)) is not None), None)
+
+    def held_back(self, job: Job) -> SubmitsRefused | None:
+        """Why *job* stays unsent until somebody puts something right; None where it does not."""
+        return self._account.refusals.held_back(job) if _may_be_sent(job) else None
 
     def current(self, job_id: str) -> Job | None:
         """The job as it is in hand; None where it is not, or no longer."""
@@ -220,6 +244,14 @@ class Harvester:
         """Call *watcher* with operation and fault whenever an answer shows one; gives the way to stop."""
         return self._account.watch(watcher)
 
+    def watch_ledger(self, watcher: StoreWatcher) -> Callable[[], None]:
+        """Call *watcher* with what is wrong with the ledger that will not pass by itself; gives the way to stop."""
+        return self._ledger.watch(watcher)
+
+    async def rest(self) -> None:
+        """Wait until it is worth trying again to write what the ledger had no room for."""
+        await self._tasks.sleep(self._ledger.pause())
+
     # --- choosing the next request ---------------------------------------------------------------
 
     async def _dispatch(self) -> None:
@@ -235,10 +267,6 @@ class Harvester:
 
     def _start_requests(self) -> float | None:
         """Start every request that may go now; seconds until another may, None when only an event can tell."""
-        if not self._polling and not len(self._agenda):
-            self._account.forget(POLL)
-        if not self._submitting and not self._pending:
-            self._account.forget(SUBMIT)
         while True:
             if not self._account.answered and (self._submitting or self._polling):
                 # One request finds out whether key and address are right; the others wait for its answer.
@@ -247,8 +275,16 @@ class Harvester:
                 return pause
             self._agenda.collect(self._clock.now().timestamp(), self._urgency)
             if not self._start_one():
+                self._forget_faults()
                 return self._until_next()
             self._account.take()
+
+    def _forget_faults(self) -> None:
+        """What is wrong is not known any longer, once nothing is left that it could be tried with."""
+        if not self._polling and not len(self._agenda):
+            self._account.forget(POLL)
+        if not self._submitting and not self._pending:
+            self._account.forget(SUBMIT)
 
     def _start_one(self) -> bool:
         """Start the most urgent request there is room for: results in danger, due polls, submits."""
@@ -281,14 +317,26 @@ class Harvester:
         return False
 
     def _start_submit(self) -> bool:
+        self._pending.extend(self._account.refusals.let_go())
+        while self._pending and not self._is_to_be_sent(self._pending[0]):
+            self._pending.popleft()
         full = self._submitting >= self._limits.submits
-        if full or self._store_fault is not None or not self._may_go(SUBMIT):
+        if full or self._ledger.fault is not None or not self._may_go(SUBMIT):
             return False
+        looked_at = 0
         while self._pending:
-            job = self._jobs.get(self._pending[0])
-            if job is None or not _may_be_sent(job) or job.id in self._busy:
+            if not self._is_to_be_sent(self._pending[0]):
                 self._pending.popleft()
                 continue
+            job = self._jobs[self._pending[0]]
+            if not self._account.refusals.admits(job):
+                self._pending.popleft()
+                looked_at += 1
+                if looked_at < _AT_ONCE:
+                    continue
+                # A hundred thousand may have to be put aside; others have their turn in between.
+                asyncio.get_running_loop().call_soon(self._wake.set)
+                return False
             length = job.size * 4 // 3
             if self._bytes and self._bytes + length > self._limits.bytes_in_flight:
                 return False
@@ -301,9 +349,12 @@ class Harvester:
             return True
         return False
 
+    def _is_to_be_sent(self, job_id: str) -> bool:
+        job = self._jobs.get(job_id)
+        return job is not None and _may_be_sent(job) and job_id not in self._busy
+
     def _urgency(self, job_id: str, due: float) -> tuple[int, float]:
-        now, job = self._clock.now(), self._jobs.get(job_id)
-        expiry = None if job is None else job.earliest_expiry_at
+        now, expiry = self._clock.now(), self._jobs.expiry(job_id)
         if expiry is None or not is_endangered(expiry, now=now, ttl=self._provider.result_ttl):
             return ORDINARY, due
         return (PAST_BOUND if expiry <= now else ENDANGERED), expiry.timestamp()
@@ -319,7 +370,7 @@ class Harvester:
     def _first_look(self) -> timedelta | None:
         """The time until the first job in hand must be looked at, as far as that lies ahead."""
         now = self._clock.now()
-        looks = (latest_look(job.earliest_expiry_at) for job in self._jobs.values())
+        looks = map(latest_look, self._jobs.expiries())
         return min((look - now for look in looks if look is not None and look > now), default=None)
 
     def _plan(self, job: Job) -> None:
@@ -338,20 +389,20 @@ class Harvester:
     async def _submit(self, job: Job, length: int) -> None:
         sent, event = job, None
         try:
-            sent, event = await self._send(job)
-        except StoreError as exc:
-            self._ledger_failed(exc)  # Nothing has left yet.
+            try:
+                sent, event = await self._send(job)
+            except StoreError as exc:
+                self._ledger.failed(exc)  # Nothing has left yet.
+            finally:
+                self._bytes -= length
+                self._wake.set()
+            if event is not None:
+                await self._apply(sent, event)
         finally:
+            # Only now: until the answer is in the ledger, the job is neither pending nor anything else.
             self._submitting -= 1
-            self._bytes -= length
             self._busy.discard(job.id)
             self._wake.set()
-        if event is not None:
-            self._busy.add(job.id)
-            try:
-                await self._apply(sent, event)
-            finally:
-                self._busy.discard(job.id)
         if job.id in self._cancelling:
             self._cancelling.discard(job.id)
             await self._apply(sent, Cancelled())
@@ -370,7 +421,7 @@ class Harvester:
         if isinstance(request, Refused):
             return job, request
         sent = await self._apply(job, Sent(), at_once=True)
-        return (job, None) if sent is None else (sent, await self._courier.submit(request))
+        return (job, None) if sent is None else (sent, await self._courier.submit(sent, request))
 
     async def _poll(self, job: Job) -> None:
         asked_at = self._clock.now()
@@ -433,6 +484,7 @@ class Harvester:
         if after.state is before.state and not at_once and not isinstance(event, NotSent):
             self._jobs[job.id] = after
             self._dirty.setdefault(job.id, False)
+            self._ledger.forget(job.id)  # What could not be written is asked for again, and now says less.
             self._plan(after)
             self._tell(after, event)
             return after
@@ -474,10 +526,10 @@ class Harvester:
             self._forget(after.id)
             return None
         except StoreError as exc:
-            self._ledger_failed(exc)
+            self._ledger.failed(exc, None if isinstance(event, Sent) else after.id)
             self._keep(before, after, event)
             return None
-        self._ledger_works()
+        self._ledger.works(after.id)
         self._dirty.pop(after.id, None)
         self._untold.pop(after.id, None)
         self._take(after, event)
@@ -488,7 +540,7 @@ class Harvester:
         if isinstance(event, Sent):
             return  # Nothing has left yet.
         if before.remote_id is not None and not isinstance(event, Cancelled | GivenUp | Nudged):
-            later = self._clock.now() + timedelta(seconds=self._limits.patience)
+            later = self._clock.now() + timedelta(seconds=self._ledger.pause())
             self._agenda.plan(before.id, later.timestamp())
             return
         self._jobs[after.id] = after
@@ -508,20 +560,22 @@ class Harvester:
                     self._tell_unwritten(job, exc)
                 raise
             except StoreError as exc:
-                self._ledger_failed(exc)
+                self._ledger.failed(exc, job.id)
                 try:
-                    await self._tasks.sleep(self._limits.patience)
+                    await self._tasks.sleep(self._ledger.pause())
                 except asyncio.CancelledError:
                     self._tell_unwritten(job, exc)
                     raise
             else:
-                self._ledger_works()
+                self._ledger.works(job.id)
                 return stored
 
     def _tell_unwritten(self, job: Job, exc: StoreError) -> None:
         log.critical(
-            "job %s: accepted by the vendor as %s, and the ledger could not be written (%s)",
+            "job %s (%s): accepted by the vendor as %s, which could not be written; keep this line, "
+            "and do not send the document again (%s)",
             job.id,
+            job.source,
             job.remote_id,
             exc,
             extra={"action": "id_unwritten", "job_id": job.id, "remote_id": job.remote_id},
@@ -547,7 +601,9 @@ class Harvester:
         self._jobs.pop(job_id, None)
         self._dirty.pop(job_id, None)
         self._untold.pop(job_id, None)
+        self._ledger.forget(job_id)
         self._agenda.drop(job_id)
+        self._wake.set()
 
     def _notify(self, job: Job) -> None:
         for watcher in [*self._watchers.get(job.id, ()), *self._watchers.get(None, ())]:
@@ -570,6 +626,10 @@ class Harvester:
         except OwnershipLost:
             await self._start_over(owner)
             jobs = await self._store.new_jobs(self._held(), drafts)
+        except StoreError as exc:
+            if exc.passing:
+                self._ledger.failed(exc)
+            raise
         ours = {draft.job.id for draft in drafts}
         for job in jobs:
             if job.id in ours and job.is_open:
@@ -631,17 +691,41 @@ class Harvester:
             owner = self._held()
             try:
                 if not await self._store.wait_changed(self._limits.heartbeat):
+                    await self._tell_of_others()
                     continue
                 await self._grant_wishes()
                 await self._claim()
-                elsewhere = [job_id for job_id in self._watchers if job_id is not None and job_id not in self._jobs]
-                for job in (await self._store.by_ids(elsewhere)).values():
+                for job in (await self._store.by_ids(self._elsewhere())).values():
                     self._notify(job)
             except OwnershipLost:
                 await self._start_over(owner)
             except StoreError as exc:
-                self._ledger_failed(exc)
+                self._ledger.failed(exc)
                 await self._tasks.sleep(self._limits.heartbeat)
+
+    def _elsewhere(self) -> list[str]:
+        """The jobs that are waited for here and in hand elsewhere."""
+        return [job_id for job_id in self._watchers if job_id is not None and job_id not in self._jobs]
+
+    async def _tell_of_others(self) -> None:
+        """Where jobs are waited for that another process does not send, say why it does not: once for each reason."""
+        elsewhere = self._elsewhere()
+        if not elsewhere or self._account.reason is not None:
+            return
+        jobs = (await self._store.by_ids(elsewhere)).values()
+        if not any(_may_be_sent(job) for job in jobs):
+            return
+        provider = self._provider
+        summary = await self._store.summary(now=self._clock.now())
+        reason = summary.suspect.get((provider.name, provider.account, provider.origin))
+        if reason is not None and reason != self._told_of_others:
+            number = sum(map(_may_be_sent, jobs))
+            log.warning(
+                "%s account %s: %d of the documents waited for are in the hands of another process, which says: %s",
+                *(provider.name, provider.account, number, reason),
+                extra={"action": "held_elsewhere"},
+            )
+        self._told_of_others = reason
 
     async def _grant_wishes(self) -> None:
         for wish in await self._store.take_wishes(self._held()):
@@ -673,7 +757,7 @@ class Harvester:
             owner = self._held()
             try:
                 await self._store.heartbeat(owner, now=now)
-                self._ledger_works()
+                self._ledger.works()
                 self._beat_at, self._beat_wall = mono, now
                 if punctual:
                     await self._claim(bury=True)
@@ -681,15 +765,15 @@ class Harvester:
             except OwnershipLost:
                 await self._start_over(owner)
             except StoreError as exc:
-                self._ledger_failed(exc)
+                self._ledger.failed_for_all(exc)
 
     def _plan_anew(self, now: datetime) -> None:
         """The wall clock was set back: what was due at an instant would wait for it to come round again."""
         log.warning("the clock was set back; open jobs are asked about now", extra={"action": "clock_set_back"})
-        for job in self._jobs.values():
-            if job.next_poll_at is not None and job.id not in self._busy:
+        for job_id in list(self._agenda):
+            if job_id not in self._busy:
                 wait = self._schedule.wait(age=timedelta(0), dice=self._dice())
-                self._agenda.plan(job.id, (now + wait).timestamp())
+                self._agenda.plan(job_id, (now + wait).timestamp())
         self._wake.set()
 
     async def _start_over(self, lost: Owner) -> None:
@@ -699,7 +783,7 @@ class Harvester:
                 try:
                     await self._register_anew()
                 except StoreError as exc:
-                    self._ledger_failed(exc)
+                    self._ledger.failed(exc)
                     await self._tasks.sleep(self._limits.heartbeat)
 
     async def _register_anew(self) -> None:
@@ -707,7 +791,9 @@ class Harvester:
         self._jobs.clear()
         self._dirty.clear()
         self._untold.clear()
+        self._ledger.forget_all()
         self._pending.clear()
+        self._account.refusals.forget_waiting()
         self._agenda.clear()
         self._owner = await self._store.register(now=self._clock.now())
         self._beat_at, self._beat_wall = self._clock.monotonic(), self._clock.now()
@@ -724,10 +810,10 @@ class Harvester:
             except OwnershipLost:
                 continue  # The heartbeat finds out and starts over.
             except StoreError as exc:
-                self._ledger_failed(exc)
+                self._ledger.failed(exc)
             else:
                 if wrote:
-                    self._ledger_works()
+                    self._ledger.works()
 
     async def _flush_dirty(self) -> bool:
         """Write the jobs that differ from the ledger, but for those whose own commit is under way."""
@@ -739,28 +825,42 @@ class Harvester:
             return False
         for job_id in due:
             del self._dirty[job_id]
+        written: list[Change] = []
         try:
-            await self._store.flush(self._held(), changes)
-        except BaseException:
+            await self._flush(changes, written)
+        finally:
+            done = {change.job.id for change in written}
             for job_id, drop in due.items():
-                if job_id in self._jobs:
+                if job_id in self._jobs and job_id not in done:
                     self._dirty[job_id] = drop or self._dirty.get(job_id, False)
-            raise
-        for change in changes:
-            if (event := self._untold.pop(change.job.id, None)) is not None:
-                self._take(change.job, event)
-        return True
+            for change in written:
+                if (event := self._untold.pop(change.job.id, None)) is not None:
+                    self._ledger.forget(change.job.id)
+                    self._take(change.job, event)
+        return bool(written)
 
-    def _ledger_failed(self, exc: StoreError) -> None:
-        if self._store_fault is None:
-            log.error("%s", exc, extra={"action": "ledger_failed"})
-        self._store_fault = exc
-
-    def _ledger_works(self) -> None:
-        if self._store_fault is not None:
-            log.warning("the ledger can be written again", extra={"action": "ledger_recovered"})
-            self._store_fault = None
-            self._wake.set()
+    async def _flush(self, changes: Sequence[Change], written: list[Change]) -> None:
+        """Write *changes*, and note those that were *written*; one that cannot be written keeps no other from it."""
+        owner = self._held()
+        try:
+            await self._store.flush(owner, changes)
+        except StoreError as exc:
+            if isinstance(exc, OwnershipLost):
+                await self._store.heartbeat(owner, now=self._clock.now())  # Is it this job, or are they all lost?
+            if exc.passing:
+                raise
+            if len(changes) > 1:
+                half = len(changes) // 2
+                await self._flush(changes[:half], written)
+                await self._flush(changes[half:], written)
+                return
+            job = changes[0].job
+            told = {"action": "job_unwritable", "job_id": job.id}
+            log.error("job %s: it cannot be written (%s)", job.id, exc, extra=told)  # noqa: TRY400 - it says it all
+            if isinstance(exc, OwnershipLost):
+                self._forget(job.id)
+        else:
+            written += changes
 
     # --- small things ----------------------------------------------------------------------------
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Final
+from urllib.parse import quote
 
 import attrs
 from attrs.converters import optional
 
+from docpoll.documents import MEDIA_TYPES, XML, Document
 from docpoll.errors import ConfigError, LocalProtocolError
 from docpoll.providers.typless import DEFAULT_PREFIX, TyplessWire, tidy_base_url
 from docpoll.schedules import GrowingSchedule, PollSchedule
@@ -28,11 +31,16 @@ class Local(TyplessWire):
     """The emulator that the client runs beside itself; *speed* is how fast its clock goes.
 
     The client starts it and works with the copy that `at()` gives; before that no request can be built.
+
+    It takes XML invoices too, and a PDF with its XML beside it (`invoice.pdf` and `invoice.xml`) is read from the
+    XML. The key of a job does not hold that XML: where it comes later, or changes, the job stays what it is, and
+    `docpoll retry` reads both anew.
     """
 
     name: ClassVar[str] = "local"
     #: Its results do not expire.
     result_ttl: ClassVar[timedelta | None] = None
+    media_types: ClassVar[Collection[str]] = frozenset({*MEDIA_TYPES, XML})
     embedded: ClassVar[bool] = True
     #: A fixed word, because its port changes from run to run.
     origin: ClassVar[str] = "local"
@@ -47,9 +55,15 @@ class Local(TyplessWire):
         if not 0 < value < float("inf"):
             raise ConfigError(f"speed {value}: give more than 0; 1 is the pace of a real service")
 
-    def at(self, base_url: str) -> Local:
-        """The same provider, speaking to the emulator at *base_url*."""
-        return attrs.evolve(self, base_url=base_url)
+    #: What the emulator beside the client takes, and nobody else knows.
+    key: str | None = attrs.field(default=None, repr=False)
+
+    def at(self, base_url: str, *, key: str | None = None) -> Local:
+        """The same provider, speaking to the emulator at *base_url*.
+
+        Only with a *key* is that emulator the client's own, and told where documents lie on this machine.
+        """
+        return attrs.evolve(self, base_url=base_url, key=key)
 
     def canonical_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """As for Typless, with `invoice` for a document type that is not given."""
@@ -66,4 +80,10 @@ class Local(TyplessWire):
 
     @property
     def _token(self) -> str:
-        return "local"
+        return self.key or "local"
+
+    def _members(self, document: Document) -> Mapping[str, Any]:
+        if self.key is None or document.path is None:
+            return {}
+        # A path need not be UTF-8, and JSON is.
+        return {"path": quote(os.fsencode(document.path))}

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Final, NoReturn
@@ -23,7 +23,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import attrs
 import orjson
 
-from docpoll.documents import Document, sent_name
+from docpoll.documents import MEDIA_TYPES, Document, sent_name
 from docpoll.envelopes import (
     Meaning,
     error_from_response,
@@ -77,6 +77,9 @@ class TyplessWire(ABC):
 
     name: ClassVar[str]
     result_ttl: ClassVar[timedelta | None]
+    #: "PDF, JPG, PNG, TIFF".
+    media_types: ClassVar[Collection[str]] = frozenset(MEDIA_TYPES)
+    doubtful_size: ClassVar[int | None] = None
     #: The client starts an emulator for this provider and asks for `at()` its address.
     embedded: ClassVar[bool] = False
 
@@ -90,6 +93,10 @@ class TyplessWire(ABC):
             raise ConfigError(f"account {value!r}: give it a name, such as 'default'")
 
     # What differs from place to place.
+
+    def _members(self, document: Document) -> Mapping[str, Any]:
+        """Members of a submit that only this place knows."""
+        return {}
 
     @property
     @abstractmethod
@@ -136,6 +143,7 @@ class TyplessWire(ABC):
             "file_name": sent_name(job.name, document.media_type),
             "document_type_name": job.options["document_type"],
             **{name: job.options[name] for name in ("customer", "parse_text_blocks") if name in job.options},
+            **self._members(document),
         }
         body = Base64Body(
             before=orjson.dumps(fields)[:-1] + b',"file":"',
@@ -442,6 +450,8 @@ def _float(value: Any) -> float | None:
 
 
 def _pixels(value: Any) -> int | None:
+    if type(value) is int:  # as nearly all are, and there are five to a value
+        return value
     number = _float(value)
     return None if number is None else round(number)
 
@@ -510,6 +520,8 @@ class Typless(TyplessWire):
     name: ClassVar[str] = "typless"
     #: "48 h after the process finished."
     result_ttl: ClassVar[timedelta | None] = timedelta(hours=48)
+    #: 30 MB: one third party says so, no page of the vendor does.
+    doubtful_size: ClassVar[int | None] = 30_000_000
 
     api_key: str = attrs.field(converter=_tidy_key, repr=False)
     base_url: str = attrs.field(default=DEFAULT_BASE_URL, converter=tidy_base_url, kw_only=True)

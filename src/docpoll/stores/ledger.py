@@ -8,6 +8,7 @@ the locks that SQLite holds on it in this process (https://www.sqlite.org/howtoc
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -40,6 +41,9 @@ _TURN: Final = 0.2
 #: Seconds a reader waits; in a write-ahead log it hardly ever has to.
 _PATIENCE: Final = 5.0
 
+#: What may pass by itself, by SQLite's result code.
+_PASSING: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+
 #: Between making the file and SQLite's first lock on it, no other store of this process may open it.
 _CREATING: Final = Lock()
 
@@ -63,10 +67,31 @@ class Place:
         if isinstance(exc, DocpollError):
             return exc
         if isinstance(exc, (sqlite3.Error, OSError, OverflowError, UnicodeError)):
-            error = StoreError(f"{self.label}: {_explanation(exc)}")
+            error = StoreError(f"{self.label}: {self._explanation(exc)}", passing=_primary_code(exc) in _PASSING)
             error.__cause__ = exc
             return error
         return exc
+
+    def _explanation(self, exc: Exception) -> str:
+        match _primary_code(exc):
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                return "another program keeps the ledger locked; end what else uses the file"
+            case sqlite3.SQLITE_FULL:
+                return f"the disk is full; free space in {os.path.dirname(self.path) or os.sep}"
+            case sqlite3.SQLITE_IOERR:
+                return f"the disk refused a read or a write ({exc}); check its space and health"
+            case sqlite3.SQLITE_READONLY:
+                return f"the ledger cannot be written ({exc}); allow writing to the file and its folder"
+            case sqlite3.SQLITE_CANTOPEN:
+                return f"the ledger cannot be opened ({exc}); check that the file and its folder can be written"
+            case sqlite3.SQLITE_CORRUPT:
+                return f"the ledger is damaged ({exc}); restore it from a copy, or name another file"
+            case sqlite3.SQLITE_NOTADB:
+                return "not a docpoll ledger, nor any other SQLite file; name another file"
+            case sqlite3.SQLITE_TOOBIG:
+                return f"a value is too long for the ledger ({exc})"
+            case _:
+                return f"the ledger refused this ({str(exc) or type(exc).__name__})"
 
     @contextmanager
     def our_errors(self) -> Iterator[None]:
@@ -80,27 +105,19 @@ class Place:
             raise error from exc
 
 
-def _explanation(exc: Exception) -> str:
-    code = getattr(exc, "sqlite_errorcode", None)
-    match None if code is None else code & 0xFF:
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return "another program keeps the ledger locked; end what else uses the file, then try again"
-        case sqlite3.SQLITE_FULL:
-            return "the disk is full; make room, then try again"
-        case sqlite3.SQLITE_IOERR:
-            return f"the disk refused a read or a write ({exc}); check its space and health, then try again"
-        case sqlite3.SQLITE_READONLY:
-            return f"the ledger cannot be written ({exc}); allow writing to the file and its folder"
-        case sqlite3.SQLITE_CANTOPEN:
-            return f"the ledger cannot be opened ({exc}); check that the file and its folder can be written"
-        case sqlite3.SQLITE_CORRUPT:
-            return f"the ledger is damaged ({exc}); restore it from a copy, or name another file"
-        case sqlite3.SQLITE_NOTADB:
-            return "not a docpoll ledger, nor any other SQLite file; name another file"
-        case sqlite3.SQLITE_TOOBIG:
-            return f"a value is too long for the ledger ({exc})"
-        case _:
-            return f"the ledger refused this ({str(exc) or type(exc).__name__})"
+def _primary_code(exc: Exception) -> int | None:
+    """SQLite's result code without what it adds to it; that of a full disk also where it comes under another name."""
+    if isinstance(exc, OSError):
+        return sqlite3.SQLITE_FULL if exc.errno in (errno.ENOSPC, errno.EDQUOT) else None
+    code: int | None = getattr(exc, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_IOERR_SHMSIZE:  # the index of the log could not be made
+        return sqlite3.SQLITE_FULL
+    return None if code is None else code & 0xFF
+
+
+def _is_full(outcome: Outcome) -> bool:
+    cause = None if outcome.error is None else outcome.error.__cause__
+    return isinstance(cause, sqlite3.Error) and _primary_code(cause) == sqlite3.SQLITE_FULL
 
 
 class Reading:
@@ -144,10 +161,12 @@ class Reading:
             finally:
                 connection.execute(SQL["rollback"])
 
-    def _connect(self, *, busy_after: float) -> None:
+    def _connect(self, *, busy_after: float, alone: bool = False) -> None:
         self._connection = sqlite3.connect(
             self._place.path, timeout=busy_after, isolation_level=None, check_same_thread=False, cached_statements=256
         )
+        if alone:  # first, as the others open the file
+            self._connection.execute(SQL["be_alone"])
         for setting in CONNECTION:
             self._connection.execute(setting)
 
@@ -165,6 +184,8 @@ class Ledger(Reading):
         self._turn = min(_TURN, patience)
         self._data_version: int | None = None
         self._identity: tuple[int, int] | None = None
+        #: The disk was full: no other connection can be made while this one lasts.
+        self.is_alone = False
         #: How often other connections were found to have written; read by other threads.
         self.foreign_writes = 0
 
@@ -181,8 +202,17 @@ class Ledger(Reading):
         with _CREATING:
             if not self._place.in_memory:
                 self._make_file()
-            self._connect(busy_after=self._turn)
-            fresh = self._patiently(self._check)
+            try:
+                self._connect(busy_after=self._turn)
+                fresh = self._patiently(self._check)
+            except sqlite3.OperationalError as exc:
+                if _primary_code(exc) != sqlite3.SQLITE_FULL:
+                    raise
+                # No room for the files that processes share a ledger by: to look at it, be alone with it.
+                super().close()
+                self._connect(busy_after=self._turn, alone=True)
+                fresh = self._patiently(self._check)
+                self.is_alone = True
         if fresh:
             for setting in CREATION:
                 self.connection.execute(setting)
@@ -202,30 +232,50 @@ class Ledger(Reading):
     def commit(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Carry out *operations* and commit once; one that fails is undone alone.
 
-        When the commit itself fails, all of them have failed. Operations that change many rows should come alone:
+        Where the disk refuses them together, each is tried by itself: a small one may find room where a large one
+        does not. Operations that change many rows should come alone:
         SQLite's bookkeeping for undoing one of several grows with the square of what it changed.
         """
+        outcomes = self._try(operations)
+        refused = [index for index, outcome in enumerate(outcomes) if _is_full(outcome)]
+        if refused and self._make_room():
+            for index, outcome in zip(refused, self._try([operations[index] for index in refused]), strict=True):
+                outcomes[index] = outcome
+        return outcomes
+
+    def _make_room(self) -> bool:
+        """Move what the log holds into the ledger, so that the log begins anew; whether that went well."""
+        try:
+            busy, pages, moved = self.connection.execute(SQL["make_room"]).fetchone()
+        except sqlite3.Error:
+            return False
+        return not busy and moved == pages > 0
+
+    def _try(self, operations: Sequence[Operation]) -> list[Outcome]:
         if not operations:
             return []
         outcomes: list[Outcome] = []
+        begun = False
         try:
             self._begin()
+            begun = True
             if len(operations) == 1:
                 outcomes.append(Outcome(operations[0](self.connection)))
                 self.connection.execute(SQL["commit"])
                 return outcomes
-            for index, operation in enumerate(operations):
-                outcome = self._carry_out(operation)
+            for operation in operations:
+                outcomes.append(self._carry_out(operation))
                 if not self.connection.in_transaction:
-                    # A full disk ends the whole transaction: the others are carried out again without the culprit.
-                    others = self.commit([*operations[:index], *operations[index + 1 :]])
-                    return [*others[:index], outcome, *others[index:]]
-                outcomes.append(outcome)
-            self.connection.execute(SQL["commit"])
+                    # A full disk ended the whole transaction, and what was carried out before went with it.
+                    break
+            else:
+                self.connection.execute(SQL["commit"])
+                return outcomes
         except Exception as exc:  # noqa: BLE001 - whatever it is, it belongs to whoever waits for these operations
             self._roll_back()
-            return [Outcome(error=self._place.error(exc)) for _ in operations]
-        return outcomes
+            if not begun or len(operations) == 1:
+                return [Outcome(error=self._place.error(exc)) for _ in operations]
+        return [outcome for operation in operations for outcome in self._try([operation])]
 
     def look(self) -> None:
         """Notice what other connections have written."""

@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 import sqlite3
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -128,6 +128,9 @@ class SQLiteStore:
             self._reader = self._make_runner(self._serve, "docpoll ledger reader")
         try:
             await self._put(self._writer, self._ledger.open)
+            if self._ledger.is_alone and self._reader is not self._writer:
+                self._reader.stop()
+                self._reading, self._reader = self._ledger, self._writer
             if self._reader is not self._writer:
                 await self._put(self._reader, self._reading.open)
         except BaseException as exc:
@@ -604,7 +607,7 @@ class SQLiteStore:
 
         def count(connection: sqlite3.Connection) -> LedgerSummary:
             accounts = connection.execute(SQL["accounts"]).fetchall()
-            scopes = {row[0]: (_text(row[1]), _text(row[2]), _text(row[3])) for row in accounts}
+            scopes = _scopes(accounts)
             counts: dict[tuple[str, str, str], dict[JobState, int]] = {}
             for account_id, state, jobs in connection.execute(SQL["count_states"]):
                 counts.setdefault(scopes[account_id], {})[JobState(state)] = jobs
@@ -625,6 +628,16 @@ class SQLiteStore:
         """See `docpoll.interfaces.Store`."""
         values = {"before": to_microseconds(before), "limit": max(limit, 0)}
         return await self._read(lambda connection: _jobs(connection, "expiring", values))
+
+    async def count_expiring(self, *, before: datetime) -> Mapping[tuple[str, str, str], int]:
+        """See `docpoll.interfaces.Store`."""
+        values = {"before": to_microseconds(before)}
+
+        def count(connection: sqlite3.Connection) -> dict[tuple[str, str, str], int]:
+            scopes = _scopes(connection.execute(SQL["accounts"]))
+            return {scopes[account_id]: jobs for account_id, jobs in connection.execute(SQL["count_expiring"], values)}
+
+        return await self._read(count)
 
 
 def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
@@ -691,6 +704,10 @@ def _keep_document(connection: sqlite3.Connection, draft: Draft, seq: int | None
         connection.execute(SQL["store_document"], values | {"content": draft.content})
     if draft.content is not None or draft.job.path is None:
         connection.execute(SQL["use_document"], values)
+
+
+def _scopes(accounts: Iterable[tuple[Any, ...]]) -> dict[int, tuple[str, str, str]]:
+    return {row[0]: (_text(row[1]), _text(row[2]), _text(row[3])) for row in accounts}
 
 
 def _text(value: str | bytes) -> str:

@@ -1,6 +1,7 @@
 """The child process: documents come in at stdin, readings go out at stdout.
 
-One document at a time. In: the lengths of the name and of the content (`>IQ`), the name, the content.
+One document at a time. In: the lengths of the name, of the content and of the XML beside it, 0 for none (`>IQQ`),
+then the three.
 Out: a length (`>I`) and a JSON object. The first object says whether reading can begin, `{"ready": true}`
 or `{"missing": "…"}`; each further one is `{"result": …}` or `{"error": {code, message, details}}`.
 The process ends when its stdin does, so it does not outlive the one that started it.
@@ -23,10 +24,14 @@ import orjson
 
 __all__ = ["main"]
 
-Read = Callable[[bytes, str], dict[str, Any]]
+Read = Callable[[bytes, str, bytes | None], dict[str, Any]]
 
-_REQUEST = struct.Struct(">IQ")
+_REQUEST = struct.Struct(">IQQ")
 _LENGTH = struct.Struct(">I")
+#: Characters; libraries quote whole documents in their complaints.
+_LONGEST_DETAIL = 500
+#: The parent takes no more.
+_LARGEST_ANSWER = 16 * 1024 * 1024
 #: Used only when the first document needs them; whether they are there is asked before.
 _NEEDED = ("facturx", "invoice2data", "pypdfium2")
 
@@ -42,11 +47,11 @@ def main(arguments: Sequence[str] | None = None, *, read: Read | None = None) ->
     warnings.simplefilter("ignore")
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        _send(answers, {"missing": ", ".join(missing)})
+        _send(answers, orjson.dumps({"missing": ", ".join(missing)}))
         return 1
     from docpoll.emulator.reading import read_document
 
-    _send(answers, {"ready": True})
+    _send(answers, orjson.dumps({"ready": True}))
     _silence_stderr()
     _serve(requests, answers, read or read_document, time_limit=options.time_limit + options.grace)
     return 0
@@ -54,22 +59,31 @@ def main(arguments: Sequence[str] | None = None, *, read: Read | None = None) ->
 
 def _serve(requests: BinaryIO, answers: BinaryIO, read: Read, *, time_limit: float) -> None:
     while lengths := requests.read(_REQUEST.size):
-        name_length, content_length = _REQUEST.unpack(lengths)
+        name_length, content_length, beside_length = _REQUEST.unpack(lengths)
         name = requests.read(name_length).decode("utf-8", "replace")
         content = requests.read(content_length)
-        if len(content) < content_length:
+        beside = requests.read(beside_length)
+        if len(content) < content_length or len(beside) < beside_length:
             return
         _end_after(time_limit)
-        answer = _answer(read, content, name)
+        answer = _answer(read, content, name, beside or None)
         _end_after(0)
         _send(answers, answer)
 
 
-def _answer(read: Read, content: bytes, name: str) -> dict[str, Any]:
+def _answer(read: Read, content: bytes, name: str, beside: bytes | None) -> bytes:
+    answer = orjson.dumps(_read(read, content, name, beside))
+    if len(answer) <= _LARGEST_ANSWER:
+        return answer
+    said = f"what was read in this document is more than {_LARGEST_ANSWER} bytes, and no invoice"
+    return orjson.dumps(_error("too_much", said, f"{len(answer)} bytes"))
+
+
+def _read(read: Read, content: bytes, name: str, beside: bytes | None) -> dict[str, Any]:
     from docpoll.emulator.reading.unreadable import UnreadableDocument
 
     try:
-        return {"result": read(content, name)}
+        return {"result": read(content, name, beside)}
     except UnreadableDocument as exc:
         return _error(exc.code, exc.message, *exc.details)
     except MemoryError:
@@ -79,14 +93,13 @@ def _answer(read: Read, content: bytes, name: str) -> dict[str, Any]:
 
 
 def _error(code: str, message: str, *details: str) -> dict[str, Any]:
-    # Details quote the document and its name, which may hold what UTF-8 cannot.
-    told = [detail.encode("utf-8", "backslashreplace").decode() for detail in details]
+    # Details quote the document and its name, which may hold what UTF-8 cannot, and at any length.
+    told = [detail[:_LONGEST_DETAIL].encode("utf-8", "backslashreplace").decode() for detail in details]
     return {"error": {"code": code, "message": message, "details": told}}
 
 
-def _send(answers: BinaryIO, answer: dict[str, Any]) -> None:
-    body = orjson.dumps(answer)
-    answers.write(_LENGTH.pack(len(body)) + body)
+def _send(answers: BinaryIO, answer: bytes) -> None:
+    answers.write(_LENGTH.pack(len(answer)) + answer)
     answers.flush()
 
 

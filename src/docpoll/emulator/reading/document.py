@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from docpoll.documents import SNIFF_BYTES, XML, sniff
 from docpoll.emulator.reading.invoice import Invoice
 from docpoll.emulator.reading.unreadable import UnreadableDocument
 
@@ -14,21 +15,27 @@ _HEADER_WITHIN = 1024
 _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
-def read_document(content: bytes, file_name: str) -> dict[str, Any]:
+def read_document(content: bytes, file_name: str, beside: bytes | None = None) -> dict[str, Any]:
     """The result of *content* in the vendor's shape: `extracted_fields`, `line_items`, `vat_rates`.
 
     The type is told by the content; *file_name* only serves the message.
+    *beside* is an XML that lay beside a PDF under the same name; it counts where the two are the same invoice
+    and the PDF has none of its own inside.
     A page without text, and every image, gives null values: there is nothing here that reads pixels.
     Raises `UnreadableDocument` for what cannot be opened at all.
     """
     if content.startswith(_IMAGES):
         return Invoice().to_wire()
     if b"%PDF-" not in content[:_HEADER_WITHIN]:
+        if sniff(content[:SNIFF_BYTES]) == XML:
+            from docpoll.emulator.reading.embedded import read_xml
+
+            return read_xml(content).to_wire()
         raise _not_a_document(content, file_name)
-    return _read_pdf(content).to_wire()
+    return _read_pdf(content, beside).to_wire()
 
 
-def _read_pdf(content: bytes) -> Invoice:
+def _read_pdf(content: bytes, beside: bytes | None) -> Invoice:
     # The extra's libraries are imported when the first document needs them: whether they are there is asked
     # before that, and together they take half a second.
     from docpoll.emulator.reading.pages import open_pages
@@ -40,12 +47,21 @@ def _read_pdf(content: bytes) -> Invoice:
             invoice = read_embedded(pages)
             if invoice is not None:
                 return invoice
+        if beside is not None:
+            from docpoll.emulator.reading.embedded import read_beside
+
+            invoice = read_beside(pages, beside)
+            if invoice is not None:
+                return invoice
         if pages.text.strip():
             from docpoll.emulator.reading.layouts import read_layout
 
             invoice = read_layout(pages)
             if invoice is not None:
                 return invoice
+            from docpoll.emulator.reading.labels import read_labels
+
+            return read_labels(pages) or Invoice()
     return Invoice()
 
 
@@ -61,6 +77,6 @@ def _not_a_document(content: bytes, file_name: str) -> UnreadableDocument:
         looks_like = "its content looks like none of these"
     return UnreadableDocument(
         "not_a_document",
-        f"the file is neither a PDF nor a JPG, PNG or TIFF image: {looks_like}",
+        f"the file is neither a PDF nor a JPG, PNG or TIFF image nor an XML invoice: {looks_like}",
         [f"file name: {file_name}", f"first bytes: {content[:16]!r}"],
     )

@@ -2,20 +2,55 @@
 
 - Every field of the document type is always present; what was not found has the value null.
 - Numbers are decimal strings with a point and four places, dates are `YYYY-MM-DD`.
+- A confidence says why a value is believed, in these steps (`CONFIRMED` and above are right unless the
+  document itself is wrong; everything up to `DOUBTED` is for a person to look at):
+
+  | confidence | where the value comes from |
+  | --- | --- |
+  | `EMBEDDED`, 0.99 | the issuer's own XML |
+  | `BESIDE_A_SCAN`, 0.9 | an XML beside a document without text: only their names say that they belong together |
+  | `KNOWN_LAYOUT`, 0.9 | a template made for this layout, and nothing on the page contradicts it |
+  | `CONFIRMED`, 0.8 | a label, and the page confirms it: amounts add up, a currency stands at them |
+  | `LABELLED`, 0.7 | a label that means this field only, and one value for it |
+  | `DOUBTED`, 0.4 | a label, and something that speaks against it or nothing that speaks for it |
+  | 0 | no value |
+
 - A box is in pixels at 300 DPI from the top left of the page as it is shown; pages count from 0.
   A value without a place has -1 everywhere, and so has every value of the supplier's name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import attrs
 
-__all__ = ["FIELDS", "LINE_CELLS", "VAT_CELLS", "Box", "Invoice", "Value", "wire_date", "wire_number"]
+__all__ = [
+    "BESIDE_A_SCAN",
+    "CONFIRMED",
+    "DOUBTED",
+    "EMBEDDED",
+    "FIELDS",
+    "KNOWN_LAYOUT",
+    "LABELLED",
+    "LINE_CELLS",
+    "VAT_CELLS",
+    "Box",
+    "Invoice",
+    "Value",
+    "wire_date",
+    "wire_number",
+]
+
+EMBEDDED = 0.99
+BESIDE_A_SCAN = 0.9
+KNOWN_LAYOUT = 0.9
+CONFIRMED = 0.8
+LABELLED = 0.7
+DOUBTED = 0.4
 
 #: Field name → data type, in the order of the answer.
 FIELDS: Mapping[str, str] = {
@@ -61,6 +96,22 @@ class Box:
     height: int
     #: Counted from 0.
     page: int
+
+    @classmethod
+    def around(cls, boxes: Iterable[Box | None]) -> Box | None:
+        """The box close around *boxes*, as far as they are on the first one's page; None for no box at all."""
+        there = [box for box in boxes if box is not None]
+        if not there:
+            return None
+        there = [box for box in there if box.page == there[0].page]
+        x, y = min(box.x for box in there), min(box.y for box in there)
+        return cls(
+            x=x,
+            y=y,
+            width=max(box.x + box.width for box in there) - x,
+            height=max(box.y + box.height for box in there) - y,
+            page=there[0].page,
+        )
 
 
 @attrs.frozen(kw_only=True)

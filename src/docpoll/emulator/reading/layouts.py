@@ -8,7 +8,9 @@ The fields of a template carry the names of the result (`total_amount`), its tab
 `vat_rates`. Besides invoice2data's own `options` a template may set
 
 - `thousands_separators`: the characters that group digits (default: none),
-- `months`: the names of the twelve months, which `%m` then reads.
+- `months`: the names of the twelve months, which `%m` then reads,
+- `sequence`: the fields in the order in which they stand in the text; a page with another order is another layout,
+- `headline`: the field that stands in larger letters than the date.
 """
 
 from __future__ import annotations
@@ -21,11 +23,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import attrs
 from invoice2data.exceptions import RequiredFieldsMissingError
 from invoice2data.extract.loader import read_templates
 
+from docpoll.emulator.reading.evidence import has_company
 from docpoll.emulator.reading.invoice import (
+    DOUBTED,
     FIELDS,
+    KNOWN_LAYOUT,
     LINE_CELLS,
     VAT_CELLS,
     Box,
@@ -35,18 +41,25 @@ from docpoll.emulator.reading.invoice import (
     wire_number,
 )
 from docpoll.emulator.reading.pages import Pages
+from docpoll.emulator.reading.vocabulary import labels_at, title_of
+from docpoll.emulator.reading.writing import folded
+
+#: Words that say that a tax number is not the supplier's.
+_OF_THE_CUSTOMER = re.compile(
+    r"kunde|kaufer|empfanger|\bihre\b|customer|client|buyer|\byour\b|acheteur|votre|comprador|receptor"
+)
+#: What stands in the first line of an address and is no name.
+_NO_NAME = re.compile(r"[/|:@]|personlich|vertraulich|personal|private|confidential|personnel|confidencial|riservat")
 
 __all__ = ["read_layout"]
 
-#: The layout is known, yet the words were written for people.
-_CONFIDENCE = 0.9
 _FOLDER = Path(__file__).with_name("templates")
 
 
 def read_layout(pages: Pages) -> Invoice | None:
     """The invoice as the first fitting template reads it, or None where no template fits.
 
-    A template fits when its keywords stand on the pages and its required fields are found.
+    A template fits when its keywords stand on the pages and its required fields are found, in the order of the layout.
     """
     for template in _templates():
         if not template.matches_input(pages.text):
@@ -55,7 +68,9 @@ def read_layout(pages: Pages) -> Invoice | None:
             found = template.extract(pages.text, "", None)
         except RequiredFieldsMissingError:
             continue
-        return _Layout(template, pages).invoice(found)
+        layout = _Layout(template, pages)
+        if layout.fits():
+            return layout.invoice(found)
     return None
 
 
@@ -68,6 +83,31 @@ def _templates() -> Sequence[Any]:
     return sorted(templates, key=lambda template: -int(template["priority"]))
 
 
+def _contradicted(fields: Mapping[str, Value]) -> Iterator[str]:
+    """The names of those of *fields* that another one contradicts, or that are a label and no value.
+
+    The template's words may stand in a layout that only resembles its own.
+    """
+    amounts = ("net_amount", "tax_amount", "total_amount")
+    if all(name in fields for name in amounts):
+        net, tax, total = (Decimal(fields[name].value) for name in amounts)
+        if net + tax != total:
+            yield from amounts
+    dates = ("issue_date", "due_date")
+    if all(name in fields for name in dates) and fields["due_date"].value < fields["issue_date"].value:
+        yield from dates
+    names = [name for name in ("supplier_name", "customer_name") if name in fields]
+    for name in names:
+        plain = folded(fields[name].value)
+        labels = labels_at(plain)
+        if title_of(plain) is not None or (
+            labels and (labels[0].end == len(plain) or plain[labels[0].end - 2 :][:1] == ":")
+        ):
+            yield name
+    if len(names) == 2 and fields[names[0]].value == fields[names[1]].value:
+        yield from names
+
+
 class _Layout:
     """One template at work on one document."""
 
@@ -76,19 +116,42 @@ class _Layout:
         self._options: Mapping[str, Any] = template.options
         self._pages = pages
 
+    def fits(self) -> bool:
+        """Whether the fields stand in the order, and the headline in the size, that the layout has."""
+        spans = [span for name in self._options["sequence"] if (span := self._span(name)) is not None]
+        if spans != sorted(spans):
+            return False
+        headline, date = self._span(self._options.get("headline", "")), self._span("issue_date")
+        return headline is None or date is None or self._pages.height(*headline) > self._pages.height(*date)
+
     def invoice(self, found: Mapping[str, Any]) -> Invoice:
         """*found*, what invoice2data cut out, as values with their places."""
         # Only what the template has a field for: invoice2data adds an issuer and a currency of its own.
+        fields: dict[str, Value] = {
+            name: value
+            for name, data_type in FIELDS.items()
+            if name in self._fields and (value := self._value(found.get(name), data_type, self._span(name))) is not None
+        }
+        doubted = {*_contradicted(fields), *self._unproved(fields)}
         return Invoice(
-            fields={
-                name: value
-                for name, data_type in FIELDS.items()
-                if name in self._fields
-                and (value := self._value(found.get(name), data_type, self._span(name))) is not None
-            },
+            fields=fields | {name: attrs.evolve(fields[name], confidence=DOUBTED) for name in doubted},
             line_items=self._rows("line_items", found, LINE_CELLS),
             vat_rates=self._rows("vat_rates", found, VAT_CELLS),
         )
+
+    def _unproved(self, fields: Mapping[str, Value]) -> Iterator[str]:
+        """The names of those of *fields* whose words may be anything that stands in the place of a layout's own."""
+        supplier, customer = fields.get("supplier_name"), fields.get("customer_name")
+        text = folded(" ".join(self._pages.text.split()))
+        if supplier is not None and not has_company(supplier.value) and text.count(folded(supplier.value)) < 2:
+            yield "supplier_name"
+        if customer is not None and not has_company(customer.value) and _NO_NAME.search(folded(customer.value)):
+            yield "customer_name"
+        span = self._span("supplier_vat_id") if "supplier_vat_id" in fields else None
+        if span is not None:
+            before = folded(self._pages.text[: span[0]]).rsplit("\n", 2)[-2:]
+            if any(_OF_THE_CUSTOMER.search(line) for line in before):
+                yield "supplier_vat_id"
 
     def _value(self, raw: Any, data_type: str, span: tuple[int, int] | None) -> Value | None:
         # A list is several different values for one field: the page does not say which, so neither do we.
@@ -97,7 +160,7 @@ class _Layout:
         wire = self._wire(raw.strip(), data_type)
         if wire is None:
             return None
-        return Value(value=wire, confidence=_CONFIDENCE, box=self._box(span))
+        return Value(value=wire, confidence=KNOWN_LAYOUT, box=self._box(span))
 
     def _wire(self, raw: str, data_type: str) -> str | None:
         match data_type:
@@ -133,7 +196,7 @@ class _Layout:
     # Places. invoice2data gives values only, so its patterns are asked once more for where they matched.
 
     def _span(self, name: str) -> tuple[int, int] | None:
-        patterns = self._fields[name].get("regex", [])
+        patterns = self._fields.get(name, {}).get("regex", [])
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
             match = re.search(pattern, self._pages.text)
             if match is not None:

@@ -16,11 +16,18 @@ PRAGMA data_version
 -- name: use_log
 PRAGMA journal_mode = WAL
 
+-- name: be_alone
+PRAGMA locking_mode = EXCLUSIVE
+
 -- name: read_only
 PRAGMA query_only = ON
 
 -- name: checkpoint
 PRAGMA wal_checkpoint(TRUNCATE)
+
+-- Unlike the one above it leaves the log as long as it is: what room it has on a full disk is ours.
+-- name: make_room
+PRAGMA wal_checkpoint(PASSIVE)
 
 -- name: begin_read
 BEGIN
@@ -234,6 +241,12 @@ SELECT
     min(created_at)
 FROM jobs INDEXED BY jobs_wanted
 WHERE owner IS NOT NULL AND state IN ('PENDING', 'UNCERTAIN', 'RUNNING')
+GROUP BY account_id
+
+-- name: count_expiring
+SELECT account_id, count(*)
+FROM jobs INDEXED BY jobs_wanted
+WHERE owner IS NOT NULL AND state = 'RUNNING' AND earliest_expiry_at < :before
 GROUP BY account_id
 
 -- name: expiring
