@@ -10,13 +10,14 @@ The fields of a template carry the names of the result (`total_amount`), its tab
 - `thousands_separators`: the characters that group digits (default: none),
 - `months`: the names of the twelve months, which `%m` then reads,
 - `sequence`: the fields in the order in which they stand in the text; a page with another order is another layout,
-- `headline`: the field that stands in larger letters than the date.
+- `headline`: the field that stands in larger letters than the date,
+- `proved_by_place`: the fields in whose place nothing else can stand, so that they need no further witness.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -132,15 +133,19 @@ class _Layout:
             for name, data_type in FIELDS.items()
             if name in self._fields and (value := self._value(found.get(name), data_type, self._span(name))) is not None
         }
-        doubted = {*_contradicted(fields), *self._unproved(fields)}
+        doubted = {*_contradicted(fields), *self._unproved(fields, self._options.get("proved_by_place", ()))}
         return Invoice(
             fields=fields | {name: attrs.evolve(fields[name], confidence=DOUBTED) for name in doubted},
             line_items=self._rows("line_items", found, LINE_CELLS),
             vat_rates=self._rows("vat_rates", found, VAT_CELLS),
         )
 
-    def _unproved(self, fields: Mapping[str, Value]) -> Iterator[str]:
-        """The names of those of *fields* whose words may be anything that stands in the place of a layout's own."""
+    def _unproved(self, fields: Mapping[str, Value], proved: Collection[str]) -> Iterator[str]:
+        """The names of those of *fields* whose words may be anything that stands in the place of a layout's own.
+
+        Those that their place has *proved* are left out.
+        """
+        fields = {name: value for name, value in fields.items() if name not in proved}
         supplier, customer = fields.get("supplier_name"), fields.get("customer_name")
         text = folded(" ".join(self._pages.text.split()))
         if supplier is not None and not has_company(supplier.value) and text.count(folded(supplier.value)) < 2:
