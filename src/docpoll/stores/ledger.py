@@ -13,6 +13,7 @@ import os
 import sqlite3
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Lock
@@ -357,7 +358,7 @@ class Ledger(Reading):
             raise
 
     def _use_log(self) -> None:
-        (mode,) = self._patiently(lambda: self.connection.execute(SQL["use_log"]).fetchone())
+        (mode,) = self._patiently(lambda: self.connection.execute(SQL["use_log"]).fetchone(), pause=self._turn / 2)
         if mode != "wal":
             raise StoreError(f"{self._place.label}: this disk cannot hold a write-ahead log; use a local one")
 
@@ -393,8 +394,12 @@ class Ledger(Reading):
             with suppress(sqlite3.Error):
                 self._connection.execute(SQL["rollback"])
 
-    def _patiently(self, call: Callable[[], T]) -> T:
-        """What *call* gives, tried until others have let go of the ledger or patience has ended."""
+    def _patiently(self, call: Callable[[], T], *, pause: float = 0) -> T:
+        """What *call* gives, tried until others have let go of the ledger or patience has ended.
+
+        *pause*: seconds between two tries, for what SQLite refuses at once instead of waiting its turn,
+        as it does where two make the log of a ledger at the same moment.
+        """
         for turn in range(self._turns, 0, -1):
             try:
                 return call()
@@ -403,6 +408,8 @@ class Ledger(Reading):
                     raise
                 if self._data_version is not None:
                     self._look()
+                if pause:
+                    time.sleep(pause)  # noqa: TID251 - a thread of the store, which waits for SQLite as well
         raise AssertionError("there is always one turn")
 
     def _look(self) -> None:
