@@ -220,8 +220,8 @@ def test_submits_in_flight_are_answered_while_a_reader_stands_still(start, cli, 
         lines = pipe.read()[full:].decode().splitlines()
     assert program.end().code == 130
     sources = [json.loads(line)["source"] if flags else line.split()[-1] for line in lines]
-    # Those that were answered when the interruption came have their line; the others have their job.
-    assert 0 < len(set(sources)) == len(sources)
+    # All that were answered when the interruption came have their line: all but the 16 that may be in flight.
+    assert len(set(sources)) == len(sources) >= WAITERS - 16
     assert cli("status", "--json").lines[0]["counts"]["UNCERTAIN"] == 0
 
 
