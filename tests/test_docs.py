@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections import Counter
 from pathlib import Path
 
+import attrs
 import pytest
 
+from docpoll.emulator import Scenario
+from docpoll.emulator.faults import FAULTS, OPERATIONS, Fault, JobFault, Nonsense
+from docpoll.emulator.limits import Limit
 from docpoll.errors import __all__ as error_names
 from tests.conftest import ROOT
 
@@ -44,3 +51,89 @@ def test_the_readme_names_only_errors_that_exist():
     named = set(re.findall(r"`(\w+(?:Error|Running|Expired|Uncertain|Gone|Purged))`", README))
     assert named <= set(error_names)
     assert "StillRunning" in named
+
+
+# -- the emulator's page ------------------------------------------------------------------------------------------
+
+EMULATOR = (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8")
+
+
+def _rows(*columns: str) -> list[list[str]]:
+    """The rows of all tables on the emulator's page that have these columns."""
+    found = re.findall(rf"^\| {re.escape(' | '.join(columns))} \|\n\|[ |-]+\|\n((?:\|.*\n)+)", EMULATOR, re.MULTILINE)
+    return [[cell.strip() for cell in row.split("|")[1:-1]] for table in found for row in table.splitlines()]
+
+
+def _names(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def _default(field: attrs.Attribute) -> str:
+    value = field.default
+    if value is attrs.NOTHING:
+        return "must be given"
+    if isinstance(value, attrs.Factory):
+        value = value.factory()
+    if value is None:
+        return "none"
+    whole = {"operations": OPERATIONS, "bodies": Nonsense().bodies}.get(field.name)
+    return "all of them" if value == whole else f"`{json.dumps(value)}`"
+
+
+def test_the_emulators_page_has_every_key_with_its_default():
+    """Those of the scenario, of the limit and of all faults, and no other."""
+    common = {field.name for field in attrs.fields(JobFault)}
+    of_requests = {field.name for field in attrs.fields(Fault)} - common
+    expected = Counter(
+        (field.name, _default(field))
+        for cls in (Scenario, Limit, Fault)
+        for field in attrs.fields(cls)
+        if field.name != "rate" or cls is not Fault
+    )
+    told = Counter(
+        pair
+        for keys, _, defaults, _ in _rows("key", "type", "default", "means")
+        for pair in zip(_names(keys), defaults.split(", "), strict=True)
+    )
+    assert told == expected + Counter([("kind", "its name"), ("rate", "the scenario's")])
+
+    kinds: dict[str, dict[str, str]] = {}
+    for kind, key, default, _ in _rows("kind", "key", "default", "means"):
+        if kind:
+            keys = kinds.setdefault(*_names(kind), {})
+        else:
+            keys |= {_names(key)[0]: default}
+    assert kinds == {
+        kind: {field.name: _default(field) for field in attrs.fields(cls) if field.name not in common | of_requests}
+        for kind, cls in FAULTS.items()
+    }
+    for body in Nonsense().bodies:
+        assert f'`"{body}"`' in EMULATOR
+
+
+def test_the_emulators_page_names_every_shipped_scenario():
+    """And none that is not."""
+    assert sorted(_names(name)[0] for name, _ in _rows("name", "plays")) == Scenario.names()
+
+
+def test_the_scenarios_on_the_emulators_page_can_be_played():
+    """As they stand."""
+    as_toml = re.findall(r"```toml\n(.*?)```", EMULATOR, re.DOTALL)
+    as_json = re.findall(r"```json\n(.*?)```", EMULATOR, re.DOTALL)
+    assert (len(as_toml), len(as_json)) == (2, 1)
+    for told in [*map(tomllib.loads, as_toml), *map(json.loads, as_json)]:
+        assert Scenario.from_mapping(told) != Scenario()
+
+
+def test_the_test_on_the_emulators_page_passes(tmp_path: Path):
+    """As it stands, with invoices beside it."""
+    (sample,) = re.findall(r"```python\n(.*?)```", EMULATOR, re.DOTALL)
+    (tmp_path / "test_sample.py").write_text(sample, encoding="utf-8")
+    invoices = tmp_path / "invoices"
+    invoices.mkdir()
+    for name in ("tidewater-2025-0117.pdf", "verdelune-F2025-034.pdf", "wiesental-7731.pdf"):
+        shutil.copy(ROOT / "recipes" / "invoices" / name, invoices)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", "test_sample.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout

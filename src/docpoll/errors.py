@@ -114,6 +114,11 @@ class RequestNotSent(TransportError):
 class AnswerMissing(TransportError):
     """The request may have arrived; its answer did not come back."""
 
+    def __init__(self, message: str, *, endless: bool = False) -> None:
+        super().__init__(message)
+        #: It began, and had not ended when the time for the request was over.
+        self.endless = endless
+
 
 class StoreError(DocpollError):
     """The ledger cannot be opened, read or written; the message says what to do."""

@@ -7,24 +7,30 @@ in a `conftest.py`.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import heapq
 import itertools
+import math
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+from urllib.request import Request as URLRequest
 from urllib.request import urlopen
 
+import attrs
 import orjson
 
 from docpoll.clocks import SystemClock
-from docpoll.emulator import EmulatorServer
-from docpoll.interfaces import Timer
+from docpoll.emulator import EmulatorServer, Scenario, State, TyplessCore, TyplessSettings
+from docpoll.errors import AnswerMissing, DocumentError
+from docpoll.interfaces import Clock, Timer
 from docpoll.providers import Typless
-from docpoll.wire import Request, Response
+from docpoll.wire import Base64Body, Request, Response
 
-__all__ = ["FakeClock", "RunningEmulator", "ScriptedTransport", "emulator"]
+__all__ = ["EmulatedTransport", "FakeClock", "RunningEmulator", "Scenario", "ScriptedTransport", "emulator"]
 
 _START: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -118,16 +124,58 @@ def _from_list(script: list[Response | BaseException]) -> Callable[[Request], Re
     return answer
 
 
-class RunningEmulator:
+def _scenario(told: str | Mapping[str, Any] | Scenario | None) -> Scenario:
+    match told:
+        case Scenario():
+            return told
+        case str():
+            return Scenario.from_file(told)
+        case _:
+            return Scenario.from_mapping({} if told is None else dict(told))
+
+
+class _Emulated(ABC):
+    """What can be asked of an emulator, however it is reached."""
+
+    #: The base URL to give to a provider.
+    url: str
+
+    def provider(self, api_key: str = "test", **settings: Any) -> Typless:
+        """A `docpoll.Typless` that speaks to this emulator."""
+        return Typless(api_key, base_url=self.url, **settings)
+
+    def jobs(self) -> dict[str, Any]:
+        """What arrived, as `GET /_emulator/jobs` tells it."""
+        return self._control("jobs")
+
+    def play(self, scenario: str | Mapping[str, Any] | Scenario | None) -> None:
+        """Begin with *scenario*, as at the start, in place of the present one; None or `{}` ends all faults.
+
+        Raises `ConfigError` for what is none.
+        """
+        self._control("faults", _scenario(scenario).to_mapping())
+
+    def faults(self) -> dict[str, Any]:
+        """The scenario, and how often what was played, as `GET /_emulator/faults` tells it."""
+        return self._control("faults")
+
+    @abstractmethod
+    def _control(self, path: str, body: Any = None) -> dict[str, Any]:
+        """What the control path answers to a GET, or to a POST of *body*."""
+
+
+class RunningEmulator(_Emulated):
     """The Typless emulator on loopback, in a thread of its own, with a clock that can be moved.
 
     Its clock runs *speed* times as fast for the processing of documents, and never by itself otherwise than yours.
+    *scenario* is what it does wrong: the name of a shipped one, the path of a file, a dictionary, or a `Scenario`.
+    The other *settings* are those of `docpoll.emulator.EmulatorServer`.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, scenario: str | Mapping[str, Any] | Scenario | None = None, **settings: Any) -> None:
         self._moved = timedelta(0)
         settings.setdefault("speed", 50.0)
-        self._server = EmulatorServer(now=self.now, **settings)
+        self._server = EmulatorServer(now=self.now, scenario=_scenario(scenario), **settings)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="docpoll-emulator", daemon=True)
 
@@ -139,22 +187,14 @@ class RunningEmulator:
         """Move its clock."""
         self._moved += by
 
-    @property
-    def url(self) -> str:
-        """The base URL to give to a provider."""
-        return self._server.url
-
-    def provider(self, api_key: str = "test", **settings: Any) -> Typless:
-        """A `docpoll.Typless` that speaks to this emulator."""
-        return Typless(api_key, base_url=self.url, **settings)
-
     def wait_until_read(self) -> None:
         """Wait until everything that arrived has been read."""
         asyncio.run_coroutine_threadsafe(self._server.read_all(), self._loop).result()
 
-    def jobs(self) -> dict[str, Any]:
-        """What arrived, as `GET /_emulator/jobs` tells it."""
-        with urlopen(f"{self.url}/_emulator/jobs", timeout=30) as answer:  # noqa: S310 - loopback, plain http
+    def _control(self, path: str, body: Any = None) -> dict[str, Any]:
+        data = None if body is None else orjson.dumps(body)
+        asked = URLRequest(f"{self.url}/_emulator/{path}", data=data)  # noqa: S310 - loopback, plain http
+        with urlopen(asked, timeout=30) as answer:  # noqa: S310 - loopback, plain http
             told: dict[str, Any] = orjson.loads(answer.read())
         return told
 
@@ -162,6 +202,7 @@ class RunningEmulator:
         """Listen."""
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result()
+        self.url = self._server.url
 
     def close(self) -> None:
         """Stop listening, and end the thread."""
@@ -169,6 +210,120 @@ class RunningEmulator:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+class EmulatedTransport(_Emulated):
+    """The Typless emulator without sockets, on a clock of yours; fills `docpoll.interfaces.Transport`.
+
+    A request is answered at once, or when *clock* was moved far enough where the scenario makes it wait; a wait of
+    more than *request_timeout* seconds ends in `AnswerMissing`. No more than *body_limit* bytes of a body are taken.
+    A document is read when it arrives, by *read*, from its bytes and its name to the members of a result that it has
+    (`extracted_fields`, `line_items`, `vat_rates`); without *read* all are empty.
+    *scenario* is as with `RunningEmulator`; the other *settings* are those of `docpoll.emulator.TyplessSettings`.
+    """
+
+    url = "http://127.0.0.1"
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        scenario: str | Mapping[str, Any] | Scenario | None = None,
+        read: Callable[[bytes, str], Mapping[str, Any]] | None = None,
+        request_timeout: float = 30.0,
+        body_limit: int = 64 * 1024 * 1024,
+        **settings: Any,
+    ) -> None:
+        self._clock = clock
+        self._read = read or (lambda _content, _name: {})
+        self._timeout = request_timeout
+        self._limit = body_limit
+        self._state = State()
+        self._core = TyplessCore(self._state, TyplessSettings(scenario=_scenario(scenario), **settings))
+        self._core.tidy(now=clock.now())
+
+    async def send(self, request: Request) -> Response:
+        """The answer, whole; raises what `docpoll.interfaces.Transport` says."""
+        answer = self._core.play(_with_content(request), now=self._clock.now())
+        self._read_documents()
+        seconds = answer.delay
+        if answer.bytes_per_second is not None:
+            length = answer.length
+            seconds += (math.inf if length is None else length) / answer.bytes_per_second
+        if seconds:
+            await self._wait(min(seconds, self._timeout))
+        if seconds > self._timeout:
+            self._core.not_heard(answer)
+            raise AnswerMissing(f"no whole answer within {self._timeout:g} s", endless=answer.delay < self._timeout)
+        if answer.response is None or answer.is_cut:
+            raise AnswerMissing("the connection was cut")
+        body = bytearray()
+        for piece in answer.pieces():
+            body += piece
+            if len(body) > self._limit:
+                break
+        return attrs.evolve(
+            answer.response,
+            body=bytes(body[: self._limit]),
+            oversized=len(body) > self._limit,
+            received_at=self._clock.now(),
+        )
+
+    async def close(self) -> None:
+        """Forget everything."""
+        self._state.close()
+
+    async def _wait(self, seconds: float) -> None:
+        over = asyncio.Event()
+        timer = self._clock.call_later(seconds, over.set)
+        try:
+            await over.wait()
+        finally:
+            timer.cancel()
+
+    def _read_documents(self) -> None:
+        for key in self._core.documents_to_read():
+            document = self._core.document(key)
+            if document is not None:
+                reading = _Reading(result={**_NOTHING_READ, **self._read(document.content, document.file_name)})
+                self._core.document_read(key, reading, now=self._clock.now())
+
+    def _control(self, path: str, body: Any = None) -> dict[str, Any]:
+        request = Request(
+            method="GET" if body is None else "POST",
+            url=f"{self.url}/_emulator/{path}",
+            body=None if body is None else orjson.dumps(body),
+            operation="control",
+        )
+        answer: dict[str, Any] = orjson.loads(self._core.answer(request, now=self._clock.now()).body)
+        return answer
+
+
+_NOTHING_READ: Final[Mapping[str, Any]] = {"extracted_fields": [], "line_items": [], "vat_rates": []}
+
+
+@attrs.frozen(kw_only=True)
+class _Reading:
+    result: dict[str, Any]
+    error: None = None
+
+
+def _with_content(request: Request) -> Request:
+    """*request* with its document in memory. Raises `DocumentError` when that is not the one described."""
+    body = request.body
+    if not isinstance(body, Base64Body) or body.path is None:
+        return request
+    source = body.path
+    try:
+        with open(source, "rb") as file:
+            content = file.read()
+    except FileNotFoundError as exc:
+        raise DocumentError(f"{source}: the file is gone", source=source, code="not_found") from exc
+    except OSError as exc:
+        raise DocumentError(f"{source}: {exc.strerror}", source=source, code="unreadable") from exc
+    if hashlib.sha256(content).hexdigest() != body.digest:
+        raise DocumentError(f"{source}: it changed after it was listed", source=source, code="changed")
+    return attrs.evolve(request, body=attrs.evolve(body, content=content, path=None))
 
 
 try:

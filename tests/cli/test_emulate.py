@@ -44,3 +44,31 @@ def test_a_port_that_is_taken_is_told(start):
     said = start("emulate", "--port", port).end()
     assert said.code == 2
     assert f"port {port} on 127.0.0.1 is taken" in said.err
+
+
+def test_a_scenario_is_played(start, folder):
+    """A shipped one by its name, or one's own from a file."""
+    program = start("emulate", "--port", "0", "--scenario", "outage")
+    url = program.line().split()[-1]
+    assert ask(f"{url}/_emulator/faults")["scenario"]["faults"]["outage"]["to_seconds"] == 3600
+    (folder / "mine.toml").write_text("[limit]\nrequests = 7\n")
+    program = start("emulate", "--port", "0", "--scenario", "mine.toml")
+    url = program.line().split()[-1]
+    assert ask(f"{url}/_emulator/faults")["scenario"]["limit"]["requests"] == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("caos", None, "scenario caos: there is no such file, and the shipped ones are chaos, flapping, liar"),
+        ("mine.toml", "[limit]\nrequests = 0\n", "scenario mine.toml: limit: requests 0: give 1 to"),
+        ("mine.toml", "[webhooks]\nlost = 0.1\n", "scenario mine.toml: unknown key webhooks; there are name, seed"),
+    ],
+)
+def test_a_scenario_that_is_none_is_told(start, folder, name, content, message):
+    """Exit code 2, before anything listens."""
+    if content is not None:
+        (folder / name).write_text(content)
+    said = start("emulate", "--port", "0", "--scenario", name).end()
+    assert (said.code, said.out) == (2, "")
+    assert message in said.err

@@ -34,7 +34,7 @@ FLAGS = {
     "export": {"out", "provider", "account", "store", "json", "quiet"},
     "retry": SENDS | {"failed", "expired", "retryable", "same-id", "dry-run"},
     "cancel": {"pending", "provider", "account", "store", "json", "quiet"},
-    "emulate": {"port", "host", "vendor", "speed", "api-key", "state", "quiet"},
+    "emulate": {"port", "host", "vendor", "speed", "api-key", "state", "scenario", "quiet"},
 }
 
 

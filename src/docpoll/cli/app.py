@@ -409,6 +409,10 @@ def emulate(
     state: Annotated[
         str | None, typer.Option("--state", metavar="FILE", help="Keep jobs and results in a file, over restarts.")
     ] = None,
+    scenario: Annotated[
+        str | None,
+        typer.Option("--scenario", metavar="FILE", help="Limits and faults to play: a file, or a name such as chaos."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Serve the vendor's API on this machine.
@@ -421,4 +425,15 @@ def emulate(
     """
     from docpoll.cli.emulate import emulate as carry_out
 
-    _end(lambda: carry_out(vendor=vendor, host=host, port=port, speed=speed, api_key=api_key, state=state, quiet=quiet))
+    _end(
+        lambda: carry_out(
+            vendor=vendor,
+            host=host,
+            port=port,
+            speed=speed,
+            api_key=api_key,
+            state=state,
+            scenario=scenario,
+            quiet=quiet,
+        )
+    )

@@ -9,7 +9,7 @@ from docpoll.cli.codes import ExitCode
 from docpoll.cli.screen import Screen, heard
 from docpoll.cli.signals import STOPPING
 from docpoll.cli.supervise import on_signal
-from docpoll.emulator import EmulatorServer
+from docpoll.emulator import EmulatorServer, Scenario
 from docpoll.errors import ConfigError
 
 __all__ = ["emulate"]
@@ -18,11 +18,20 @@ VENDORS = ("typless",)
 
 
 def emulate(
-    *, vendor: str, host: str, port: int, speed: float, api_key: str | None, state: str | None, quiet: bool
+    *,
+    vendor: str,
+    host: str,
+    port: int,
+    speed: float,
+    api_key: str | None,
+    state: str | None,
+    scenario: str | None,
+    quiet: bool,
 ) -> int:
     """Serve until a signal asks to stop; then 0."""
     if vendor not in VENDORS:
         raise ConfigError(f"--vendor {vendor}: give one of {', '.join(VENDORS)}")
+    played = None if scenario is None else Scenario.from_file(scenario)
     screen = Screen(quiet=quiet)
 
     async def serve() -> int:
@@ -30,7 +39,12 @@ def emulate(
         loop = asyncio.get_running_loop()
         undo = [on_signal(number, ended.set, loop) for number in STOPPING]
         server = EmulatorServer(
-            host=host, port=port, speed=speed, api_key=api_key, state=":memory:" if state is None else state
+            host=host,
+            port=port,
+            speed=speed,
+            api_key=api_key,
+            state=":memory:" if state is None else state,
+            scenario=played,
         )
         try:
             with heard(screen):

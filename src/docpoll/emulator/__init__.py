@@ -9,12 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from docpoll.emulator.core import DocumentReader, DocumentReading, TyplessCore, TyplessSettings
+    from docpoll.emulator.faults import Answer
+    from docpoll.emulator.scenario import Scenario
     from docpoll.emulator.server import EmulatorServer
     from docpoll.emulator.state import State
 
-__all__ = ["DocumentReader", "DocumentReading", "EmulatorServer", "State", "TyplessCore", "TyplessSettings"]
+__all__ = [
+    "Answer",
+    "DocumentReader",
+    "DocumentReading",
+    "EmulatorServer",
+    "Scenario",
+    "State",
+    "TyplessCore",
+    "TyplessSettings",
+]
 
-_HOMES = {"EmulatorServer": "server", "State": "state"}
+_HOMES = {"Answer": "faults", "EmulatorServer": "server", "Scenario": "scenario", "State": "state"}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 Nothing here waits, reads the clock or rolls dice, so the same requests at the same instants
 give the same answers, byte for byte, over HTTP as well as in a simulation.
 
-How to drive it: hand every request to `TyplessCore.answer()`; then take `TyplessCore.documents_to_read()`,
+How to drive it: hand every request to `TyplessCore.play()`; then take `TyplessCore.documents_to_read()`,
 read each `TyplessCore.document()` and bring what came out to `TyplessCore.document_read()`.
 Now and then, and before closing the state, `TyplessCore.tidy()`.
 
@@ -25,13 +25,16 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from statistics import NormalDist
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 import orjson
 
 from docpoll.documents import MEDIA_TYPES
+from docpoll.emulator.faults import Answer, Awaiting, Operation
+from docpoll.emulator.player import FaultPlayer
+from docpoll.emulator.scenario import Scenario
 from docpoll.emulator.state import DocumentKey, EmulatedJob, State, UnreadDocument
 from docpoll.errors import ConfigError, LocalProtocolError
 from docpoll.wire import Base64Body, Request, Response
@@ -70,10 +73,6 @@ _LARGE: Final = 64 * 1024
 _TAKEN_OUT: Final = "the document"
 _OPERATIONS: Final = ("submit", "poll", "list", "unauthorized")
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
-
-#: What `awaiting-poll` lists; the public sources disagree.
-#: `pending`: jobs not finished; `ready`: finished ones nobody has fetched; `unread`: both.
-Awaiting = Literal["unread", "pending", "ready"]
 
 
 class DocumentReading(Protocol):
@@ -145,6 +144,8 @@ class TyplessSettings:
     #: where its document lies, so that an XML beside it can be read. Needs an *api_key* that only that client knows.
     shares_files: bool = attrs.field(default=False)
     awaiting: Awaiting = attrs.field(default="unread", validator=attrs.validators.in_(("unread", "pending", "ready")))
+    #: What it does wrong, and its limit; a reset goes back to it.
+    scenario: Scenario = attrs.field(factory=Scenario)
 
     @shares_files.validator
     def _check_key(self, _: object, value: bool) -> None:
@@ -233,27 +234,58 @@ class TyplessCore:
     def __init__(self, state: State, settings: TyplessSettings | None = None) -> None:
         self._state = state
         self._settings = settings or TyplessSettings()
+        #: Made by the first request: a scenario begins at an instant, and there is none before.
+        self._player: FaultPlayer | None = None
         # What a dead process left unread comes first.
         self._to_read: dict[DocumentKey, None] = dict.fromkeys(state.unread())
         self._routes: dict[str, dict[str, Callable[[_Call], Response]]] = {
             "/_emulator/clock": {"GET": self._show_clock, "POST": self._advance_clock},
+            "/_emulator/faults": {"GET": self._show_faults, "POST": self._play_scenario},
             "/_emulator/jobs": {"GET": self._list_jobs},
             "/_emulator/reset": {"POST": self._reset},
         }
+        self._operations: dict[tuple[str, str], Operation] = {}
         for prefix in _PREFIXES:
             self._routes |= {
                 f"{prefix}/extract-data-async": {"POST": self._submit},
                 f"{prefix}/get-extraction-data": {"GET": self._poll},
                 f"{prefix}/awaiting-poll": {"GET": self._list_awaiting},
             }
+            self._operations |= {
+                ("POST", f"{prefix}/extract-data-async"): "submit",
+                ("GET", f"{prefix}/get-extraction-data"): "poll",
+                ("GET", f"{prefix}/awaiting-poll"): "list",
+            }
 
-    def answer(self, request: Request, *, now: datetime, body: bytearray | None = None) -> Response:
+    def play(self, request: Request, *, now: datetime, body: bytearray | None = None) -> Answer:
         """The answer to *request*, arriving whole at *now* of the real clock; only the path and query of its URL count.
 
         A *body* given beside the request is used up: a document in it is decoded in its place.
-        When this returns a 202, the job is committed.
+        When this returns an answer that is `accepted`, the job is committed, whether the client hears of it or not.
         Raises `StoreError`, having stored nothing, when the state cannot be written.
         """
+        operation = self._operation(request)
+        if operation is None:
+            return Answer(response=self.answer(request, now=now, body=body))
+        at = self._own_time(now)
+        player = self._faults(at)
+        key = next((value for name, value in request.headers.items() if name.lower() == "authorization"), "")
+        answer = player.refused(operation, key=key, at=at)
+        if answer is not None:
+            return answer
+        turn = player.turn(operation, at=at)
+        answer = player.instead(turn, operation)
+        if answer is None:
+            answer = player.answered(turn, operation, self.answer(request, now=now, body=body))
+        return player.with_headers(answer, key=key, at=at)
+
+    def not_heard(self, answer: Answer) -> None:
+        """The client went away before it had all of *answer*."""
+        if self._player is not None and answer.accepted and not answer.lost:
+            self._player.not_heard()
+
+    def answer(self, request: Request, *, now: datetime, body: bytearray | None = None) -> Response:
+        """What the service itself answers, without limits and without faults of requests; else as `play()`."""
         url = urlsplit(request.url)
         methods = self._routes.get(url.path)
         if methods is None:
@@ -300,6 +332,7 @@ class TyplessCore:
 
     def tidy(self, *, now: datetime) -> None:
         """Write buffered counts and delete what has expired; costs next to nothing when there is nothing to do."""
+        self._faults(self._own_time(now))
         self._state.flush()
         self._state.expire(self._expired_by(self._own_time(now)))
 
@@ -312,10 +345,12 @@ class TyplessCore:
         seed = self._settings.seed
         with self._state.transaction():
             nth = self._state.arrivals(key.digest)
-            ready_at = call.at + processing_time(seed=seed, digest=key.digest, nth=nth, speed=self._settings.speed)
             recipe = (seed, self._state.resets(), key.digest, nth)
+            extraction_id = ksuid(call.at, _noise(*recipe, "extraction"))
+            usual = processing_time(seed=seed, digest=key.digest, nth=nth, speed=self._settings.speed)
+            ready_at = call.at + max(usual, self._faults(call.at).longer(extraction_id, at=call.at))
             job = EmulatedJob(
-                extraction_id=ksuid(call.at, _noise(*recipe, "extraction")),
+                extraction_id=extraction_id,
                 object_id=ksuid(ready_at, _noise(*recipe, "object")),
                 document=key,
                 nth=nth,
@@ -339,8 +374,16 @@ class TyplessCore:
             raise _invalid([(("query", "extraction_id"), "field required", "value_error.missing")])
         text_blocks = _parse_flag(call.query, "text_blocks")
         job = self._state.job(extraction_id)
-        if job is None:
+        faults = self._faults(call.at)
+        hidden = job is not None and faults.is_hidden(extraction_id, received_at=job.received_at, at=call.at)
+        if job is None or hidden:
+            if hidden:
+                self._state.note_poll(extraction_id, fetched=False)
             return error_response(404, "not_found", "There is no extraction with this extraction_id")
+        word = faults.word(extraction_id, polls=job.polls, at=call.at)
+        if word is not None:
+            self._state.note_poll(extraction_id, fetched=False)
+            return _response(200, {"error": {}, "result": {}, "status": word})
         status = self._status(job, call.at)
         self._state.note_poll(extraction_id, fetched=status in {"SUCCESS", "ERROR"})
         error: Any = {}
@@ -361,7 +404,7 @@ class TyplessCore:
         customer = call.query.get("customer")
         if customer == "":
             raise _invalid([_too_short("query", "customer")])
-        awaiting = self._settings.awaiting
+        awaiting = self._faults(call.at).scenario.awaiting or self._settings.awaiting
         ids = self._state.awaiting(
             now=call.at,
             expired_by=self._expired_by(call.at),
@@ -423,7 +466,29 @@ class TyplessCore:
     def _reset(self, call: _Call) -> Response:
         self._state.reset()
         self._to_read.clear()
+        self._player = None
+        self._faults(self._own_time(call.now))
         return self._show_clock(call)
+
+    def _show_faults(self, call: _Call) -> Response:
+        return _response(200, self._faults(call.at).told())
+
+    def _play_scenario(self, call: _Call) -> Response:
+        try:
+            scenario = Scenario.from_mapping(orjson.loads(call.body))
+        except (orjson.JSONDecodeError, ConfigError) as exc:
+            return error_response(400, "bad_request", str(exc))
+        self._faults(call.at).play(scenario, at=call.at)
+        return self._show_faults(call)
+
+    def _faults(self, at: datetime) -> FaultPlayer:
+        if self._player is None:
+            self._player = FaultPlayer(self._settings.scenario, at=at)
+        return self._player
+
+    def _operation(self, request: Request) -> Operation | None:
+        """What *request* is for; None where faults have no business: control, and what the vendor does not know."""
+        return self._operations.get((request.method, urlsplit(request.url).path))
 
     # The own clock.
 

@@ -34,9 +34,11 @@ from docpoll.emulator.core import (
     TyplessSettings,
     error_response,
 )
+from docpoll.emulator.faults import Answer
+from docpoll.emulator.scenario import Scenario
 from docpoll.emulator.state import DocumentKey, State, UnreadDocument
 from docpoll.errors import ConfigError, LocalProtocolError, StoreError
-from docpoll.wire import Request, Response
+from docpoll.wire import Request
 
 __all__ = ["EmulatorServer"]
 
@@ -49,6 +51,8 @@ _TIDY_SECONDS: Final = 1.0
 _STATE_RETRY_SECONDS: Final = 5
 #: How long `close()` waits for a request in the middle of its answer.
 _SHUTDOWN_SECONDS: Final = 0.5
+#: How often is looked whether the client still waits for a slow answer, in seconds.
+_LOOK_SECONDS: Final = 0.25
 #: How often a broken reader is asked for one document before its jobs end.
 _READER_TRIES: Final = 3
 #: Seconds for the first look at a document. What needs longer steps aside until nothing else waits, so that a hundred
@@ -95,6 +99,7 @@ class EmulatorServer:
         seed: int = 0,
         awaiting: Awaiting = "unread",
         shares_files: bool = False,
+        scenario: Scenario | None = None,
         reader: DocumentReader | None = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
@@ -109,6 +114,7 @@ class EmulatorServer:
             seed=seed,
             awaiting=awaiting,
             shares_files=shares_files,
+            scenario=scenario or Scenario(),
         )
         self._reader = reader
         self._now = now
@@ -117,6 +123,8 @@ class EmulatorServer:
         self._core: TyplessCore | None = None
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        #: Connections in the middle of an answer that takes its time.
+        self._playing: set[asyncio.Task[Any]] = set()
         self._unread: asyncio.Queue[DocumentKey] = asyncio.Queue()
         #: What was looked at and takes its time.
         self._slow: deque[DocumentKey] = deque()
@@ -164,6 +172,8 @@ class EmulatorServer:
     async def close(self) -> None:
         """Stop listening, write what is buffered, let go of the state; unread documents wait for the next server."""
         if self._runner is not None:
+            for task in self._playing:
+                task.cancel()
             await self._runner.cleanup()
             self._runner = None
         for task in self._tasks:
@@ -205,28 +215,70 @@ class EmulatorServer:
             else:
                 url = f"{self.url}{request.rel_url}"
                 asked = Request(method=request.method, url=url, headers=dict(request.headers), operation="")
-                response = await self._answer(asked, body)
+                answer = await self._answer(asked, body)
+                if not answer.is_plain:
+                    return await self._perform(request, answer)
+                assert answer.response is not None
+                response = answer.response
         return web.Response(status=response.status, headers=response.headers, body=response.body)
 
-    async def _answer(self, request: Request, body: bytearray) -> Response:
-        """The whole way of a request behind the socket; whatever plays tricks with requests and answers stands here."""
+    async def _perform(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+        """Send an answer that is cut, slow, or made while it is sent; end as soon as nobody listens any more."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._playing.add(task)
+        response = web.StreamResponse()
+        if answer.response is not None:
+            response = web.StreamResponse(status=answer.response.status, headers=answer.response.headers)
         try:
-            response, to_read = await self._call(self._ask_core, request, body)
+            await self._send(request, response, answer)
+        except asyncio.CancelledError:
+            # The server is closed; what a client did not read does not keep the connection.
+            if request.transport is not None:
+                request.transport.abort()
+            raise
+        except OSError as exc:
+            # The client went away. aiohttp is given what there is, and finds that nobody takes it.
+            logger.debug("An answer ended early: %s", exc, extra={"action": "emulator_answer_incomplete"})
+            await self._call(self._opened().not_heard, answer)
+        finally:
+            self._playing.discard(task)
+        return response
+
+    async def _send(self, request: web.Request, response: web.StreamResponse, answer: Answer) -> None:
+        await _pause(request, answer.delay)
+        if answer.response is None:
+            _transport(request).abort()
+            return
+        response.content_length = answer.length
+        await response.prepare(request)
+        for piece in answer.pieces():
+            await response.write(piece)
+            # Also where a reader as fast as this loop never makes it wait.
+            await _pause(request, 0 if answer.bytes_per_second is None else len(piece) / answer.bytes_per_second)
+        if answer.is_cut:
+            # What was written still gets there.
+            _transport(request).close()
+
+    async def _answer(self, request: Request, body: bytearray) -> Answer:
+        """The whole way of a request behind the socket."""
+        try:
+            answer, to_read = await self._call(self._ask_core, request, body)
         except StoreError as exc:
             # Nothing was stored, so nothing was accepted: of a 429 a client knows that, of a 5xx it does not.
             if not self._state_failed:
                 logger.error("%s", exc, extra={"action": "emulator_state_failed"})  # noqa: TRY400 - it says it all
             self._state_failed = True
             headers = {"retry-after": str(_STATE_RETRY_SECONDS)}
-            return error_response(429, "state_failed", str(exc), **headers)
+            return Answer(response=error_response(429, "state_failed", str(exc), **headers))
         self._state_failed = False
         # Before the answer goes out, so that whoever has the 202 finds the document in hand.
         self._take_in_hand(to_read)
-        return response
+        return answer
 
-    def _ask_core(self, request: Request, body: bytearray) -> tuple[Response, list[DocumentKey]]:
+    def _ask_core(self, request: Request, body: bytearray) -> tuple[Answer, list[DocumentKey]]:
         core = self._opened()
-        return core.answer(request, now=self._now(), body=body), core.documents_to_read()
+        return core.play(request, now=self._now(), body=body), core.documents_to_read()
 
     # Reading.
 
@@ -319,3 +371,22 @@ class EmulatorServer:
     async def _call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run *function* in the worker thread."""
         return await asyncio.get_running_loop().run_in_executor(self._worker, partial(function, *args, **kwargs))
+
+
+def _transport(request: web.Request) -> asyncio.Transport:
+    """The connection of *request*. Raises `ConnectionResetError` when the client has gone."""
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        raise ConnectionResetError("the client went away")
+    return transport
+
+
+async def _pause(request: web.Request, seconds: float) -> None:
+    """Wait so long. Raises `ConnectionResetError` when the client goes away meanwhile."""
+    while True:
+        _transport(request)
+        step = min(seconds, _LOOK_SECONDS)
+        await asyncio.sleep(step)
+        seconds -= step
+        if seconds <= 0:
+            return

@@ -228,9 +228,13 @@ class State:
         return True
 
     def job(self, extraction_id: str) -> EmulatedJob | None:
-        """The job, with its reading; its `polls` and `fetched` may be a moment behind."""
+        """The job, with its reading; its `fetched` may be a moment behind, and another process's polls."""
         row = self._row("job", extraction_id=extraction_id)
-        return None if row is None else EmulatedJob.from_row(row)
+        if row is None:
+            return None
+        job = EmulatedJob.from_row(row)
+        unwritten = self._polls.get(extraction_id, 0)
+        return attrs.evolve(job, polls=job.polls + unwritten) if unwritten else job
 
     def jobs(self) -> list[EmulatedJob]:
         """Every job in order of arrival, without its result."""

@@ -1,0 +1,232 @@
+"""Scenarios: what the emulator does wrong, read from files and from JSON."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from importlib.resources import files
+from typing import Any, Final, Literal, get_args, get_origin
+
+import attrs
+import cattrs
+import orjson
+from cattrs.gen import make_dict_structure_fn
+
+from docpoll.emulator.faults import FAULTS, Awaiting, Ending, Fault, JobFault, between
+from docpoll.emulator.limits import Limit
+from docpoll.errors import ConfigError
+
+__all__ = ["Scenario"]
+
+
+@attrs.frozen(kw_only=True)
+class Scenario:
+    """What the emulator does wrong, and how often. Without anything in it, nothing."""
+
+    #: Another seed, other requests that go wrong.
+    seed: int = 0
+    #: The share of faults that name none.
+    rate: float = attrs.field(default=1.0, validator=between(0, 1, "a share from 0 to 1"))
+    #: What `awaiting-poll` lists; None: as the emulator was started.
+    awaiting: Awaiting | None = None
+    limit: Limit | None = None
+    #: By names of their own, in the order in which they are asked; a fault without a `kind` is of the kind of its name.
+    faults: Mapping[str, Fault | JobFault] = attrs.field(factory=dict)
+
+    @staticmethod
+    def names() -> list[str]:
+        """The scenarios that are shipped."""
+        return sorted(
+            entry.name.removesuffix(".toml") for entry in _shipped().iterdir() if entry.name.endswith(".toml")
+        )
+
+    @classmethod
+    def named(cls, name: str) -> Scenario:
+        """A shipped scenario. Raises `ConfigError`, which lists them, for any other name."""
+        return cls.from_mapping({"name": name})
+
+    @classmethod
+    def from_file(cls, path: str) -> Scenario:
+        """The scenario in a TOML file, or in a JSON file where its name ends so; or a shipped one by its name.
+
+        Raises `ConfigError` for a file that cannot be read or is none.
+        """
+        if path in cls.names():
+            return cls.named(path)
+        try:
+            with open(path, "rb") as file:
+                content = file.read()
+        except FileNotFoundError as exc:
+            names = ", ".join(cls.names())
+            raise ConfigError(f"scenario {path}: there is no such file, and the shipped ones are {names}") from exc
+        except OSError as exc:
+            raise ConfigError(f"scenario {path}: it cannot be read: {exc.strerror}") from exc
+        try:
+            told = orjson.loads(content) if path.lower().endswith(".json") else tomllib.loads(content.decode())
+        except ValueError as exc:
+            raise ConfigError(
+                f"scenario {path}: it is no {'JSON' if path.endswith('.json') else 'TOML'}: {exc}"
+            ) from exc
+        return cls.from_mapping(told, source=f"scenario {path}")
+
+    @classmethod
+    def from_mapping(cls, told: Any, *, source: str = "scenario") -> Scenario:
+        """The scenario that *told* describes, as in a file; with a `name`, what it changes in that shipped one.
+
+        A fault or limit of the shipped one is left out by naming it with None (`null`).
+        *source* begins the message of the `ConfigError` that is raised for an unknown key or an impossible value.
+        """
+        if isinstance(told, dict) and "name" in told:
+            changes = {key: value for key, value in told.items() if key != "name"}
+            told = _merged(_told(told["name"], source), changes)
+        try:
+            return _converter.structure(_with_kinds(told), cls)
+        except cattrs.BaseValidationError as exc:
+            raise ConfigError("; ".join(f"{source}: {line}" for line in _lines(exc))) from exc
+        except ConfigError as exc:
+            raise ConfigError(f"{source}: {exc}") from exc
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The scenario as JSON: every key, defaults too; `from_mapping()` makes the same of it."""
+        told: dict[str, Any] = _converter.unstructure(self)
+        return told
+
+
+def _shipped() -> Any:
+    return files(__package__).joinpath("scenarios")
+
+
+def _told(name: Any, source: str) -> dict[str, Any]:
+    names = Scenario.names()
+    if name not in names:
+        raise ConfigError(f"{source}: name {name!r} is none of the shipped scenarios: {', '.join(names)}")
+    return tomllib.loads(_shipped().joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """*over* laid on *under*, tables within tables."""
+    both = dict(under)
+    for key, value in over.items():
+        below = both.get(key)
+        both[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return both
+
+
+def _with_kinds(told: Any) -> Any:
+    """*told* with the kind of each fault in it, and without the faults that were taken away."""
+    if not isinstance(told, dict) or "faults" not in told:
+        return told
+    if not isinstance(told["faults"], dict):
+        raise ConfigError(f"faults: {told['faults']!r:.80}: give a table of tables")
+    faults = {
+        label: {"kind": label, **fault} if isinstance(fault, dict) else fault
+        for label, fault in told["faults"].items()
+        if fault is not None
+    }
+    return {**told, "faults": faults}
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+_converter: Final = cattrs.Converter()
+
+
+def _register(kind: type, what: str, *, also: tuple[type, ...] = ()) -> None:
+    """Take a *kind* for what it is, and nothing that could be turned into one."""
+
+    def read(value: Any, _: Any) -> Any:
+        wanted = isinstance(value, (kind, *also)) and (kind is bool or not isinstance(value, bool))
+        if not wanted or (isinstance(value, float) and not math.isfinite(value)):
+            raise ConfigError(f"{value!r:.80}: give {what}")
+        return kind(value)
+
+    _converter.register_structure_hook(kind, read)
+
+
+_register(int, "a whole number")
+_register(float, "a number", also=(int,))
+_register(bool, "true or false")
+_register(str, "a text")
+
+
+def _read_ending(value: Any, _: Any) -> Any:
+    if value == "cut" or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise ConfigError(f'{value!r:.80}: give an HTTP status, or "cut"')
+
+
+def _reads_word(literal: Any) -> Callable[[Any, Any], Any]:
+    allowed = get_args(literal)
+
+    def read(value: Any, _: Any) -> Any:
+        if value not in allowed:
+            raise ConfigError(f"{value!r:.80}: give one of {', '.join(allowed)}")
+        return value
+
+    return read
+
+
+def _reads_list(kind: Any) -> Callable[[Any, Any], Any]:
+    (element, _) = get_args(kind)
+
+    def read(value: Any, _: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{value!r:.80}: give a list")
+        return tuple(_converter.structure(one, element) for one in value)
+
+    return read
+
+
+def _reads_table(cls: type[Any]) -> Callable[[Any, Any], Any]:
+    read_known: Callable[[Any, Any], Any] = make_dict_structure_fn(cls, _converter)
+    fields = attrs.fields(cls)
+    known = [field.name for field in fields]
+    required = [field.name for field in fields if field.default is attrs.NOTHING]
+    # `name` and `kind` are taken off before the table gets here.
+    also = {Scenario: ["name"], Limit: []}.get(cls, ["kind"])
+    allowed = ", ".join([*also, *known])
+
+    def read(value: Any, _: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{value!r:.80}: give a table of {allowed}")
+        if unknown := [str(key) for key in value if key not in known]:
+            raise ConfigError(f"unknown key {', '.join(unknown)}; there are {allowed}")
+        if missing := [name for name in required if name not in value]:
+            raise ConfigError(f"{', '.join(missing)} is missing")
+        return read_known(value, cls)
+
+    return read
+
+
+def _read_fault(value: Any, _: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{value!r:.80}: give a table, such as {{rate = 0.05}}")
+    kind = value.get("kind")
+    if not isinstance(kind, str) or kind not in FAULTS:
+        raise ConfigError(f"kind {kind!r:.80}: give one of {', '.join(FAULTS)}")
+    return _converter.structure({key: one for key, one in value.items() if key != "kind"}, FAULTS[kind])
+
+
+def _is_a(origin: Any, kind: Any) -> bool:
+    return get_origin(kind) is origin
+
+
+def _told_fault(fault: Fault | JobFault) -> dict[str, Any]:
+    return {"kind": fault.kind, **{one.name: getattr(fault, one.name) for one in attrs.fields(type(fault))}}
+
+
+_converter.register_structure_hook(Ending, _read_ending)
+_converter.register_structure_hook_factory(lambda kind: _is_a(Literal, kind), _reads_word)
+_converter.register_structure_hook_factory(lambda kind: _is_a(tuple, kind), _reads_list)
+_converter.register_structure_hook_factory(attrs.has, _reads_table)
+_converter.register_structure_hook(Fault | JobFault, _read_fault)
+_converter.register_unstructure_hook_func(lambda kind: kind in FAULTS.values(), _told_fault)
+
+
+def _lines(exc: cattrs.BaseValidationError) -> Iterator[str]:
+    """What is wrong, each with the key it is about before it."""
+    for line in cattrs.transform_error(exc, format_exception=lambda error, _: str(error)):
+        message, _, path = line.rpartition(" @ ")
+        key = path.removeprefix("$").removeprefix(".").replace("['", ".").replace("']", "")
+        yield f"{key}: {message}" if key else message
