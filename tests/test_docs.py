@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import pkgutil
 import re
 import runpy
 import shutil
@@ -14,11 +16,15 @@ from pathlib import Path
 
 import attrs
 import pytest
+from typer.testing import CliRunner
 
+import docpoll
+from docpoll.cli.app import app
 from docpoll.emulator import Scenario
 from docpoll.emulator.faults import FAULTS, OPERATIONS, Fault, JobFault, Nonsense
 from docpoll.emulator.limits import Limit
 from docpoll.errors import __all__ as error_names
+from docpoll.testing import RunningEmulator
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -125,9 +131,12 @@ def test_the_scenarios_on_the_emulators_page_can_be_played():
         assert Scenario.from_mapping(told) != Scenario()
 
 
-def test_the_test_on_the_emulators_page_passes(tmp_path: Path):
-    """As it stands, with invoices beside it."""
-    (sample,) = re.findall(r"```python\n(.*?)```", EMULATOR, re.DOTALL)
+SAMPLES = re.findall(r"```python\n(.*?)```", EMULATOR, re.DOTALL)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=["http", "memory"])
+def test_the_tests_on_the_emulators_page_pass(sample: str, tmp_path: Path):
+    """Each as it stands, with invoices beside it."""
     (tmp_path / "test_sample.py").write_text(sample, encoding="utf-8")
     invoices = tmp_path / "invoices"
     invoices.mkdir()
@@ -137,3 +146,43 @@ def test_the_test_on_the_emulators_page_passes(tmp_path: Path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
+
+
+# -- names in code quotes -----------------------------------------------------------------------------------------
+
+PAGES = {name: (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("emulator.md", "uncertain.md")}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_names_on_a_page_can_be_imported(page: str):
+    """`docpoll.…` in code quotes is there, with the parameters it is shown with, and so is what it is said to have."""
+    named = re.findall(r"`(docpoll(?:\.\w+)+)(?:\(([^`]*)\))?`", PAGES[page])
+    assert named
+    for name, arguments in named:
+        found = pkgutil.resolve_name(name)
+        for given in re.findall(r"(\w+)=", arguments):
+            assert given in inspect.signature(found).parameters, f"{name}({given}=…)"
+
+
+def test_the_methods_on_the_pages_are_there():
+    """Those of `RunningEmulator` and of `Client`, with the parameters they are shown with."""
+    shown = [
+        *((RunningEmulator, *one) for one in re.findall(r"`(\w+)\(([^()`]*)", EMULATOR)),
+        *((docpoll.Client, *one) for one in re.findall(r"`await client\.(\w+)\(([^`]*)\)`", PAGES["uncertain.md"])),
+    ]
+    assert {name for _, name, _ in shown} >= {"start", "play", "jobs", "faults", "advance", "recover", "resolve"}
+    for cls, name, arguments in shown:
+        parameters = inspect.signature(getattr(cls, name)).parameters
+        assert set(re.findall(r"(\w+)=", arguments)) <= parameters.keys(), name
+    (arguments,) = re.findall(r"`with RunningEmulator\((\w+)=…\)", EMULATOR)
+    assert arguments in inspect.signature(RunningEmulator).parameters
+
+
+def test_the_commands_on_the_page_about_uncertain_submits_are_there():
+    """With the options they are shown with."""
+    shown = re.findall(r"^docpoll (\w+)([^#\n]*)", PAGES["uncertain.md"], re.MULTILINE)
+    assert {command for command, _ in shown} == {"status", "show", "recover", "resolve"}
+    for command, arguments in shown:
+        told = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).output
+        for option in re.findall(r"--\w[\w-]*", arguments):
+            assert option in told, f"docpoll {command} {option}"

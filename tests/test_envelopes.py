@@ -21,7 +21,7 @@ from docpoll.envelopes import (
     raw_text,
     read_envelope,
 )
-from docpoll.events import BadAnswer, ErrorInfo, Event, Failed, SeenUnfinished, Succeeded, Vanished
+from docpoll.events import BadAnswer, ErrorInfo, Event, Failed, SeenUnfinished, Succeeded, Suspicion, Vanished
 from docpoll.wire import Response
 
 MEANINGS = {
@@ -163,7 +163,7 @@ def test_a_result_is_not_given_up_for_one_character(body: bytes, value: Any) -> 
         ({"code": "c", "message": "m", "details": ["d"]}, ErrorInfo(code="c", message="m", details=["d"])),
         ({"code": 7, "message": "m"}, ErrorInfo(code=7, message="m")),
         ({"code": True, "message": "m"}, ErrorInfo(code=None, message="m")),
-        ({"code": [1], "message": {"de": "m"}}, ErrorInfo(code=None, message="{'de': 'm'}")),
+        ({"code": [1], "message": {"de": "m"}}, ErrorInfo(code=None, message='{"de":"m"}')),
         ({"code": "c"}, ErrorInfo(code="c", message="fallback")),
         ({"reason": "r"}, ErrorInfo(code=None, message="fallback", details={"reason": "r"})),
         ({}, ErrorInfo(code=None, message="fallback")),
@@ -219,3 +219,81 @@ def test_raw_text_is_bounded() -> None:
     long = raw_text(b"x" * 10 * RAW_LIMIT)
     assert long == "x" * RAW_LIMIT + "…"
     assert raw_text("€".encode() * RAW_LIMIT) == "€" * RAW_LIMIT
+
+
+# -- answers that are against the rules ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"", Suspicion.UNREADABLE_ANSWER),
+        (b"[" * 100_000, Suspicion.UNREADABLE_ANSWER),
+        (b"{}", Suspicion.UNREADABLE_ANSWER),
+        (b'{"status": 7}', Suspicion.UNREADABLE_ANSWER),
+        (b'{"status": "DONE"}', Suspicion.SUCCESS_WITHOUT_RESULT),
+        (b'{"status": "DONE", "result": [1]}', Suspicion.SUCCESS_WITHOUT_RESULT),
+        (b'{"status": "done", "result": {"a": 1}}', Suspicion.UNKNOWN_STATUS),
+    ],
+)
+def test_what_is_against_the_rules_says_of_which_kind_it_is(body: bytes, kind: Suspicion) -> None:
+    """One kind for one answer, so that it can be counted."""
+    assert read_envelope(body, MEANINGS).suspicions == (kind,)
+
+
+def test_what_is_cut_off_is_a_kind_of_its_own() -> None:
+    """Whatever was in its beginning."""
+    assert read_envelope(b"{", MEANINGS, oversized=True).suspicions == (Suspicion.OVERSIZED_ANSWER,)
+
+
+@pytest.mark.parametrize("status", ["BUSY", "DONE", "BROKEN", "GONE"])
+def test_what_is_by_the_rules_is_not_suspected(status: str) -> None:
+    """The four words, each with what belongs to it."""
+    assert read(status=status, result={"a": 1}, error={"code": 1}).suspicions == ()
+
+
+def test_a_status_word_is_kept_as_far_as_a_word_goes() -> None:
+    """A megabyte of it would be written with every poll."""
+    event = read(status="x" * 1_000_000)
+    assert isinstance(event, SeenUnfinished)
+    assert (len(event.status), event.status[-1]) == (101, "…")
+
+
+DEEP = json.loads("[" * 900 + "]" * 900)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "x" * 1_000_000, "message": "m" * 1_000_000, "details": ["d" * 1_000_000]},
+        {"code": 1, "message": DEEP, "details": DEEP},
+        {"code": 1, "message": {"m": "m" * 1_000_000}, "details": {"d" * 1_000_000: 1}},
+        {"wrong": ["x"] * 1_000_000},
+        "e" * 1_000_000,
+        DEEP,
+        [1] * 1_000_000,
+    ],
+)
+def test_an_error_is_kept_as_far_as_it_can_be_read_by_a_person(error: Any) -> None:
+    """The whole answer is stored beside it; what every list of jobs carries is bounded, and can be written as JSON."""
+    info = error_info(error, fallback="nothing said")
+    assert len(json.dumps([info.code, info.message, info.details])) < 30_000
+    body = json.dumps({"detail": error, "message": "", "code": 0}).encode()
+    refused = error_from_response(Response(status=400, body=body))
+    assert len(json.dumps([refused.code, refused.message, refused.details])) < 30_000
+
+
+def test_a_complaint_about_a_million_fields_is_kept_as_far_as_it_can_be_read() -> None:
+    """Validation errors come as lists."""
+    complaint = {"loc": ["body", DEEP], "msg": DEEP, "type": "t" * 100_000}
+    refused = error_from_response(Response(status=422, body=json.dumps({"detail": [complaint] * 100}).encode()))
+    assert refused.code == "HTTP 422"
+    assert len(json.dumps([refused.message, refused.details])) < 30_000
+
+
+def test_an_error_of_a_size_that_errors_have_is_verbatim() -> None:
+    """Bounds are for what nobody writes on purpose."""
+    details = [{"loc": ["body", "file"], "msg": "m" * 200}] * 40
+    assert error_info({"code": "c" * 90, "message": "m" * 1900, "details": details}, fallback="") == ErrorInfo(
+        code="c" * 90, message="m" * 1900, details=details
+    )

@@ -165,7 +165,7 @@ def test_a_lost_answer_makes_the_job_uncertain_and_keeps_when_it_was_sent():
     assert (uncertain.state, uncertain.sent_at, uncertain.trouble) == (JobState.UNCERTAIN, T0, "cut")
     tried_again = after(uncertain, SENT, now=T0 + timedelta(minutes=2))
     assert tried_again.sent_at == T0 + timedelta(minutes=2)
-    assert after(tried_again, NOT_SENT).sent_at == T0 + timedelta(minutes=2), "the first send is still uncertain"
+    assert after(tried_again, NOT_SENT).sent_at == uncertain.lost_at, "it is not on its way; the first may have arrived"
     assert after(tried_again, ACCEPTED).state is JobState.RUNNING
 
 
@@ -447,3 +447,16 @@ def test_a_job_knows_its_document_type_and_whether_it_is_open():
     assert job().document_type is None
     assert job().is_open
     assert not job(JobState.EXPIRED).is_open
+
+
+@pytest.mark.parametrize(
+    ("took", "wait"),
+    [(0, 4), (1, 4), (2, 8), (60, 240), (28_800, 300), (-3600, 4)],
+    ids=["at once", "quick", "slow", "out of time", "over night", "before it was sent"],
+)
+def test_a_poll_that_took_long_for_nothing_is_not_soon_made_again(took: int, wait: int) -> None:
+    """While it waits it holds one of few places; so one that never ends leaves four fifths of its place to others."""
+    now = T0 + timedelta(hours=1)
+    running = job(JobState.RUNNING)
+    after = advance(running, MISSED, now=now, schedule=SCHEDULE, ttl=TTL, asked_at=now - timedelta(seconds=took))
+    assert after.next_poll_at == now + timedelta(seconds=wait)

@@ -6,10 +6,12 @@ import asyncio
 import math
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -66,7 +68,7 @@ def test_an_emulator_starts_with_a_scenario(running: Callable[..., RunningEmulat
     """By its name, from a file, as a dictionary, or made before."""
     file = tmp_path / "mine.toml"
     file.write_text('name = "rate-limited"\n')
-    for scenario in ("rate-limited", str(file), {"name": "rate-limited"}, Scenario.named("rate-limited")):
+    for scenario in ("rate-limited", str(file), file, {"name": "rate-limited"}, Scenario.named("rate-limited")):
         assert running(scenario=scenario).faults()["scenario"]["limit"]["requests"] == 20
 
 
@@ -76,6 +78,38 @@ def test_an_emulator_with_a_scenario_that_is_none_does_not_start():
         RunningEmulator(scenario="caos")
     with pytest.raises(docpoll.ConfigError, match="unknown key fault;"):
         RunningEmulator(scenario={"fault": {}})
+    with pytest.raises(docpoll.ConfigError, match=r"scenario: 5: give a name, a path, a dictionary or a Scenario"):
+        RunningEmulator(scenario=5)  # type: ignore[arg-type] - what the type checker would have found
+
+
+def test_an_emulator_that_was_never_started_can_be_closed():
+    """As often as one likes, and also after it was closed once."""
+    never = RunningEmulator()
+    never.close()
+    never.close()
+    once = RunningEmulator()
+    once.start()
+    once.close()
+    once.close()
+
+
+def test_an_emulator_is_a_context_manager():
+    """It listens inside, and neither it nor its thread is there afterwards."""
+    with RunningEmulator(scenario="outage") as emulator:
+        assert emulator.faults()["scenario"]["faults"]
+        url = emulator.url
+    with pytest.raises(OSError, match="refused"):
+        urlopen(f"{url}/_emulator/jobs", timeout=5)  # noqa: S310 - loopback, plain http
+    assert not [thread for thread in threading.enumerate() if thread.name == "docpoll-emulator"]
+
+
+def test_an_emulator_that_cannot_listen_leaves_no_thread():
+    """Somebody else has the port."""
+    with RunningEmulator() as first:
+        port = int(first.url.rpartition(":")[2])
+        with pytest.raises(docpoll.ConfigError, match="is taken"):
+            RunningEmulator(port=port).start()
+        assert len([thread for thread in threading.enumerate() if thread.name == "docpoll-emulator"]) == 1
 
 
 async def test_what_goes_wrong_can_be_changed_while_it_runs(emulator: RunningEmulator, tmp_path: Path):
@@ -90,6 +124,8 @@ async def test_what_goes_wrong_can_be_changed_while_it_runs(emulator: RunningEmu
         assert emulator.faults()["scenario"]["faults"] == {}
         with pytest.raises(docpoll.ConfigError, match="none of the shipped scenarios"):
             emulator.play({"name": "caos"})
+        with pytest.raises(docpoll.ConfigError, match="scenario: 5: give a name"):
+            emulator.play(5)  # type: ignore[arg-type] - what the type checker would have found
         with pytest.raises(docpoll.JobFailed):  # it is no whole PDF
             await client.result(job, timeout=60)
     assert emulator.jobs()["by_digest"] == {job.digest: 1}

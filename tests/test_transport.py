@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gc
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -36,6 +37,8 @@ from docpoll.transport import AiohttpTransport, _Body
 from docpoll.wire import Base64Body, Request, Response
 
 MB = 1024 * 1024
+#: What is kept of an answer that is too long.
+EVIDENCE = 64 * 1024
 KEY = "Token s3cr3t-k3y"
 
 posix = pytest.mark.skipif(os.name != "posix", reason="FIFOs are of POSIX")
@@ -602,7 +605,9 @@ async def test_an_answer_that_drips_runs_out_of_time(
         transport = make_transport(request_timeout=0.3)
         for request in (get(server), post(server)):
             async with asyncio.timeout(2):
-                assert type(await fails(transport, request)) is AnswerMissing
+                fault = await fails(transport, request)
+            assert type(fault) is AnswerMissing
+            assert fault.endless is (drip == b"x")
 
 
 # --- early answers and kept connections ---------------------------------------------------------------------------
@@ -1078,7 +1083,7 @@ async def test_an_answer_without_end_is_left(make_transport: Callable[..., Aioht
     async with Server(play) as server:
         for number in (1, 2):
             response = await transport.send(get(server))
-            assert (len(response.body), response.oversized) == (MB, True)
+            assert (len(response.body), response.oversized) == (EVIDENCE, True)
             assert len(server.connections) == number
         await server.quiet()
 
@@ -1105,8 +1110,134 @@ async def test_a_bomb_does_not_go_off(make_transport: Callable[..., AiohttpTrans
         finally:
             tracemalloc.stop()
         await server.quiet()
-    assert (response.body, response.oversized) == (bytes(MB), True)
+    assert (response.body, response.oversized) == (bytes(EVIDENCE), True)
     assert peak < 32 * MB
+
+
+async def test_many_large_answers_at_once_take_the_room_of_a_few(
+    make_transport: Callable[..., AiohttpTransport],
+) -> None:
+    """Those that are not needed any more make room for the others; all of them come back whole."""
+
+    async def play(connection: Connection) -> None:
+        await connection.request()
+        await connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (16 * MB))
+        for _ in range(256):
+            await connection.write(piece)
+
+    piece = bytes(64 * 1024)
+
+    async def length(transport: AiohttpTransport, server: Server) -> int:
+        return len((await transport.send(get(server))).body)
+
+    transport = make_transport()
+    async with Server(play) as server:
+        tracemalloc.start()
+        try:
+            lengths = await asyncio.gather(*(length(transport, server) for _ in range(32)))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert lengths == [16 * MB] * 32
+    assert peak < 200 * MB
+
+
+async def test_a_large_answer_that_is_cut_or_too_long_leaves_its_room(
+    make_transport: Callable[..., AiohttpTransport],
+) -> None:
+    """Twice as many as there is room for, and then one that is whole."""
+
+    async def play(connection: Connection) -> None:
+        await connection.request()
+        number = len(server.connections)
+        if number > 16:
+            await connection.answer(bytes(2 * MB))
+            return
+        await connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + bytes(2 * MB))
+        if number % 2:
+            await connection.write(bytes(5 * MB))
+            await connection.end()
+        connection.cut()
+
+    transport = make_transport(body_limit=4 * MB)
+    async with Server(play) as server:
+        while len(server.connections) < 16:
+            with suppress(AnswerMissing):
+                assert (await transport.send(post(server))).oversized
+        assert len((await transport.send(get(server))).body) == 2 * MB
+
+
+async def test_waiting_for_room_is_not_the_fault_of_the_vendor(make_transport: Callable[..., AiohttpTransport]) -> None:
+    """The others are still needed here: the answer is missing, but it is not one without an end."""
+
+    async def play(connection: Connection) -> None:
+        await connection.request()
+        await connection.answer(bytes(2 * MB))
+
+    transport = make_transport(request_timeout=0.3)
+    async with Server(play) as server:
+        kept = [await transport.send(get(server)) for _ in range(4)]
+        fault = await fails(transport, get(server))
+        assert type(fault) is AnswerMissing
+        assert not fault.endless
+        assert "room" in str(fault)
+        kept.pop()
+        assert len((await transport.send(get(server))).body) == 2 * MB
+
+
+async def test_large_answers_that_trickle_do_not_keep_a_good_one_waiting(
+    make_transport: Callable[..., AiohttpTransport],
+) -> None:
+    """They are broken off once their room is needed, long before their time is up, and only then."""
+    trickling = asyncio.Semaphore(0)
+
+    async def play(connection: Connection) -> None:
+        await connection.request()
+        if len(server.connections) > 4:
+            await connection.answer(bytes(2 * MB))
+            return
+        await connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + bytes(2 * MB))
+        trickling.release()
+        while True:
+            await connection.write(b"x")
+            await asyncio.sleep(0.01)
+
+    transport = make_transport(request_timeout=6.0)
+    async with Server(play) as server:
+        slow = [asyncio.create_task(fails(transport, post(server))) for _ in range(4)]
+        for _ in slow:
+            await trickling.acquire()
+        while not transport._room.locked():
+            await asyncio.sleep(0.01)
+        assert not any(one.done() for one in slow)
+        async with asyncio.timeout(5):
+            assert len((await transport.send(get(server))).body) == 2 * MB
+            faults = await asyncio.gather(*slow)
+        for fault in faults:
+            assert type(fault) is AnswerMissing
+            assert not fault.endless
+
+
+async def test_headers_without_end_are_an_answer_that_is_missing(transport: AiohttpTransport) -> None:
+    """They are not gathered until the memory is full."""
+
+    async def play(connection: Connection) -> None:
+        await connection.request()
+        await connection.write(b"HTTP/1.1 200 OK\r\n")
+        for number in itertools.count():
+            await connection.write(b"X-Flood-%d: " % number + b"x" * 4000 + b"\r\n")
+
+    async with Server(play) as server:
+        tracemalloc.start()
+        try:
+            fault = await fails(transport, get(server))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        await server.quiet()
+    assert type(fault) is AnswerMissing
+    assert len(str(fault)) <= 300
+    assert peak < 16 * MB
 
 
 # --- the end ------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import inspect
 import itertools
 from collections import Counter
 from collections.abc import Callable
@@ -49,7 +50,7 @@ class Vendor:
 
     def __init__(self) -> None:
         #: Answers to the next requests of an operation, before the usual ones: responses, exceptions or callables.
-        self.next: dict[str, list[Any]] = {"submit": [], "poll": []}
+        self.next: dict[str, list[Any]] = {"submit": [], "poll": [], "list": []}
         #: What every request of an operation is answered with, instead of the usual.
         self.always: dict[str, Any] = {}
         #: remote id → what its polls are answered with, one after the other; the last one stays.
@@ -62,6 +63,8 @@ class Vendor:
         self.polled: Counter[str] = Counter()
         #: Called with each request as it arrives, before it is answered.
         self.witness: Callable[[Request], Any] | None = None
+        #: What it lists as waiting to be polled.
+        self.listed: list[str] = []
         #: Set to let every request wait, until it is set to an event that is set.
         self.gate: asyncio.Event | None = None
         self._ids = itertools.count(1)
@@ -76,16 +79,22 @@ class Vendor:
         answer = self.next[request.operation].pop(0) if self.next[request.operation] else None
         answer = answer or self.always.get(request.operation)
         if answer is None:
-            answer = self._accept(request) if request.operation == "submit" else self._poll(request)
+            usual = {"submit": self._accept, "poll": self._poll, "list": self._list}
+            answer = usual[request.operation](request)
         if isinstance(answer, Response | BaseException):
             return answer
-        return answer(request)
+        given = answer(request)
+        response: Response | BaseException = await given if inspect.isawaitable(given) else given
+        return response
 
     def _accept(self, request: Request) -> Response:
         body = request.body
         assert isinstance(body, Base64Body)
         self.accepted[digest_of(request)] += 1
         return accepted(f"r{next(self._ids)}")
+
+    def _list(self, _: Request) -> Response:
+        return plain(200, orjson.dumps({"extraction_ids": self.listed}))
 
     def _poll(self, request: Request) -> Any:
         remote_id = parse_qs(urlsplit(request.url).query)["extraction_id"][0]

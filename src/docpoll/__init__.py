@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from docpoll.events import ErrorInfo
     from docpoll.jobs import Job, JobState
     from docpoll.providers import Local, Typless
+    from docpoll.resubmits import ResubmitPolicy
     from docpoll.results import Result
     from docpoll.schedules import FixedSchedule, GrowingSchedule
     from docpoll.stores import MemoryStore, SQLiteStore
@@ -61,6 +62,7 @@ __all__ = [
     "Local",
     "MemoryStore",
     "Outcome",
+    "ResubmitPolicy",
     "Result",
     "ResultExpired",
     "ResultPurged",
@@ -103,6 +105,7 @@ _HOMES: Final = {
         "docpoll.events": ("ErrorInfo",),
         "docpoll.jobs": ("Job", "JobState"),
         "docpoll.providers": ("Local", "Typless"),
+        "docpoll.resubmits": ("ResubmitPolicy",),
         "docpoll.results": ("Result",),
         "docpoll.schedules": ("FixedSchedule", "GrowingSchedule"),
         "docpoll.stores": ("MemoryStore", "SQLiteStore"),

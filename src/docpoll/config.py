@@ -57,6 +57,8 @@ class Settings:
     url_prefix: str | None = None
     #: The key for Typless, where there is one.
     api_key: str | None = attrs.field(default=None, repr=False)
+    #: Send the job's id in each file name.
+    tag_file_names: bool = False
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -77,12 +79,13 @@ class Settings:
         """The provider of that *name*; without *sends*, one for looking and cancelling, which needs no key."""
         account = account or self.account or DEFAULT_ACCOUNT
         if name == "local":
-            return Local(account=account)
+            return Local(account=account, tag_file_names=self.tag_file_names)
         if self.api_key is None and sends:
             raise ConfigError("no key for Typless: set TYPLESS_API_KEY")
         return Typless(
             _NO_KEY if self.api_key is None else self.api_key,
             account=account,
+            tag_file_names=self.tag_file_names,
             base_url=self.base_url or DEFAULT_BASE_URL,
             prefix=DEFAULT_PREFIX if self.url_prefix is None else self.url_prefix,
         )

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from docpoll.events import BadAnswer, ErrorInfo, Event, Failed, SeenUnfinished, Succeeded, Vanished
+from docpoll.events import BadAnswer, ErrorInfo, Event, Failed, SeenUnfinished, Succeeded, Suspicion, Vanished
 from docpoll.wire import Response
 
 __all__ = [
@@ -27,6 +27,15 @@ __all__ = [
 #: How much of an answer is kept beside an error, in characters.
 RAW_LIMIT: Final = 2000
 
+#: Longer is no word; in characters. A job carries its status and its error's code wherever it is listed.
+_WORD_LIMIT: Final = 100
+#: An error's details that are longer, as JSON in bytes, are kept as text, and as far as other texts are.
+_DETAILS_LIMIT: Final = 16_384
+#: So many of a list of complaints are put into words.
+_COMPLAINTS: Final = 20
+#: Stands for what orjson does not write: what is nested more than 254 deep.
+_TOO_DEEP: Final = b"(nested too deeply to be kept)"
+
 
 class Meaning(Enum):
     """What a vendor's status word says about the job."""
@@ -39,8 +48,11 @@ class Meaning(Enum):
 
 def raw_text(body: bytes) -> str:
     """The beginning of *body* as text, for a person to read."""
-    text = body[: RAW_LIMIT * 4].decode("utf-8", "replace")
-    return text if len(text) <= RAW_LIMIT else text[:RAW_LIMIT] + "…"
+    return _beginning(body[: RAW_LIMIT * 4].decode("utf-8", "replace"), RAW_LIMIT)
+
+
+def _beginning(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit] + "…"
 
 
 def parse_json(body: bytes) -> Any:
@@ -66,7 +78,7 @@ def has_error(value: Any) -> bool:
 
 
 def error_info(value: Any, *, fallback: str) -> ErrorInfo:
-    """A vendor's error, verbatim, whatever shape it came in.
+    """A vendor's error, verbatim, whatever shape it came in; cut off where it is longer than a person reads.
 
     Typless documents `{code, message, details}` and neither the type of `code` nor that of `details`.
     """
@@ -77,10 +89,35 @@ def error_info(value: Any, *, fallback: str) -> ErrorInfo:
             code = None
         if message is None and code is None:
             details = value
-        return ErrorInfo(code=code, message=str(message) if message else fallback, details=details or None)
+        if isinstance(code, str):
+            code = _beginning(code, _WORD_LIMIT)
+        return ErrorInfo(code=code, message=_said(message) if message else fallback, details=_bounded(details))
     if isinstance(value, str) and value:
-        return ErrorInfo(code=None, message=value)
-    return ErrorInfo(code=None, message=fallback, details=value or None)
+        return ErrorInfo(code=None, message=_said(value))
+    return ErrorInfo(code=None, message=fallback, details=_bounded(value))
+
+
+def _said(value: Any) -> str:
+    """*value*, of whatever type, for a person to read."""
+    return _beginning(value, RAW_LIMIT) if isinstance(value, str) else raw_text(_dumped(value))
+
+
+def _bounded(details: Any) -> Any:
+    """*details* as they are, where they are of a size and depth that details have; else their beginning, None for none.
+
+    What is nested deeper than JSON is written could not be kept either.
+    """
+    if not details:
+        return None
+    text = _dumped(details)
+    return raw_text(text) if text == _TOO_DEEP or len(text) > _DETAILS_LIMIT else details
+
+
+def _dumped(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return _TOO_DEEP
 
 
 def error_from_response(response: Response) -> ErrorInfo:
@@ -98,19 +135,20 @@ def error_from_response(response: Response) -> ErrorInfo:
             return found if found.code is not None else error_info({**inner, "code": status}, fallback=status)
         detail = body.get("detail")
         if isinstance(detail, str) and detail:
-            return ErrorInfo(code=status, message=detail)
+            return ErrorInfo(code=status, message=_said(detail))
         if isinstance(detail, list) and detail:
-            return ErrorInfo(code=status, message="; ".join(map(_complaint, detail)), details=detail)
+            complaints = "; ".join(map(_complaint, detail[:_COMPLAINTS]))
+            return ErrorInfo(code=status, message=_said(complaints), details=_bounded(detail))
     return ErrorInfo(code=status, message=status, details=raw_text(response.body) or None)
 
 
 def _complaint(item: Any) -> str:
     """One entry of a validation error, in words: `body.customer: must not be empty`."""
     if not isinstance(item, dict):
-        return str(item)
+        return _said(item)
     loc = item.get("loc")
-    where = ".".join(map(str, loc)) if isinstance(loc, list) else ""
-    said = str(item.get("msg") or item.get("type") or "invalid")
+    where = ".".join(map(_said, loc[:_COMPLAINTS])) if isinstance(loc, list) else ""
+    said = _said(item.get("msg") or item.get("type") or "invalid")
     return f"{where}: {said}" if where else said
 
 
@@ -122,17 +160,19 @@ def read_envelope(
     The status decides first; a word not in *meanings* is "unfinished, unknown" and is kept as written.
     """
     if oversized:
-        return BadAnswer(reason="the answer is larger than the limit", raw=raw_text(body))
+        kinds = (Suspicion.OVERSIZED_ANSWER,)
+        return BadAnswer(reason="the answer is larger than the limit", raw=raw_text(body), suspicions=kinds)
     envelope = parse_json(body)
     if not isinstance(envelope, dict):
-        return BadAnswer(reason="the answer is not a JSON object", raw=raw_text(body))
+        return _unreadable("the answer is not a JSON object", body)
     status = envelope.get("status")
     if not isinstance(status, str) or not status:
-        return BadAnswer(reason="the answer has no status", raw=raw_text(body))
+        return _unreadable("the answer has no status", body)
     result, error = envelope.get("result"), envelope.get("error")
     match meanings.get(status):
         case None:
-            return SeenUnfinished(status=status, known=False, retry_after=retry_after)
+            word, kinds = _beginning(status, _WORD_LIMIT), (Suspicion.UNKNOWN_STATUS,)
+            return SeenUnfinished(status=word, known=False, retry_after=retry_after, suspicions=kinds)
         case Meaning.UNFINISHED:
             return SeenUnfinished(status=status, retry_after=retry_after)
         case Meaning.EXPIRED:
@@ -143,4 +183,10 @@ def read_envelope(
             return Succeeded(status=status)
         case Meaning.FINISHED if has_error(error):
             return Failed(status=status, error=error_info(error, fallback=f"{status} with an error and no result"))
-    return BadAnswer(reason=f"{status} without a result", raw=raw_text(body), claims_finished=True)
+    kinds = (Suspicion.SUCCESS_WITHOUT_RESULT,)
+    reason = f"{status} without a result"
+    return BadAnswer(reason=reason, raw=raw_text(body), claims_finished=True, suspicions=kinds)
+
+
+def _unreadable(reason: str, body: bytes) -> BadAnswer:
+    return BadAnswer(reason=reason, raw=raw_text(body), suspicions=(Suspicion.UNREADABLE_ANSWER,))

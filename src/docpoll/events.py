@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
 import attrs
@@ -25,8 +26,38 @@ __all__ = [
     "SeenUnfinished",
     "Sent",
     "Succeeded",
+    "Suspicion",
     "Vanished",
 ]
+
+
+class Suspicion(StrEnum):
+    """What a vendor does against its own rules: counted by kind, and shown in `status`; never a verdict by itself."""
+
+    #: A status word that none of its pages has.
+    UNKNOWN_STATUS = "unknown_status"
+    #: Unfinished again, after it had been said to be finished.
+    STATUS_BACKWARDS = "status_backwards"
+    #: Finished, with neither a result nor an error.
+    SUCCESS_WITHOUT_RESULT = "success_without_result"
+    #: No JSON object, or one without a status.
+    UNREADABLE_ANSWER = "unreadable_answer"
+    #: Longer than is read of an answer.
+    OVERSIZED_ANSWER = "oversized_answer"
+    #: An answer that began, and had not ended when the time for a request was over.
+    ENDLESS_ANSWER = "endless_answer"
+    #: Good JSON under another name, such as `text/html`.
+    WRONG_CONTENT_TYPE = "wrong_content_type"
+    #: A 2xx other than the one that is documented.
+    UNEXPECTED_CODE = "unexpected_code"
+    #: A document accepted without an id that it could be asked for by.
+    ACCEPTED_WITHOUT_ID = "accepted_without_id"
+    #: One id for two documents.
+    ID_GIVEN_TWICE = "id_given_twice"
+    #: No such job, long after it was accepted, or after it had been seen.
+    NOT_FOUND_AFTER_ACCEPT = "not_found_after_accept"
+    #: A `Retry-After` that cannot be read, or asks for more than a day.
+    ODD_RETRY_AFTER = "odd_retry_after"
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +75,9 @@ class ErrorInfo:
 @attrs.frozen(kw_only=True)
 class Event:
     """Something that happened to one job."""
+
+    #: What was against the vendor's own rules in the way it was told; the event is the same without.
+    suspicions: tuple[Suspicion, ...] = attrs.field(default=(), eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -67,6 +101,8 @@ class Accepted(Event):
     """The vendor took the job and named it."""
 
     remote_id: str
+    #: The answer was lost, and the name was found since.
+    found: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -81,10 +117,12 @@ class AnswerLost(Event):
     """The submit may have arrived; its answer did not come back.
 
     *retry_after* is the vendor's wish on a 503, for the whole budget scope.
+    *within* is how long after it was sent it was lost at the latest, where nobody was there to see it; None: now.
     """
 
     reason: str
     retry_after: timedelta | None = None
+    within: timedelta | None = None
 
 
 @attrs.frozen(kw_only=True)

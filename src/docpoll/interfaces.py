@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from enum import IntEnum
+from typing import Any, Protocol, TypeVar
 
 import attrs
 
+from docpoll.budget import BudgetState
 from docpoll.documents import Document
 from docpoll.events import Event
 from docpoll.jobs import Job, JobState
@@ -20,13 +22,17 @@ __all__ = [
     "Clock",
     "Draft",
     "LedgerSummary",
+    "Likeness",
     "Owner",
     "Provider",
     "Store",
+    "Tally",
     "Timer",
     "Transport",
     "Wish",
 ]
+
+T = TypeVar("T")
 
 
 class Timer(Protocol):
@@ -51,6 +57,15 @@ class Clock(Protocol):
     def call_later(self, seconds: float, call: Callable[[], object]) -> Timer:
         """Call *call* on the running loop after *seconds*."""
         ...
+
+
+class Likeness(IntEnum):
+    """Whether a result can be that of a job whose own name at the vendor is not known."""
+
+    NONE = 0
+    POSSIBLE = 1
+    #: It carries the job's id.
+    CERTAIN = 2
 
 
 class Provider(Protocol):
@@ -79,6 +94,11 @@ class Provider(Protocol):
     @property
     def schedule(self) -> PollSchedule:
         """When to look at a job again, where the user says nothing."""
+        ...
+
+    @property
+    def start_rate(self) -> float:
+        """Requests a second with which an account begins that nothing is known of; `math.inf`: without a limit."""
         ...
 
     @property
@@ -128,6 +148,10 @@ class Provider(Protocol):
 
     def read_result(self, body: bytes) -> Result:
         """The result in the answer *body*, as it was stored. Raises `RemoteProtocolError`."""
+        ...
+
+    def likeness(self, job: Job, result: Result) -> Likeness:
+        """Whether *result* can be that of *job*, whose submit was lost; by what the result tells of its document."""
         ...
 
     def made_at(self, remote_id: str) -> datetime | None:
@@ -190,6 +214,17 @@ class Wish:
 
 
 @attrs.frozen(kw_only=True)
+class Tally:
+    """How often the vendor did one kind of thing against its own rules. Instants are aware and in UTC."""
+
+    times: int
+    first_at: datetime
+    last_at: datetime
+    #: What was said of the last one: a sentence, bounded, without secrets.
+    example: str
+
+
+@attrs.frozen(kw_only=True)
 class LedgerSummary:
     """What `status` shows, counted by the ledger."""
 
@@ -203,6 +238,10 @@ class LedgerSummary:
     oldest_open_at: Mapping[tuple[str, str, str], datetime]
     #: (provider, account, origin) → why the account is suspect.
     suspect: Mapping[tuple[str, str, str], str]
+    #: (provider, account, origin) → kind (`docpoll.events.Suspicion`) → how often.
+    suspicions: Mapping[tuple[str, str, str], Mapping[str, Tally]] = attrs.field(factory=dict)
+    #: (provider, account, origin) → scope (`Provider.scope()`) → its budget.
+    budgets: Mapping[tuple[str, str, str], Mapping[str, BudgetState]] = attrs.field(factory=dict)
 
 
 class Store(Protocol):
@@ -265,8 +304,11 @@ class Store(Protocol):
         """
         ...
 
-    async def flush(self, owner: Owner, changes: Sequence[Change]) -> None:
+    async def flush(self, owner: Owner, changes: Sequence[Change]) -> Collection[str]:
         """Store *changes* in one transaction, or none of them.
+
+        Gives the ids of jobs that were left as they are, since the vendor's name for them, of which the change knows
+        nothing, has been stored meanwhile.
 
         Raises `OwnershipLost`, and stores nothing, when another owner has taken over since *owner*'s epoch.
         When it returns, every result in *changes* would survive a power cut. Jobs that are closed afterwards
@@ -324,8 +366,27 @@ class Store(Protocol):
         """A page of jobs in the order they came in, from the one behind *after* (a job id) on."""
         ...
 
+    async def lost_jobs(self, provider: str, origin: str) -> list[Job]:
+        """The jobs there of which a submit may have arrived without our knowing (`lost_at`), in any state.
+
+        Of all accounts: two labels may stand for one at the vendor.
+        """
+        ...
+
+    async def unknown_remote_ids(
+        self, provider: str, account: str, origin: str, ids: Collection[str], *, now: datetime
+    ) -> list[str]:
+        """The remote ids that no job of the ledger has: those of *ids*, and those of earlier calls for the account.
+
+        A call notes *ids* for some days, since a vendor may list a name only once. Each is given once, oldest first.
+        """
+        ...
+
     async def on_their_way(self) -> list[str]:
-        """The ids of `PENDING` jobs with a `sent_at`: sent, and not answered as far as the ledger knows."""
+        """The ids of the jobs that were sent, or sent again, and not answered as far as the ledger knows.
+
+        Those are `PENDING` with a `sent_at`, or `UNCERTAIN` with one later than `lost_at`.
+        """
         ...
 
     async def result(self, job_id: str) -> bytes | None:
@@ -350,4 +411,23 @@ class Store(Protocol):
 
     async def set_suspect(self, provider: str, account: str, origin: str, reason: str | None, *, now: datetime) -> None:
         """Note why an account is suspect, for `status` in any process; None when it is no longer."""
+        ...
+
+    async def adjust_budget(
+        self,
+        provider: str,
+        account: str,
+        origin: str,
+        scope: str,
+        change: Callable[[BudgetState | None], tuple[BudgetState, T]],
+    ) -> T:
+        """Change the budget of *scope*, which all processes share, and give what *change* gave beside it.
+
+        *change* gets the state as it is, None where there is none that can be read. It is called while nobody else
+        can change the budget, on any thread, and again where the transaction must be; so it does nothing else.
+        """
+        ...
+
+    async def note_suspicions(self, provider: str, account: str, origin: str, tallies: Mapping[str, Tally]) -> None:
+        """Add *tallies*, by kind, to those of the account: numbers are added up, the latest example stays."""
         ...

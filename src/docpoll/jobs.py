@@ -83,7 +83,6 @@ TRANSITIONS: Final[Mapping[JobState, Mapping[type[Event], JobState]]] = MappingP
             Refused: FAILED,
             AnswerLost: UNCERTAIN,
             Cancelled: CANCELLED,
-            Nudged: PENDING,
         },
         UNCERTAIN: {
             Sent: UNCERTAIN,
@@ -133,6 +132,7 @@ PATIENCE: Final = timedelta(hours=24)
 
 _SHORTEST_RETRY: Final = timedelta(seconds=4)
 _LONGEST_RETRY: Final = timedelta(hours=1)
+_LONGEST_REST: Final = timedelta(minutes=5)
 
 #: The code of the one failure that can be asked about again.
 NOT_FOUND: Final = "not_found"
@@ -201,6 +201,11 @@ class Job:
     bad_answer_at: datetime | None = _instant()
     #: An answer claimed that the job had finished, so its unfinished answers no longer move the expiry.
     finish_claimed: bool = False
+    #: When the submit was sent whose answer was lost, the first of them where there were several; None where its
+    #: name at the vendor has been found since. What of it arrived lies between this and `lost_at`.
+    lost_sent_at: datetime | None = _instant()
+    #: When its answer, the last of them, was lost.
+    lost_at: datetime | None = _instant()
 
     @property
     def is_open(self) -> bool:
@@ -251,32 +256,20 @@ def advance(
     match event:
         case Sent():
             return job if job.state is RUNNING else attrs.evolve(job, sent_at=now)
-        case NotSent():
-            # An uncertain job stays one: what did not arrive was only the further try.
-            sent_at = None if job.state is PENDING else job.sent_at
-            return job if job.state is RUNNING else attrs.evolve(job, sent_at=sent_at, trouble=event.reason)
+        case NotSent() if job.state is not RUNNING:
+            return _not_sent(job, event)
         case Accepted() if job.state is not RUNNING:
-            submitted_at = job.sent_at or now
-            accepted = attrs.evolve(
-                job,
-                state=to,
-                remote_id=event.remote_id,
-                sent_at=submitted_at,
-                accepted_at=now,
-                changed_at=now,
-                trouble=None,
-                earliest_expiry_at=earliest_expiry(job.earliest_expiry_at, unfinished_at=submitted_at, ttl=ttl),
-            )
-            return _due_in(accepted, schedule.wait(age=timedelta(0), dice=dice), now)
+            return _accepted(job, event, to, now, schedule, ttl, dice)
         case Refused() if job.state is not RUNNING:
             return _closed(job, to, now, error=event.error)
         case AnswerLost() if job.state is not RUNNING:
-            return attrs.evolve(job, state=to, sent_at=job.sent_at or now, changed_at=now, trouble=event.reason)
+            return _lost(job, event, to, now)
         case SeenUnfinished():
             return _unfinished(job, event, now, schedule, ttl, asked_at, dice)
         case PollMissed():
             missed = attrs.evolve(job, polls=job.polls + 1, trouble=event.reason)
-            return _due_in(missed, _routine(missed, now, schedule, dice), now)
+            routine = _routine(missed, now, schedule, dice)
+            return _due_in(missed, max(routine, _rest(now - asked_at)), now, routine=routine)
         case NotFound():
             return _not_found(job, event, now, schedule, witness, dice)
         case BadAnswer():
@@ -301,6 +294,54 @@ def _late(job: Job, event: Event, now: datetime) -> Job:
     if isinstance(event, Accepted) and job.remote_id is None:
         return attrs.evolve(job, remote_id=event.remote_id, accepted_at=now)
     return job
+
+
+def _not_sent(job: Job, event: NotSent) -> Job:
+    sent_at = None
+    if job.state is UNCERTAIN:
+        # No longer on its way; of what was sent before, the answer is still lost.
+        sent_at = min((at for at in (job.sent_at, job.lost_at) if at is not None), default=None)
+    return attrs.evolve(job, sent_at=sent_at, trouble=event.reason)
+
+
+def _accepted(
+    job: Job,
+    event: Accepted,
+    to: JobState,
+    now: datetime,
+    schedule: PollSchedule,
+    ttl: timedelta | None,
+    dice: float,
+) -> Job:
+    submitted_at = (job.lost_sent_at if event.found else None) or job.sent_at or now
+    accepted = attrs.evolve(
+        job,
+        state=to,
+        remote_id=event.remote_id,
+        sent_at=submitted_at,
+        accepted_at=now,
+        changed_at=now,
+        trouble=None,
+        earliest_expiry_at=earliest_expiry(job.earliest_expiry_at, unfinished_at=submitted_at, ttl=ttl),
+    )
+    if event.found and job.sent_at == job.lost_sent_at:
+        # It was sent once, so nothing else of it can be there.
+        accepted = attrs.evolve(accepted, lost_sent_at=None, lost_at=None)
+    return _due_in(accepted, schedule.wait(age=timedelta(0), dice=dice), now)
+
+
+def _lost(job: Job, event: AnswerLost, to: JobState, now: datetime) -> Job:
+    sent_at = job.sent_at or now
+    return attrs.evolve(
+        job,
+        state=to,
+        sent_at=sent_at,
+        changed_at=now,
+        trouble=event.reason,
+        lost_sent_at=job.lost_sent_at or sent_at,
+        # Should the clock have been set back meanwhile, it was not lost before it was sent.
+        lost_at=max(now if event.within is None else min(now, sent_at + event.within), sent_at),
+    )
 
 
 def _closed(job: Job, state: JobState, now: datetime, **changes: Any) -> Job:
@@ -399,6 +440,11 @@ def _routine(job: Job, now: datetime, schedule: PollSchedule, dice: float) -> ti
 def _retry(first: datetime, now: datetime, routine: timedelta) -> timedelta:
     """Growing intervals for answers that bring nothing: half of the time since the first of them."""
     return max(routine, min(max((now - first) / 2, _SHORTEST_RETRY), _LONGEST_RETRY))
+
+
+def _rest(took: timedelta) -> timedelta:
+    """After a poll that *took* so long for nothing: while it waits, it holds one of few places."""
+    return min(4 * took, _LONGEST_REST)
 
 
 def _due_in(job: Job, wait: timedelta, now: datetime, *, routine: timedelta | None = None) -> Job:

@@ -11,12 +11,14 @@ import hashlib
 import heapq
 import itertools
 import math
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 from urllib.request import Request as URLRequest
 from urllib.request import urlopen
 
@@ -25,7 +27,7 @@ import orjson
 
 from docpoll.clocks import SystemClock
 from docpoll.emulator import EmulatorServer, Scenario, State, TyplessCore, TyplessSettings
-from docpoll.errors import AnswerMissing, DocumentError
+from docpoll.errors import AnswerMissing, ConfigError, DocumentError
 from docpoll.interfaces import Clock, Timer
 from docpoll.providers import Typless
 from docpoll.wire import Base64Body, Request, Response
@@ -124,14 +126,22 @@ def _from_list(script: list[Response | BaseException]) -> Callable[[Request], Re
     return answer
 
 
-def _scenario(told: str | Mapping[str, Any] | Scenario | None) -> Scenario:
+#: A shipped scenario by its name, one in a file by its path, a dictionary, a `Scenario`, or None: nothing goes wrong.
+_Told: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Scenario | None
+
+
+def _scenario(told: _Told) -> Scenario:
     match told:
+        case None:
+            return Scenario()
         case Scenario():
             return told
-        case str():
-            return Scenario.from_file(told)
+        case str() | os.PathLike():
+            return Scenario.from_file(os.fspath(told))
+        case Mapping():
+            return Scenario.from_mapping(dict(told))
         case _:
-            return Scenario.from_mapping({} if told is None else dict(told))
+            raise ConfigError(f"scenario: {told!r:.80}: give a name, a path, a dictionary or a Scenario")
 
 
 class _Emulated(ABC):
@@ -148,7 +158,7 @@ class _Emulated(ABC):
         """What arrived, as `GET /_emulator/jobs` tells it."""
         return self._control("jobs")
 
-    def play(self, scenario: str | Mapping[str, Any] | Scenario | None) -> None:
+    def play(self, scenario: _Told) -> None:
         """Begin with *scenario*, as at the start, in place of the present one; None or `{}` ends all faults.
 
         Raises `ConfigError` for what is none.
@@ -170,9 +180,10 @@ class RunningEmulator(_Emulated):
     Its clock runs *speed* times as fast for the processing of documents, and never by itself otherwise than yours.
     *scenario* is what it does wrong: the name of a shipped one, the path of a file, a dictionary, or a `Scenario`.
     The other *settings* are those of `docpoll.emulator.EmulatorServer`.
+    A context manager that listens inside; `start()` and `close()` do the same by hand.
     """
 
-    def __init__(self, *, scenario: str | Mapping[str, Any] | Scenario | None = None, **settings: Any) -> None:
+    def __init__(self, *, scenario: _Told = None, **settings: Any) -> None:
         self._moved = timedelta(0)
         settings.setdefault("speed", 50.0)
         self._server = EmulatorServer(now=self.now, scenario=_scenario(scenario), **settings)
@@ -198,17 +209,31 @@ class RunningEmulator(_Emulated):
             told: dict[str, Any] = orjson.loads(answer.read())
         return told
 
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     def start(self) -> None:
-        """Listen."""
+        """Listen, once. Raises `ConfigError` for an address that cannot be had."""
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result()
+        try:
+            asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result()
+        except BaseException:
+            self.close()
+            raise
         self.url = self._server.url
 
     def close(self) -> None:
-        """Stop listening, and end the thread."""
-        asyncio.run_coroutine_threadsafe(self._server.close(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        """Stop listening, and end the thread. Harmless when repeated, and before `start()`."""
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._server.close(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
         self._loop.close()
 
 
@@ -228,7 +253,7 @@ class EmulatedTransport(_Emulated):
         self,
         clock: Clock,
         *,
-        scenario: str | Mapping[str, Any] | Scenario | None = None,
+        scenario: _Told = None,
         read: Callable[[bytes, str], Mapping[str, Any]] | None = None,
         request_timeout: float = 30.0,
         body_limit: int = 64 * 1024 * 1024,
@@ -341,7 +366,5 @@ else:
     @pytest.fixture
     def emulator() -> Iterator[RunningEmulator]:
         """A `RunningEmulator`, new for each test."""
-        running = RunningEmulator()
-        running.start()
-        yield running
-        running.close()
+        with RunningEmulator() as running:
+            yield running

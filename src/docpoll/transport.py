@@ -14,8 +14,10 @@ import io
 import os
 import socket
 import stat
+import weakref
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import BinaryIO, Final
 
 import aiohttp
@@ -26,12 +28,26 @@ import backoff
 from docpoll.errors import AccountFault, AnswerMissing, DocumentError, RequestNotSent
 from docpoll.interfaces import Clock
 from docpoll.keys import origin_of
-from docpoll.wire import Base64Body, Request, Response
+from docpoll.wire import REQUEST_TIME, Base64Body, Request, Response, time_for
 
 __all__ = ["BODY_LIMIT", "AiohttpTransport"]
 
 #: Answers are read up to this many bytes.
 BODY_LIMIT: Final = 64 * 1024 * 1024
+
+#: An answer over the limit is nothing but evidence: so much of it is kept.
+_EVIDENCE: Final = 64 * 1024
+
+#: Of answers above this size only so many are in memory at once; the others wait on their way.
+_LARGE: Final = 1024 * 1024
+_LARGE_AT_ONCE: Final = 4
+
+#: While others wait, a large answer needs to grow by so many bytes in that share of a request's time, or makes room.
+_LEAST: Final = 64 * 1024
+_PATIENCE: Final = 1 / 12
+
+#: How much of what went wrong is told: a server may have its part in it.
+_SAID: Final = 300
 
 #: Documents up to this size are encoded before anything is sent; larger ones while they are.
 _WHOLE: Final = 1024 * 1024
@@ -43,9 +59,6 @@ _PIECE: Final = 3 * 64 * 1024
 #: so a connection idle for longer than this is not used again.
 _KEEPALIVE: Final = 3.0
 
-#: An upload is allowed this many bytes a second before its time is up.
-_SLOWEST_UPLOAD: Final = 50_000
-
 #: Raised while there is no connection yet.
 _NOT_CONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
@@ -54,18 +67,26 @@ class AiohttpTransport:
     """One aiohttp session for the client's life. Redirects are never followed, so a key never leaves its host.
 
     *request_timeout*: seconds for one request, beyond what its body needs to be uploaded.
-    *body_limit*: bytes of an answer that are read; a longer one comes back marked `oversized`.
+    *body_limit*: bytes of an answer that are read; of a longer one the beginning comes back, marked `oversized`.
     *connections*: how many are open at once, at most.
     """
 
     def __init__(
-        self, clock: Clock, *, request_timeout: float = 60.0, body_limit: int = BODY_LIMIT, connections: int = 64
+        self,
+        clock: Clock,
+        *,
+        request_timeout: float = REQUEST_TIME.total_seconds(),
+        body_limit: int = BODY_LIMIT,
+        connections: int = 64,
     ) -> None:
         self._clock = clock
-        self._request_timeout = request_timeout
+        self._request_time = timedelta(seconds=request_timeout)
         self._body_limit = body_limit
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
+        self._room = asyncio.Semaphore(_LARGE_AT_ONCE)
+        #: The large answers that still arrive; a time-out that is set breaks one off.
+        self._arriving: dict[asyncio.Timeout, bytearray] = {}
 
     async def send(self, request: Request) -> Response:
         """See `docpoll.interfaces.Transport`. Only a GET that was never sent is tried again, within seconds."""
@@ -85,36 +106,84 @@ class AiohttpTransport:
 
     async def _send(self, request: Request) -> Response:
         body = None if request.body is None else await _prepared(request.body)
-        seconds = self._request_timeout + request.length / _SLOWEST_UPLOAD
-        with _our_errors(body, request.url):
-            async with (
-                asyncio.timeout(seconds),
-                self._live_session().request(
-                    request.method,
-                    request.url,
-                    headers=request.headers,
-                    data=body,
-                    allow_redirects=False,
-                ) as answer,
-            ):
-                received_at = self._clock.now()
-                content, oversized = await self._read(answer.content)
-        return Response(
+        seconds = time_for(request.length, request_time=self._request_time).total_seconds()
+        began = False
+        deadline = asyncio.timeout(seconds)
+        try:
+            with _our_errors(body, request.url):
+                async with (
+                    deadline,
+                    self._live_session().request(
+                        request.method,
+                        request.url,
+                        headers=request.headers,
+                        data=body,
+                        allow_redirects=False,
+                    ) as answer,
+                ):
+                    began, received_at = True, self._clock.now()
+                    content, oversized = await self._read(answer.content, deadline)
+        except AnswerMissing as exc:
+            if not (began and deadline.expired()):
+                raise
+            raise AnswerMissing(f"the answer began, and had not ended after {seconds:.0f} s", endless=True) from exc
+        response = Response(
             status=answer.status,
             headers={name.lower(): value for name, value in answer.headers.items()},
             body=content,
             oversized=oversized,
             received_at=received_at,
         )
+        if len(content) > _LARGE:
+            weakref.finalize(response, _release, self._room, asyncio.get_running_loop()).atexit = False
+        return response
 
-    async def _read(self, content: aiohttp.StreamReader) -> tuple[bytes, bool]:
-        """What arrives, up to the limit, and whether there was more; what is left unread ends the connection."""
-        read = bytearray()
-        async for piece in content.iter_any():
-            read += piece
-            if len(read) > self._body_limit:
-                return bytes(read[: self._body_limit]), True
-        return bytes(read), False
+    async def _read(self, content: aiohttp.StreamReader, deadline: asyncio.Timeout) -> tuple[bytes, bool]:
+        """What arrives, up to the limit, and whether there was more; what is left unread ends the connection.
+
+        Of a large answer that is whole the room is kept; it is released when nobody needs the answer any more.
+        """
+        read, has_room, is_kept = bytearray(), False, False
+        patience = asyncio.timeout(None)
+        try:
+            async with patience:
+                async for piece in content.iter_any():
+                    read += piece
+                    if len(read) > self._body_limit:
+                        return bytes(read[: min(self._body_limit, _EVIDENCE)]), True
+                    if len(read) > _LARGE and not has_room:
+                        await self._wait_for_room(deadline)
+                        has_room, self._arriving[patience] = True, read
+            whole, is_kept = bytes(read), True
+            return whole, False
+        except TimeoutError as exc:
+            raise TimeoutError("the answer came too slowly, and others waited for the room it took") from exc
+        finally:
+            self._arriving.pop(patience, None)
+            if has_room and not is_kept:
+                self._room.release()
+
+    async def _wait_for_room(self, deadline: asyncio.Timeout) -> None:
+        """Get room for a large answer. The wait is ours: *deadline* stands still, and the vendor is not blamed."""
+        loop, seconds = asyncio.get_running_loop(), self._request_time.total_seconds()
+        ends, began = deadline.when(), loop.time()
+        deadline.reschedule(None)
+        while not await self._has_room_within(seconds * _PATIENCE):
+            if loop.time() - began >= seconds:
+                raise AnswerMissing(f"the answer is large, and for {seconds:.0f} s there was no room for it")
+        if ends is not None:
+            deadline.reschedule(ends + loop.time() - began)
+
+    async def _has_room_within(self, seconds: float) -> bool:
+        """Whether there is room by then; where not, those that have hardly grown since are broken off."""
+        before = {one: len(read) for one, read in self._arriving.items()}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self._room.acquire()
+        for one, read in self._arriving.items():
+            if len(read) - before.get(one, -_LEAST) < _LEAST and not one.expired():
+                one.reschedule(0)
+        return False
 
     def _live_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -125,6 +194,12 @@ class AiohttpTransport:
                 headers={"User-Agent": "docpoll", "Accept": "application/json"},
             )
         return self._session
+
+
+def _release(room: asyncio.Semaphore, loop: asyncio.AbstractEventLoop) -> None:
+    """Release *room*, from whichever thread let go of the answer last."""
+    with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+        loop.call_soon_threadsafe(room.release)
 
 
 @contextmanager
@@ -144,7 +219,8 @@ def _our_errors(body: _Body | None, url: str) -> Iterator[None]:
         if body is not None and body.broken is not None:
             raise body.broken from body.broken.__cause__
         may_have_arrived = not isinstance(exc, _NOT_CONNECTED) if body is None else body.whole
-        raise (AnswerMissing if may_have_arrived else RequestNotSent)(str(exc) or type(exc).__name__) from exc
+        said = str(exc)[:_SAID] or type(exc).__name__
+        raise (AnswerMissing if may_have_arrived else RequestNotSent)(said) from exc
 
 
 def _is_unknown(exc: OSError) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import select
@@ -168,7 +169,8 @@ class DeafServer:
         #: Set once a request has arrived.
         self.asked = threading.Event()
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def _serve(self) -> None:
         while True:
@@ -186,14 +188,20 @@ class DeafServer:
     def _take(self, caller: socket.socket) -> None:
         heard = b""
         while b"\r\n\r\n" not in heard:
-            heard += caller.recv(65536)
+            if not (more := caller.recv(65536)):
+                return
+            heard += more
         head, _, body = heard.partition(b"\r\n\r\n")
         lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
         length = int(lengths[0].split(b":")[1]) if lengths else 0
-        while len(body) < length:
-            body += caller.recv(65536)
+        while len(body) < length and (more := caller.recv(65536)):
+            body += more
 
     def stop(self) -> None:
+        # Closing alone does not wake who waits for a caller: one more would be taken, and kept waiting.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
         self._socket.close()
         for caller in self._kept:
             caller.close()

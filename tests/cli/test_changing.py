@@ -6,11 +6,14 @@ import asyncio
 import os
 import signal
 from datetime import UTC, datetime
+from pathlib import Path
 
+import attrs
 import pytest
 
+from docpoll import Client, Local
 from docpoll.events import ErrorInfo
-from docpoll.interfaces import Draft
+from docpoll.interfaces import Change, Draft
 from docpoll.jobs import Job, JobState
 from docpoll.stores import SQLiteStore
 from tests.cli.support import PATIENCE, DeafServer, pdf, until
@@ -151,6 +154,45 @@ def test_what_failed_here_fails_again_and_costs_nothing(cli, folder):
     assert cli("retry", "--retryable").code == 0
 
 
+@pytest.fixture
+def failures(folder):
+    """`failures(documents, retryable)`: jobs of the documents that failed, with what the vendor said of each."""
+
+    def enter(paths: list[Path], said: list[bool | None]) -> None:
+        now = datetime.now(UTC)
+
+        async def work() -> None:
+            store = SQLiteStore("docpoll.db")
+            await store.open()
+            for path, retryable in zip(paths, said, strict=True):
+                async with Client(Local(), store="docpoll.db", harvest=False) as client:
+                    job = await client.submit(path)
+                error = ErrorInfo(code="e1", message="no", retryable=retryable)
+                owner = await store.register(now=now)
+                held = await store.claim_job(owner, job.id)
+                assert held is not None
+                failed = attrs.evolve(held, state=JobState.FAILED, error=error, finished_at=now, remote_id="theirs")
+                await store.flush(owner, [Change(job=failed)])
+                await store.release(owner)
+            await store.close()
+
+        asyncio.run(work())
+
+    return enter
+
+
+def test_retryable_is_what_the_vendor_calls_so(cli, documents, failures):
+    """`--retryable`: neither what it calls final nor what it says nothing about; each is paid for, and that is said."""
+    paths = sorted(documents(4).iterdir())
+    failures(paths, [True, False, None, True])
+    dry = cli("retry", "--retryable", "--dry-run", "--json", "--provider", "local")
+    assert "2 documents to pay for again" in dry.err
+    assert sorted(line["source"] for line in dry.lines) == [str(paths[0]), str(paths[3])]
+    said = cli("retry", "--retryable", "--json", "--provider", "local")
+    assert sorted((line["source"], line["attempt"]) for line in said.lines) == [(str(paths[0]), 2), (str(paths[3]), 2)]
+    assert "nothing to retry" in cli("retry", "--retryable", "--provider", "local").err
+
+
 def test_only_a_job_that_was_not_found_is_asked_for_again(cli, folder):
     """`--same-id` says so, and changes nothing."""
     (folder / "no.txt").write_text("no document")
@@ -251,9 +293,9 @@ def test_an_uncertain_job_is_dropped_and_sent_anew_when_asked(cli, documents, em
     deaf = DeafServer()
     monkeypatch.setenv("TYPLESS_API_KEY", "k")
     flags = ["--base-url", deaf.url, "--document-type", "invoice"]
-    assert cli("run", documents(1), *flags).code == 4
+    assert cli("run", documents(1), *flags, "--uncertain", "hold").code == 4
     assert cli("retry", "0000.pdf", "--base-url", deaf.url).code == 1
     assert cli("cancel", "0000.pdf").code == 0
-    assert cli("retry", "0000.pdf", "--base-url", deaf.url).code == 4
+    assert cli("retry", "0000.pdf", "--base-url", deaf.url, "--uncertain", "hold").code == 4
     assert [line["state"] for line in cli("jobs", "--json").lines] == ["CANCELLED", "UNCERTAIN"]
     deaf.stop()

@@ -143,7 +143,7 @@ def test_a_second_ctrl_c_does_not_wait(start, cli, documents, monkeypatch):
     deaf.stop()
     monkeypatch.setenv("TYPLESS_API_KEY", "k")
     # The document may have arrived: it is uncertain, and not sent again.
-    assert cli("run", "invoices", *flags).code == 4
+    assert cli("run", "invoices", *flags, "--uncertain", "hold").code == 4
 
 
 def test_a_key_is_not_in_the_line_that_goes_on(start, documents):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
+import math
 import os
 import sqlite3
 import subprocess
@@ -14,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from docpoll.budget import begin, refused, reserve
 from docpoll.clocks import SystemClock
+from docpoll.stores import SQLiteStore
 from tests.cli.support import pdf
 
 RECIPES = Path(__file__).resolve().parent.parent.parent / "recipes" / "invoices"
@@ -102,6 +106,51 @@ def test_status_counts_every_job_in_danger(cli, documents, emulate, typless, fol
     status = cli("status", "--json", "--base-url", emulator.url)
     assert status.lines[0]["at_risk"] == 3
     assert cli("status", "--json", "--account", "another").lines[0]["at_risk"] == 0
+
+
+def test_status_tells_how_fast_the_account_may_be_asked(cli, folder):
+    """Allowed, used, waiting, until when it pauses, and what the vendor said; a line for people where it said it."""
+    now = SystemClock().now().timestamp()
+
+    def told(state):
+        state, _ = reserve(begin(now, start=9.0), now, who="a", wanted=70, start=9.0)
+        return refused(state, now, sent_at=now, reason="HTTP 429", retry_after=600), None
+
+    async def keep(*changes):
+        ledger = SQLiteStore(folder / "docpoll.db")
+        await ledger.open()
+        for account, change in changes:
+            await ledger.adjust_budget("typless", account, "https://a.example", "typless", change)
+        await ledger.close()
+
+    calm = begin(now, start=5.0)
+    endless = begin(now, start=math.inf)
+    asyncio.run(keep(("default", told), ("calm", lambda _: (calm, None)), ("endless", lambda _: (endless, None))))
+    (status,) = cli("status", "--json").lines
+    by_account = {one["account"]: one for one in status["budgets"]}
+    assert [by_account[name]["allowed"] for name in ("default", "calm", "endless")] == [4.05, 5, None]
+    busy = by_account["default"]
+    assert (busy["scope"], busy["waiting"], busy["refusals"]) == ("typless", 70, 1)
+    assert busy["last_refusal"]["reason"] == "HTTP 429"
+    assert busy["last_refusal"]["retry_after_seconds"] == 600
+    assert busy["paused_until"] > busy["last_refusal"]["at"]
+    assert by_account["calm"] | {"account": ""} == {
+        "provider": "typless",
+        "account": "",
+        "origin": "https://a.example",
+        "scope": "typless",
+        "allowed": 5,
+        "used": 0,
+        "waiting": 0,
+        "paused_until": None,
+        "refusals": 0,
+        "last_refusal": None,
+    }
+    (line,) = (line for line in cli("status").out.splitlines() if line.startswith("budget: "))
+    assert line.startswith("budget: typless account default: 4.05 requests a second allowed, ")
+    assert "70 wait; paused until 20" in line
+    assert "refused 1 request, the last one " in line
+    assert "(HTTP 429, come back in 10 min)" in line
 
 
 def test_status_does_not_disturb_a_run(start, cli, documents):

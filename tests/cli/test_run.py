@@ -149,7 +149,7 @@ def test_a_submit_whose_answer_was_lost_ends_with_4(cli, documents, deaf, monkey
     """Exit code 4; it is shown, not sent again, and `cancel` drops it."""
     monkeypatch.setenv("TYPLESS_API_KEY", "k")
     documents(1)
-    flags = ["--base-url", deaf.url, "--document-type", "invoice"]
+    flags = ["--base-url", deaf.url, "--document-type", "invoice", "--uncertain", "hold"]
     said = cli("run", "invoices", "--json", *flags)
     assert said.code == 4
     (line,) = said.lines
@@ -157,8 +157,8 @@ def test_a_submit_whose_answer_was_lost_ends_with_4(cli, documents, deaf, monkey
     assert line["error"]["code"] == "uncertain"
     assert "uncertain: " in said.err
     assert cli("status", "--json").code == 4
-    assert "docpoll cancel" in cli("show", line["id"]).out
-    assert cli("harvest", "--base-url", deaf.url).code == 4
+    assert f"docpoll resolve {line['id']} --drop" in cli("show", line["id"]).out
+    assert cli("harvest", "--base-url", deaf.url, "--uncertain", "hold").code == 4
     assert cli("cancel", line["id"]).code == 0
     assert cli("status").code == 0
 
@@ -174,7 +174,8 @@ def test_a_submit_without_an_answer_when_the_waiting_ends_is_uncertain(cli, docu
     assert said.code == 4
     # The first submit finds out whether key and address are right; the others wait for its answer.
     assert sorted(line["state"] for line in said.lines) == ["PENDING", "PENDING", "UNCERTAIN"]
-    assert "see docpoll jobs --state UNCERTAIN --account ours --store 'our ledger.db'\n" in said.err
+    assert "see docpoll jobs --state UNCERTAIN --account ours --store 'our ledger.db';" in said.err
+    assert f"docpoll recover --base-url {deaf.url} --account ours --store 'our ledger.db' looks for them" in said.err
     assert cli("status", "--store", "our ledger.db").code == 4
 
 
@@ -461,7 +462,7 @@ def test_submit_ends_once_everything_is_accepted(cli, documents, emulate, typles
 def test_submit_tells_what_was_not_accepted(cli, documents, folder, deaf, monkeypatch):
     """1 for what failed, 4 for what is uncertain."""
     monkeypatch.setenv("TYPLESS_API_KEY", "k")
-    flags = ["--base-url", deaf.url, "--document-type", "invoice"]
+    flags = ["--base-url", deaf.url, "--document-type", "invoice", "--uncertain", "hold"]
     assert cli("submit", "missing.pdf", *flags).code == 1
     assert cli("submit", documents(1), *flags).code == 4
     assert cli("submit", "missing.pdf", "invoices", *flags).code == 4

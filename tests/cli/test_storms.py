@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -130,6 +131,32 @@ def test_somebody_else_in_the_middle_closes_nothing(cli, documents, answering, e
     assert counts["RUNNING"] == 5
 
 
+@pytest.mark.parametrize("who", ["a captive portal", "a redirect", "a server without such a method"])
+def test_with_jobs_open_a_run_and_a_harvest_against_somebody_else_end_and_put_right_all_is_stored(
+    cli, documents, answering, emulate, typless, folder, who
+):
+    """Exit 2, with results there to be fetched and documents to be sent; not one job is closed, none is paid twice."""
+    state = folder / "vendor.db"
+    emulator = emulate(state=state)
+    documents(3)
+    assert cli("submit", "invoices", *typless(emulator, polls=False)).code == 0
+    emulator.stop()
+    documents(3, first=3)
+    stranger = answering(SOMEBODY_ELSE[who], port=port_of(emulator))
+    said = cli("run", "invoices", *typless(stranger))
+    assert said.code == 2
+    assert stranger.url in said.err
+    assert cli("harvest", "--base-url", stranger.url, "--poll-every", "0.2s").code == 2
+    counts = cli("status", "--json").lines[0]["counts"]
+    assert {name for name, number in counts.items() if number} <= {"RUNNING", "PENDING"}
+    assert counts["RUNNING"] == 3
+    stranger.stop()
+    emulator = emulate(state=state, port=stranger.port)
+    said = cli("run", "invoices", "--json", *typless(emulator))
+    assert (said.code, [line["state"] for line in said.lines]) == (0, ["SUCCEEDED"] * 6)
+    assert set(emulator.seen["by_digest"].values()) == {1}
+
+
 def test_somebody_who_cannot_prove_who_he_is_gets_nothing(cli, documents, answering):
     """No secure connection, as in a network that wants a log-in first: exit 2, and not one request."""
     server = answering(SOMEBODY_ELSE["a captive portal"])
@@ -193,3 +220,40 @@ def test_retrying_into_the_storm_ends_with_1(cli, documents, answering, typless)
     said = cli("retry", "--failed", "--base-url", server.url)
     assert said.code == 1
     assert "wait unsent" in said.err
+
+
+def test_status_tells_what_the_vendor_did_against_its_own_rules(cli, start, documents, answering, typless):
+    """Each kind once on stderr, and in `status` how often, since when, and the last example."""
+    answer = {"extraction_id": "same", "status": f"QUEUED {KEY}\x1b[2J", "result": None, "error": None}
+    server = answering((202, {"Content-Type": "application/json", "Retry-After": "1.5 h"}, orjson.dumps(answer)))
+    documents(3)
+    submitted = cli("submit", "invoices", "--json", *typless(server, polls=False))
+    assert submitted.code == 0
+    for kind in ("id given twice", "odd retry after"):
+        assert submitted.err.count(f"against its own rules, {kind}") == 1
+    program = start("harvest", "--base-url", server.url, "--poll-every", "0.2s")
+    heard = ""
+    for kind in ("unknown status", "unexpected code", "odd retry after"):
+        while f"against its own rules, {kind}" not in heard:
+            line = program.line("stderr")
+            assert line, f"{kind} was never said"
+            heard += line
+    program.send(signal.SIGINT)
+    said = program.end()
+    assert said.code == 130
+    heard += said.err
+    for kind in ("unknown status", "unexpected code", "odd retry after"):
+        assert heard.count(f"against its own rules, {kind}") == 1
+    told = cli("status", "--json")
+    kinds = {one["kind"]: one for one in told.lines[0]["suspicions"]}
+    assert set(kinds) == {"unknown_status", "unexpected_code", "id_given_twice", "odd_retry_after"}
+    assert kinds["id_given_twice"]["times"] == 2
+    assert kinds["unknown_status"]["times"] == kinds["unexpected_code"]["times"] >= 1
+    assert kinds["odd_retry_after"]["times"] == 3 + kinds["unknown_status"]["times"]
+    assert kinds["unknown_status"]["first_at"] <= kinds["unknown_status"]["last_at"]
+    shown = cli("status").out
+    assert shown.count("against its own rules: typless account default") == 1
+    assert "  id given twice: " in shown
+    assert "status QUEUED …\\x1b[2J" in shown
+    assert KEY not in submitted.err + heard + told.out + shown
+    assert "\x1b" not in submitted.err + heard + told.out + shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import sqlite3
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from docpoll import Client, Typless
+from docpoll import Budget, Client, Typless
 from docpoll.testing import FakeClock
 from tests.vendor import Vendor
 
@@ -36,7 +37,15 @@ def client(vendor: Vendor, clock: FakeClock, ledger: Path) -> Callable[..., Clie
     dice = random.Random(7)
 
     def make(**settings: Any) -> Client:
-        given = {"store": ledger, "transport": vendor.transport, "clock": clock, "dice": dice, **settings}
+        # The clock stands still, so a rate that is to be found out would never be.
+        given = {
+            "budget": Budget(math.inf),
+            "store": ledger,
+            "transport": vendor.transport,
+            "clock": clock,
+            "dice": dice,
+        }
+        given |= settings
         return Client(given.pop("provider", Typless("secret")), **given)
 
     return make

@@ -21,12 +21,12 @@ from tests.vendor import SUCCESS, UNFINISHED, digest_of, envelope, pdf, plain, u
 pytestmark = pytest.mark.timeout(40)
 
 
-async def finished(client, clock, job):
+async def finished(client, clock, job, step=5):
     waiting = asyncio.ensure_future(client.result(job))
     for _ in range(4000):
         if waiting.done():
             return waiting.result()
-        clock.advance(5)
+        clock.advance(step)
         await asyncio.sleep(0.001)
     waiting.cancel()
     raise AssertionError(f"never settled: {(await client.job(job.id)).state}")
@@ -85,8 +85,10 @@ async def test_retry_after_of_a_429_is_cut_at_24_hours(client, vendor, clock):
         vendor.next["submit"] = [plain(429, retry_after="999999999")]
         await it.submit(pdf(), document_type="invoice", wait=False)
         await until(lambda: vendor.counts["submit"] == 1)
-        await settle(clock, 25 * 3600, 600, 0.002)
-        assert vendor.counts["submit"] == 2
+        await settle(clock, 23 * 3600, 600, 0.002)
+        assert vendor.counts["submit"] == 1
+        await settle(clock, 3600, 60, 0.01)
+        await until(lambda: vendor.counts["submit"] == 2)
 
 
 async def test_retry_after_on_a_503_submit_delays_the_scope(client, vendor, clock):
@@ -291,7 +293,7 @@ async def test_an_id_accepted_during_a_takeover_is_not_overwritten(client, vendo
 
 async def test_an_id_that_cannot_be_written_when_closing_is_told(client, vendor, clock, ledger, caplog):
     """Closed in the middle of the attempt to write it, not between two."""
-    store = SQLiteStore(ledger)
+    store = SQLiteStore(ledger, patience=timedelta(seconds=1))
     vendor.gate = asyncio.Event()
     async with client(store=store, limits=Limits(closing=0.05)) as it:
         asking = asyncio.ensure_future(it.submit(pdf(), document_type="invoice"))
@@ -740,3 +742,18 @@ async def test_a_nightly_run_is_not_blocked_for_days_by_one_lost_job(client, ven
             taking.cancel()
             told += await asyncio.gather(taking, return_exceptions=True)
     assert [type(one).__name__ for one in told] == ["Outcome"] * 5
+
+
+async def test_a_job_that_was_not_found_is_asked_for_again_although_this_process_was_taken_for_dead(
+    client, vendor, clock
+):
+    """The machine slept: `retry(same_id=True)` registers anew instead of raising OwnershipLost at its user."""
+    async with client(limits=Limits(heartbeat=1e9)) as it:
+        job = await it.submit(pdf(), document_type="invoice")
+        vendor.polls["r1"] = [plain(404)]
+        with pytest.raises(docpoll.JobFailed, match="does not know"):
+            await finished(it, clock, job, step=600)
+        asked = await it.retry(job, same_id=True)
+        assert asked.state is JobState.RUNNING
+        vendor.polls["r1"] = [SUCCESS]
+        await finished(it, clock, job)

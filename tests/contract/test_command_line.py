@@ -17,22 +17,26 @@ from jsonschema import Draft202012Validator
 import docpoll
 from docpoll.cli import main
 from docpoll.cli.codes import ExitCode, code_of
+from docpoll.events import Suspicion
 from docpoll.jobs import JobState
 
 SCHEMA = json.loads((Path(__file__).parent / "lines.schema.json").read_text(encoding="utf-8"))
 
 SENDS = {"provider", "account", "base-url", "url-prefix", "store", "rate", "json", "quiet", "api-key"}
 TAKES = SENDS | {"document-type", "customer", "wait", "retry", "limit", "dry-run"}
+LOSES = {"uncertain", "tag-file-names"}
 
 FLAGS = {
-    "run": TAKES | {"poll-every", "give-up-after", "fail-fast", "out"},
-    "submit": TAKES,
-    "harvest": SENDS | {"poll-every", "give-up-after", "wait"},
+    "run": TAKES | LOSES | {"poll-every", "give-up-after", "fail-fast", "out"},
+    "submit": TAKES | LOSES,
+    "harvest": SENDS | LOSES | {"poll-every", "give-up-after", "wait"},
     "status": {"provider", "account", "base-url", "store", "json", "quiet"},
     "jobs": {"state", "provider", "account", "store", "json", "quiet"},
     "show": {"provider", "account", "base-url", "store", "json", "quiet"},
     "export": {"out", "provider", "account", "store", "json", "quiet"},
-    "retry": SENDS | {"failed", "expired", "retryable", "same-id", "dry-run"},
+    "retry": SENDS | LOSES | {"failed", "expired", "retryable", "same-id", "dry-run"},
+    "recover": SENDS,
+    "resolve": SENDS | {"found", "resend", "drop", "all", "tag-file-names", "dry-run"},
     "cancel": {"pending", "provider", "account", "store", "json", "quiet"},
     "emulate": {"port", "host", "vendor", "speed", "api-key", "state", "scenario", "quiet"},
 }
@@ -166,6 +170,12 @@ def test_this_is_the_status(lines):
     (status,) = lines("status")
     assert _faults("status", status) == []
     assert status["counts"]["FAILED"] == 2
+
+
+def test_these_are_the_kinds_of_suspicion():
+    """What a vendor may do against its own rules, as `status` names it."""
+    suspicions = SCHEMA["$defs"]["status"]["properties"]["suspicions"]
+    assert set(suspicions["items"]["properties"]["kind"]["enum"]) == set(Suspicion)
 
 
 def test_a_result_has_its_keys(lines):

@@ -150,11 +150,14 @@ def test_the_shipped_scenarios() -> None:
         ({"rate": "0.5"}, "rate: '0.5': give a number"),
         ({"rate": float("nan")}, "rate: nan"),
         ({"seed": 1.5}, "seed: 1.5: give a whole number"),
+        ({"seed": 10**30}, "seed 1000000000000000000000000000000: give a whole number that JSON can carry"),
         ({"awaiting": "all"}, "awaiting: 'all': give one of unread, pending, ready"),
         ({"limit": 20}, "limit: 20: give a table of requests, seconds"),
         ({"limit": {}}, "limit: requests is missing"),
         ({"limit": {"requests": 0}}, "limit: requests 0: give 1 to"),
-        ({"limit": {"requests": 1, "seconds": 0}}, "limit: seconds 0.0: give more than 0"),
+        ({"limit": {"requests": 1, "seconds": 0}}, "limit: seconds 0.0: give seconds from 0.001 to ten years"),
+        ({"limit": {"requests": 1, "seconds": 1e-320}}, "limit: seconds 1e-320: give seconds from 0.001 to ten years"),
+        ({"limit": {"requests": 1, "seconds": 1e12}}, "limit: seconds 1000000000000.0: give seconds from 0.001 to ten"),
         ({"limit": {"requests": 1, "per": 1}}, "limit: unknown key per; there are requests, seconds, kind"),
         ({"limit": {"requests": 1, "kind": "leaky"}}, "limit.kind: 'leaky': give one of fixed, sliding"),
         ({"limit": {"requests": 1, "retry_after": "iso"}}, "limit.retry_after: 'iso': give one of seconds, date"),
@@ -179,6 +182,17 @@ def test_the_shipped_scenarios() -> None:
         ({"faults": {"content_type": {"content_type": "a\r\nb: c"}}}, "give printable ASCII"),
         ({"name": "chaos2"}, "name 'chaos2' is none of the shipped scenarios: chaos, flapping"),
         ({"name": None}, "name None is none of the shipped scenarios"),
+        (
+            {"name": "flapping", "faults": {"slwo": None}},
+            "faults.slwo: null takes a fault of flapping away, which has none of that name; it has error, cut, slow",
+        ),
+        ({"name": "rate-limited", "faults": {"slow": None}}, "which has none of that name; it has none at all"),
+        ({"faults": {"slow": None}}, "faults.slow: null takes a fault of a shipped scenario away; give its name too"),
+        ({"faults": {"\ud800": {"kind": "error"}}}, "faults.\\ud800: '\\ud800': give a text that UTF-8 can carry"),
+        ({"faults": {"\ud800": {}}}, "give one of error, lost"),
+        ({"faults": {"\ud800": None}}, "takes a fault of a shipped scenario away"),
+        ({"\ud800": {}}, "unknown key \\ud800"),
+        ({"faults": {"words": {"words": ["\ud800"]}}}, "faults.words.words: '\\ud800': give a text that UTF-8 can"),
     ],
 )
 def test_what_cannot_be_played_is_refused(told: Any, message: str) -> None:
@@ -187,6 +201,23 @@ def test_what_cannot_be_played_is_refused(told: Any, message: str) -> None:
         Scenario.from_mapping(told, source="scenario my.toml")
     assert str(caught.value).startswith("scenario my.toml: ")
     assert message in str(caught.value)
+    assert str(caught.value).encode(), "it can be printed"
+
+
+@pytest.mark.parametrize("seconds", [0.001, 10 * 366 * 86400.0])
+@pytest.mark.parametrize("kind", ["fixed", "sliding"])
+def test_the_shortest_and_the_longest_limit_can_be_played(service: Make, seconds: float, kind: str) -> None:
+    """With every hint there is."""
+    for retry_after, reset in (("seconds", "epoch"), ("date", "date")):
+        limit = {"requests": 1, "seconds": seconds, "kind": kind, "retry_after": retry_after, "reset": reset}
+        one = service({"limit": limit})
+        assert statuses([one.list(), one.list()]) == [200, 429]
+
+
+def test_a_scenario_made_by_hand_has_names_that_can_be_counted() -> None:
+    """A fault's name is part of what the seed decides by, so it must be a text that has bytes."""
+    with pytest.raises(ConfigError, match=r"faults: '\\ud800'"):
+        Scenario(faults={"\ud800": FAULTS["error"]()})
 
 
 def test_a_scenario_comes_from_a_file(tmp_path: Path) -> None:
@@ -206,6 +237,9 @@ def test_a_scenario_comes_from_a_file(tmp_path: Path) -> None:
         ("a.toml", b"rate = ", "a.toml: it is no TOML"),
         ("a.toml", b'x = "\xff"', "a.toml: it is no TOML"),
         ("a.json", b"{", "a.json: it is no JSON"),
+        ("a.JSON", b"{", "a.JSON: it is no JSON"),
+        ("a\0b", None, "it cannot be read: embedded null byte"),
+        ("a\udcff.toml", None, "a\\udcff.toml: there is no such file"),
         ("a.toml", b"pace = 3", "a.toml: unknown key pace"),
         ("chaos.tml", None, "chaos.tml: there is no such file, and the shipped ones are chaos, flapping"),
         (".", None, "it cannot be read"),
@@ -218,6 +252,7 @@ def test_a_file_that_is_no_scenario_is_named(tmp_path: Path, name: str, content:
     with pytest.raises(ConfigError, match="scenario ") as caught:
         Scenario.from_file(str(tmp_path / name))
     assert message in str(caught.value)
+    assert str(caught.value).encode(), "it can be printed"
 
 
 def test_a_part_of_a_shipped_scenario_can_be_left_out() -> None:

@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -563,3 +564,73 @@ def test_it_fills_the_protocol(typless: Typless) -> None:
 def test_ids_tell_when_they_were_made(typless: Typless, remote_id: str, made_at: datetime | None) -> None:
     """A KSUID in hex gives its time; any other id, or a time that makes no sense, gives nothing."""
     assert typless.made_at(remote_id) == made_at
+
+
+# -- what is against the rules ------------------------------------------------------------------------------------
+
+
+JSON = {"content-type": "application/json"}
+RUNNING = b'{"status": "IN_PROGRESS", "result": null, "error": null}'
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "kinds"),
+    [
+        (202, JSON, b'{"extraction_id": "a"}', []),
+        (202, {"content-type": "application/problem+json; charset=utf-8"}, b'{"extraction_id": "a"}', []),
+        (202, {}, b'{"extraction_id": "a"}', []),
+        (200, JSON, b'{"extraction_id": "a"}', ["unexpected_code"]),
+        (202, {"content-type": "text/plain"}, b' {"extraction_id": "a"}', ["wrong_content_type"]),
+        (202, JSON, b"{}", ["accepted_without_id"]),
+        (202, JSON, b'{"extraction_id": ""}', ["accepted_without_id"]),
+        (202, JSON, orjson.dumps({"extraction_id": "x" * 1001}), ["accepted_without_id"]),
+        (202, JSON, b'{"extraction_id": "abc\xff"}', ["accepted_without_id"]),
+        (202, {"content-type": "text/html"}, b"<html>", ["accepted_without_id"]),
+        (204, {}, b"", ["accepted_without_id", "unexpected_code"]),
+        (503, {"retry-after": "soon"}, b"", ["odd_retry_after"]),
+        (503, {"retry-after": "86401"}, b"", ["odd_retry_after"]),
+        (429, {"retry-after": "86400"}, b"", []),
+        (500, JSON, b"{}", []),
+        (400, {"content-type": "text/plain"}, b"{}", []),
+    ],
+)
+def test_what_is_odd_about_the_answer_to_a_submit_is_said(
+    typless: Typless, status: int, headers: dict[str, str], body: bytes, kinds: list[str]
+) -> None:
+    """By kind, beside what the answer comes to."""
+    response = Response(status=status, headers=headers, body=body, received_at=NOON)
+    assert list(typless.parse_submit(response).suspicions) == kinds
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "kinds"),
+    [
+        (200, JSON, RUNNING, []),
+        (200, JSON | {"retry-after": format_datetime(NOON + timedelta(hours=1), usegmt=True)}, RUNNING, []),
+        (200, JSON | {"retry-after": format_datetime(NOON + timedelta(9), usegmt=True)}, RUNNING, ["odd_retry_after"]),
+        (206, JSON, RUNNING, ["unexpected_code"]),
+        (200, {"content-type": "text/html"}, RUNNING, ["wrong_content_type"]),
+        (200, {"content-type": "image/png"}, b"[]", ["unreadable_answer", "wrong_content_type"]),
+        (200, JSON | {"retry-after": "-1"}, b'{"status": "QUEUED"}', ["unknown_status", "odd_retry_after"]),
+        (404, JSON, b"{}", []),
+        (500, {"content-type": "text/html"}, b"<html>", []),
+    ],
+)
+def test_what_is_odd_about_the_answer_to_a_poll_is_said(
+    typless: Typless, status: int, headers: dict[str, str], body: bytes, kinds: list[str]
+) -> None:
+    """By kind, and one answer may be odd in more than one way."""
+    response = Response(status=status, headers=headers, body=body, received_at=NOON)
+    assert list(typless.parse_poll(response).suspicions) == kinds
+
+
+def test_a_date_that_cannot_be_read_for_want_of_the_time_is_not_suspected(typless: Typless) -> None:
+    """An answer without the instant it came at has come from no transport."""
+    response = Response(status=503, headers={"retry-after": "Sun, 01 Mar 2026 12:00:00 GMT"})
+    assert typless.parse_poll(response).suspicions == ()
+
+
+def test_a_name_longer_than_any_address_is_left_out_of_the_list(typless: Typless) -> None:
+    """It could not be asked about."""
+    body = orjson.dumps({"extraction_ids": ["x" * 1001, "x" * 1000, 7]})
+    assert typless.parse_list(Response(status=200, headers=JSON, body=body)) == ["x" * 1000]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -18,9 +19,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from docpoll.budget import BudgetState
 from docpoll.errors import ConfigError, OwnershipLost, StoreError
 from docpoll.events import ErrorInfo
-from docpoll.interfaces import Change, Draft, LedgerSummary, Owner, Store, Wish
+from docpoll.interfaces import Change, Draft, LedgerSummary, Owner, Store, Tally, Wish
 from docpoll.jobs import Job, JobState
 
 NOW = datetime(2024, 5, 17, 9, 30, 0, 123456, tzinfo=UTC)
@@ -63,6 +65,14 @@ def running(job: Job, **changes: Any) -> Job:
         "earliest_expiry_at": NOW + 48 * HOUR,
     }
     return attrs.evolve(job, **(fields | changes))
+
+
+def a_budget(rate: float = 5) -> BudgetState:
+    return BudgetState(at=NOW.timestamp(), rate=rate)
+
+
+def a_tally(times: int, *, first: timedelta = timedelta(0), last: timedelta = HOUR, example: str = "job 1") -> Tally:
+    return Tally(times=times, first_at=NOW + first, last_at=NOW + last, example=example)
 
 
 def succeeded(job: Job, **changes: Any) -> Job:
@@ -162,6 +172,8 @@ class StoreContract:
             lambda: store.expiring(before=NOW),
             lambda: store.count_expiring(before=NOW),
             lambda: store.set_suspect(*SCOPE_KEY, "gone", now=NOW),
+            lambda: store.note_suspicions(*SCOPE_KEY, {"unknown_status": a_tally(1)}),
+            lambda: store.adjust_budget(*SCOPE_KEY, "typless", lambda _: (a_budget(), None)),
         ):
             with pytest.raises(StoreError, match="closed"):
                 await call()
@@ -497,7 +509,7 @@ class StoreContract:
             return_exceptions=True,
         )
         assert isinstance(refused, StoreError)
-        assert stored is None
+        assert stored == set()
         assert (await store.job(a_job(2).id)).state is JobState.RUNNING
 
     async def test_a_job_that_was_never_entered_cannot_be_flushed(self, store: Store) -> None:
@@ -877,6 +889,56 @@ class StoreContract:
         await store.set_suspect(*SCOPE_KEY, None, now=NOW)
         await store.set_suspect("never", "seen", "o", None, now=NOW)
         assert list((await store.summary(now=NOW)).suspect) == [("syntage", "d\udce9bris", "o")]
+
+    async def test_suspicions_add_up_by_kind(self, store: Store) -> None:
+        """The first instant, the last one, and its example stay, in whatever order processes tell."""
+        late = a_tally(2, first=3 * HOUR, last=4 * HOUR, example="job 2")
+        await store.note_suspicions(*SCOPE_KEY, {"unknown_status": late, "endless_answer": a_tally(1)})
+        await store.note_suspicions(*SCOPE_KEY, {"unknown_status": a_tally(40)})
+        await store.note_suspicions("typless", "d\udce9bris", "o", {"unknown_status": a_tally(7, example="\0 \udce9")})
+        await store.note_suspicions(*SCOPE_KEY, {})
+        assert (await store.summary(now=NOW)).suspicions == {
+            SCOPE_KEY: {
+                "unknown_status": a_tally(42, last=4 * HOUR, example="job 2"),
+                "endless_answer": a_tally(1),
+            },
+            ("typless", "d\udce9bris", "o"): {"unknown_status": a_tally(7, example="\0 \udce9")},
+        }
+
+    async def test_budgets_are_changed_by_what_they_are(self, store: Store) -> None:
+        """A change gets what the last one made, for each scope of each account; what it says beside that comes back."""
+        assert await store.adjust_budget(*SCOPE_KEY, "typless", lambda state: (a_budget(3.5), state)) is None
+        assert await store.adjust_budget(*SCOPE_KEY, "typless", lambda state: (a_budget(4), state)) == a_budget(3.5)
+        odd = ("syntage", "d\udce9bris", "o")
+        assert await store.adjust_budget(*odd, "\udce9", lambda state: (a_budget(math.inf), state)) is None
+        assert (await store.summary(now=NOW)).budgets == {
+            SCOPE_KEY: {"typless": a_budget(4)},
+            odd: {"\udce9": a_budget(math.inf)},
+        }
+
+    async def test_changes_of_a_budget_come_one_after_the_other(self, store: Store) -> None:
+        """However many ask at once, none works on what another one is changing."""
+
+        def more(state: BudgetState | None) -> tuple[BudgetState, float]:
+            rate = 1.0 if state is None else state.rate + 1
+            return a_budget(rate), rate
+
+        told = await asyncio.gather(*(store.adjust_budget(*SCOPE_KEY, "typless", more) for _ in range(50)))
+        assert sorted(told) == [float(number) for number in range(1, 51)]
+
+    async def test_a_change_of_a_budget_that_fails_changes_nothing(self, store: Store) -> None:
+        """It says why, and its neighbours are carried out."""
+
+        def failing(state: BudgetState | None) -> tuple[BudgetState, None]:
+            raise StoreError("no change")
+
+        changing = [
+            store.adjust_budget(*SCOPE_KEY, "typless", change)
+            for change in (lambda _: (a_budget(7), None), failing, lambda state: (state or a_budget(1), None))
+        ]
+        _, failed, _ = await asyncio.gather(*changing, return_exceptions=True)
+        assert isinstance(failed, StoreError)
+        assert (await store.summary(now=NOW)).budgets == {SCOPE_KEY: {"typless": a_budget(7)}}
 
     async def test_expiring_jobs_come_earliest_first(self, store: Store) -> None:
         """Accepted, unclosed ones with an expiry before the given instant, whoever owns them."""

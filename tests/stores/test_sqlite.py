@@ -417,6 +417,26 @@ async def test_a_writer_waits_for_others_to_let_go(store: SQLiteStore, path: Pat
         await writing
 
 
+@pytest.mark.parametrize("what", ["nothing yet", "an old ledger", "a ledger"])
+async def test_opening_waits_for_others_to_let_go(make: Make, path: Path, what: str) -> None:
+    """Also who only looks whether there is a ledger waits: another program may be making one."""
+    if what == "a ledger":
+        await (await make()).close()
+    with plain_connection(path) as connection:
+        for statement in split(SCHEMA.migrations[0]) if what == "an old ledger" else ():
+            connection.execute(statement)
+        if what == "an old ledger":
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute("PRAGMA user_version = 1")
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("BEGIN EXCLUSIVE")
+        opening = asyncio.create_task(make())
+        await asyncio.sleep(0.3)
+        assert not opening.done()
+        connection.execute("ROLLBACK")
+    await enter(await opening, None, a_job())
+
+
 async def test_a_change_is_noticed_while_a_write_waits_for_a_lock(store: SQLiteStore, path: Path) -> None:
     """The writer looks about between its tries."""
     with plain_connection(path) as connection:
@@ -452,7 +472,7 @@ async def test_a_disk_that_refuses_a_write_is_no_lasting_error(store: SQLiteStor
             store.flush(owner, [flush]), store.flush(owner, [Change(job=running(a_job(2)))]), return_exceptions=True
         )
         assert isinstance(big_and_small[0], StoreError)
-        assert big_and_small[1] is None
+        assert big_and_small[1] == set()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     await store.flush(owner, [flush])

@@ -35,6 +35,8 @@ async def many(folder: Path) -> AsyncIterator[tuple[str, docpoll.DocpollError | 
             yield outcome.source, outcome.error
         async for outcome in client.harvest():
             yield outcome.source, outcome.error
+    policy = docpoll.ResubmitPolicy(max_attempts=3, max_per_run=100)
+    async with docpoll.Client(docpoll.Local(), store="docpoll.db", resubmit=policy) as client:
         closed: int = await client.harvest()
         running = [job.id async for job in client.jobs(state="running")]
         print(closed, running, await client.nudge("remote"))
@@ -43,4 +45,9 @@ async def many(folder: Path) -> AsyncIterator[tuple[str, docpoll.DocpollError | 
 def without_async() -> list[docpoll.Outcome]:
     """In a script or a notebook."""
     document = docpoll.Document.from_bytes(b"%PDF-1.7", name="a.pdf")
-    return docpoll.extract_all(["a.pdf", document, b"%PDF-1.7"], provider=docpoll.Local(), document_type="invoice")
+    return docpoll.extract_all(
+        ["a.pdf", document, b"%PDF-1.7"],
+        provider=docpoll.Local(),
+        document_type="invoice",
+        resubmit=docpoll.ResubmitPolicy(2, 10),
+    )

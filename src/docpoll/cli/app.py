@@ -80,6 +80,18 @@ GiveUpAfter = Annotated[
 Wait = Annotated[
     str | None, typer.Option("--wait", metavar="TIME", help="End the waiting after 90s, 15m or 2h; the jobs go on.")
 ]
+Uncertain = Annotated[
+    str,
+    typer.Option(
+        "--uncertain",
+        metavar="HOW",
+        help="A submit whose answer was lost: lookup (look for it there), hold (wait for you), resend (may pay twice).",
+    ),
+]
+TagFileNames = Annotated[
+    bool,
+    typer.Option("--tag-file-names", help="Send invoice~ID.pdf: where an answer is lost, that finds the job."),
+]
 Retry = Annotated[
     str | None,
     typer.Option("--retry", metavar="STATES", help="Try these once more, and pay again: failed,expired,…"),
@@ -143,6 +155,8 @@ def run(  # noqa: PLR0913 - the flags of a command are its parameters
     rate: Rate = None,
     poll_every: PollEvery = None,
     give_up_after: GiveUpAfter = None,
+    uncertain: Uncertain = "lookup",
+    tag_file_names: TagFileNames = False,
     wait: Wait = None,
     retry: Retry = None,
     limit: Limit = None,
@@ -186,6 +200,8 @@ def submit(  # noqa: PLR0913 - the flags of a command are its parameters
     customer: Customer = None,
     store: Store = None,
     rate: Rate = None,
+    uncertain: Uncertain = "lookup",
+    tag_file_names: TagFileNames = False,
     wait: Wait = None,
     retry: Retry = None,
     limit: Limit = None,
@@ -220,6 +236,8 @@ def harvest(
     rate: Rate = None,
     poll_every: PollEvery = None,
     give_up_after: GiveUpAfter = None,
+    uncertain: Uncertain = "lookup",
+    tag_file_names: TagFileNames = False,
     wait: Wait = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -346,6 +364,8 @@ def retry(  # noqa: PLR0913 - the flags of a command are its parameters
     url_prefix: UrlPrefix = None,
     store: Store = None,
     rate: Rate = None,
+    uncertain: Uncertain = "lookup",
+    tag_file_names: TagFileNames = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell how many documents it costs.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -391,6 +411,77 @@ def cancel(
     settings = _settings(provider=provider, account=account, store=store)
     go_on = _go_on(ctx, settings)
     _end(lambda: carry_out(settings, names=jobs or [], pending=pending, json=json, quiet=quiet, go_on=go_on))
+
+
+@app.command()
+def recover(
+    ctx: typer.Context,
+    *,
+    provider: Provider = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    url_prefix: UrlPrefix = None,
+    store: Store = None,
+    rate: Rate = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Settle uncertain submits, and adopt jobs the vendor holds.
+
+    Looks for each submit whose answer was lost among the jobs that wait there, then enters those
+    that the ledger does not know, as after it was lost. `docpoll harvest` brings the results.
+    Exit code 4 where some submit stays uncertain. For example:
+
+        docpoll recover && docpoll harvest
+    """
+    options = _options(locals())
+    from docpoll.cli.settling import recover as carry_out
+
+    _end(lambda: carry_out(options, go_on=_go_on(ctx, options.settings)))
+
+
+@app.command()
+def resolve(  # noqa: PLR0913 - the flags of a command are its parameters
+    ctx: typer.Context,
+    *,
+    jobs: Annotated[
+        list[str] | None, typer.Argument(metavar="JOB…", help="Ids, beginnings of ids, or paths of documents.")
+    ] = None,
+    found: Annotated[
+        str | None, typer.Option("--found", metavar="ID", help="It was accepted: the vendor's name for it.")
+    ] = None,
+    resend: Annotated[
+        bool, typer.Option("--resend", help="Send the document again; it is paid for twice if it was accepted.")
+    ] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Do without; it is billed if it was accepted.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every uncertain job.")] = False,
+    provider: Provider = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    url_prefix: UrlPrefix = None,
+    store: Store = None,
+    rate: Rate = None,
+    tag_file_names: TagFileNames = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be sent again.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Settle uncertain submits by hand.
+
+    For example:
+
+        docpoll resolve 7f3 --found 0d14338251a6db69bfec36face27f7edcab7322a
+
+        docpoll resolve --all --resend
+    """
+    flags = {"found", "resend", "drop", "every", "flags"}
+    options = _options({name: value for name, value in locals().items() if name not in flags})
+    from docpoll.cli.settling import resolve as carry_out
+
+    how: dict[str, Any] = {"found": found, "resend": resend, "drop": drop, "every": every}
+    _end(lambda: carry_out(options, names=jobs or [], go_on=_go_on(ctx, options.settings), **how))
 
 
 # -- the local API ------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from docpoll.interfaces import Store
 from docpoll.jobs import CLOSED, NOT_FOUND, OPEN, Job, JobState
 from docpoll.providers import Local
 
-__all__ = ["cancel", "retry"]
+__all__ = ["Told", "cancel", "chosen", "retry"]
 
 #: Jobs cancelled at the same time, so that they share commits.
 _TOGETHER: Final = 32
@@ -34,7 +34,7 @@ _TOGETHER: Final = 32
 _LOOKS, _LOOK_SECONDS = 6, 0.5
 
 
-async def _chosen(
+async def chosen(
     settings: Settings, names: Sequence[str], states: frozenset[JobState], *, retryable: bool = False
 ) -> list[Job]:
     """The jobs named, and the newest attempts that are in one of *states* or that the vendor calls *retryable*."""
@@ -75,11 +75,11 @@ def retry(
     warn_of_key(screen, options.api_key)
 
     async def work() -> int:
-        jobs = await _chosen(settings, names, states, retryable=retryable)
+        jobs = await chosen(settings, names, states, retryable=retryable)
         if not jobs:
             screen.tell("nothing to retry")
             return ExitCode.DONE
-        told = _Told(screen)
+        told = Told(screen)
         if same_id:
             return await _ask_again(jobs, options, settings, screen, told)
         jobs = await _triable(jobs, settings, told)
@@ -96,7 +96,7 @@ def retry(
     return supervise(work, screen=screen, go_on=go_on)
 
 
-async def _triable(jobs: Sequence[Job], settings: Settings, told: _Told) -> list[Job]:
+async def _triable(jobs: Sequence[Job], settings: Settings, told: Told) -> list[Job]:
     """Those of *jobs* that a further attempt can be made at; of the others it is told why not."""
     ledger = await looking_at(settings.store)
     try:
@@ -117,7 +117,7 @@ async def _triable(jobs: Sequence[Job], settings: Settings, told: _Told) -> list
     return triable
 
 
-async def _retry(jobs: Sequence[Job], options: Options, settings: Settings, screen: Screen, told: _Told) -> int:
+async def _retry(jobs: Sequence[Job], options: Options, settings: Settings, screen: Screen, told: Told) -> int:
     groups: dict[tuple[str, str], list[Job]] = defaultdict(list)
     for job in jobs:
         groups[job.provider, job.account].append(job)
@@ -145,7 +145,7 @@ async def _retry(jobs: Sequence[Job], options: Options, settings: Settings, scre
     return code_of(told.states, accepted=True)
 
 
-async def _retry_with(client: Client, jobs: Sequence[Job], progress: Progress, told: _Told) -> None:
+async def _retry_with(client: Client, jobs: Sequence[Job], progress: Progress, told: Told) -> None:
     made: list[Job] = []
     for job in jobs:
         try:
@@ -175,8 +175,8 @@ def _as_documents(jobs: Iterable[Job]) -> Iterator[tuple[str, str | Document, Ma
         yield job.source, document, job.options
 
 
-class _Told:
-    """What `retry` and `cancel` tell of each job."""
+class Told:
+    """What the commands that change jobs tell of each."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -184,6 +184,7 @@ class _Told:
 
     @property
     def accepted(self) -> int:
+        """How many are there now."""
         return sum(state in (JobState.RUNNING, JobState.SUCCEEDED) for state in self.states)
 
     def fault(self, job: Job, said: str) -> None:
@@ -211,7 +212,7 @@ class _Told:
             self._screen.say(named(line))
 
 
-async def _ask_again(jobs: Sequence[Job], options: Options, settings: Settings, screen: Screen, told: _Told) -> int:
+async def _ask_again(jobs: Sequence[Job], options: Options, settings: Settings, screen: Screen, told: Told) -> int:
     """Look once more for jobs the vendor said it did not know: nothing is sent, and nothing paid."""
     askable: dict[tuple[str, str, str], list[Job]] = defaultdict(list)
     for job in jobs:
@@ -256,10 +257,10 @@ def cancel(settings: Settings, *, names: Sequence[str], pending: bool, json: boo
     screen = Screen(json=json, quiet=quiet, secrets=settings.secrets)
 
     async def work() -> int:
-        jobs = await _chosen(settings, names, frozenset({JobState.PENDING}) if pending else frozenset())
+        jobs = await chosen(settings, names, frozenset({JobState.PENDING}) if pending else frozenset())
         if pending:  # What is being sent at this moment may have arrived.
             jobs = [job for job in jobs if job.sent_at is None]
-        told = _Told(screen)
+        told = Told(screen)
         touched = [job for job in jobs if job.state in OPEN or job.state is JobState.TIMED_OUT]
         after: list[Job] = []
         for start in range(0, len(jobs), _TOGETHER):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import attrs
 
@@ -21,11 +20,9 @@ from docpoll.errors import AccountFault, StoreError, SubmitsRefused
 from docpoll.interfaces import LedgerSummary, Provider
 from docpoll.jobs import OPEN, JobState
 
-__all__ = ["harvest"]
+__all__ = ["harvest", "left_alone", "summary_of"]
 
 Scope = tuple[str, str, str]
-
-_GOES_ON: Final = (JobState.PENDING, JobState.RUNNING)
 
 
 def harvest(options: Options, *, go_on: str) -> int:
@@ -51,14 +48,15 @@ class _Found:
 
 
 async def _harvest(options: Options, settings: Settings, screen: Screen) -> int:
-    before = await _summary(settings.store)
+    before = await summary_of(settings.store)
     scopes = [scope for scope in before.counts if settings.concerns(scope[0], scope[1])]
     ours = [scope for scope in scopes if settings.harvests(*scope)]
     for scope in scopes:
         if scope not in ours and (number := _open(before.counts[scope])):
-            screen.say(_left_alone(scope, number, settings))
-    working = [scope for scope in ours if any(before.counts[scope].get(state) for state in _GOES_ON)]
-    total = sum(before.counts[scope].get(state, 0) for scope in working for state in _GOES_ON)
+            screen.say(left_alone(scope, number, settings))
+    goes_on = [state for state in OPEN if state is not JobState.UNCERTAIN or options.uncertain != "hold"]
+    working = [scope for scope in ours if any(before.counts[scope].get(state) for state in goes_on)]
+    total = sum(before.counts[scope].get(state, 0) for scope in working for state in goes_on)
     progress = Progress(screen, total=total)
     found = _Found()
     async with watched(progress, screen, total=total) as logs:
@@ -70,7 +68,7 @@ async def _harvest(options: Options, settings: Settings, screen: Screen) -> int:
             if not waiting.expired():
                 raise
             found.waited = True
-    after = await _summary(settings.store)
+    after = await summary_of(settings.store)
     return _end(after, scopes, found, progress, settings, screen)
 
 
@@ -153,7 +151,8 @@ def _end(
     return code_of([*found.states, *left]) if found.states or left else ExitCode.DONE
 
 
-def _left_alone(scope: Scope, number: int, settings: Settings) -> str:
+def left_alone(scope: Scope, number: int, settings: Settings) -> str:
+    """Why the open jobs of *scope*, so many, are not worked on."""
     name, account, origin = scope
     jobs = f"{many(number, 'open job')} of {name} account {account}"
     if origin != settings.origin(name):
@@ -167,7 +166,8 @@ def _open(counts: Mapping[JobState, int]) -> int:
     return sum(counts.get(state, 0) for state in OPEN)
 
 
-async def _summary(store: str) -> LedgerSummary:
+async def summary_of(store: str) -> LedgerSummary:
+    """What is in the ledger."""
     ledger = await looking_at(store)
     try:
         return await ledger.summary(now=SystemClock().now())

@@ -10,11 +10,15 @@ from docpoll.cli.screen import many, printable
 from docpoll.config import DEFAULT_ACCOUNT, DEFAULT_STORE, Settings
 from docpoll.jobs import Job
 
-__all__ = ["command", "harvest_hint", "refused_hint", "settings_for", "uncertain_hint"]
+__all__ = ["command", "harvest_hint", "refused_hint", "resolve_hint", "settings_for", "uncertain_hint"]
 
 #: The flags that say where jobs are, by the command that takes them.
 _PLACE = ("base_url", "url_prefix", "account", "store")
-_FLAGS = {"harvest": _PLACE, "retry": _PLACE, "jobs": ("account", "store"), "cancel": ("store",), "export": ("store",)}
+_FLAGS = {
+    **dict.fromkeys(("harvest", "recover", "resolve", "retry"), _PLACE),
+    **dict.fromkeys(("cancel", "export"), ("store",)),
+    "jobs": ("account", "store"),
+}
 
 _DEFAULTS = {"account": DEFAULT_ACCOUNT, "store": DEFAULT_STORE}
 
@@ -38,8 +42,18 @@ def harvest_hint(settings: Settings) -> str:
 
 
 def uncertain_hint(settings: Settings) -> str:
-    """The command that lists what was sent without an answer."""
-    return command("jobs --state UNCERTAIN", settings)
+    """The commands that settle and list what was sent without an answer."""
+    return f"{command('jobs --state UNCERTAIN', settings)}; {command('recover', settings)} looks for them there"
+
+
+def resolve_hint(settings: Settings) -> str:
+    """What to do about submits that were looked for in vain."""
+    look = command("recover", settings)
+    return (
+        "whether they were accepted, nobody here can tell: look in the vendor's web application, then settle each with "
+        f"{command('resolve JOB', settings)} and --found ID, --resend (should it have been accepted, it is paid twice) "
+        f"or --drop; {look} looks for them again"
+    )
 
 
 def refused_hint(number: int, settings: Settings) -> str:

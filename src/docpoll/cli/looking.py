@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from docpoll.budget import LONGEST_PAUSE, BudgetState
 from docpoll.cli.codes import ExitCode
 from docpoll.cli.hints import command, harvest_hint, settings_for, uncertain_hint
 from docpoll.cli.run import error_of_result
@@ -123,7 +125,52 @@ async def _status(ledger: Store, settings: Settings) -> dict[str, Any]:
             for scope in scopes
             if scope in summary.suspect
         ],
+        "suspicions": [
+            {
+                "provider": scope[0],
+                "account": scope[1],
+                "origin": scope[2],
+                "kind": kind,
+                "times": tally.times,
+                "first_at": instant(tally.first_at),
+                "last_at": instant(tally.last_at),
+                "example": redact(tally.example, secrets=settings.secrets),
+            }
+            for scope in scopes
+            for kind, tally in summary.suspicions.get(scope, {}).items()
+        ],
+        "budgets": [
+            {"provider": scope[0], "account": scope[1], "origin": scope[2], "scope": name, **_budget(budget, now)}
+            for scope in sorted(summary.budgets)
+            if settings.concerns(scope[0], scope[1])
+            for name, budget in summary.budgets[scope].items()
+        ],
     }
+
+
+def _budget(budget: BudgetState, now: datetime) -> dict[str, Any]:
+    """What `status` tells of a budget; rates in requests a second, lengths in seconds."""
+    posix, refusal = now.timestamp(), budget.refusal
+    allowed = budget.allowed(budget.cap)
+    return {
+        "allowed": None if math.isinf(allowed) else round(allowed, 3),
+        "used": budget.used(posix),
+        "waiting": budget.waiting(posix),
+        "paused_until": instant(_at(min(budget.paused_until, posix + LONGEST_PAUSE)))
+        if budget.paused_until > posix
+        else None,
+        "refusals": budget.refusals,
+        "last_refusal": refusal
+        and {
+            "at": instant(_at(min(refusal.at, posix))),
+            "reason": redact(refusal.reason),
+            "retry_after_seconds": None if refusal.retry_after is None else round(refusal.retry_after, 3),
+        },
+    }
+
+
+def _at(posix: float) -> datetime:
+    return datetime.fromtimestamp(posix, UTC)
 
 
 def _show_status(told: dict[str, Any], settings: Settings, screen: Screen) -> None:
@@ -142,7 +189,10 @@ def _show_status(told: dict[str, Any], settings: Settings, screen: Screen) -> No
     if told["stalled"]:
         rows.append(f"stalled: {many(told['stalled'], 'open job')} without a change for 15 min; is docpoll running?")
     if told["uncertain"]:
-        rows.append(f"uncertain: {told['uncertain']}, sent without an answer; {uncertain_hint(settings)}")
+        rows.append(
+            f"uncertain: {told['uncertain']}, sent without an answer, so that they may have been accepted or not; "
+            f"see {uncertain_hint(settings)}"
+        )
     if told["elsewhere"]:
         rows.append(
             f"elsewhere: {many(told['elsewhere'], 'open job')} made for another address, left alone; "
@@ -150,7 +200,40 @@ def _show_status(told: dict[str, Any], settings: Settings, screen: Screen) -> No
         )
     for one in told["suspect"]:
         rows.append(f"suspect: {one['provider']} account {one['account']}: {one['reason']}")
+    rows += [row for one in told["budgets"] if (row := _budget_row(one))]
+    rows += _suspicion_rows(told["suspicions"])
     screen.show("\n".join(rows))
+
+
+def _budget_row(one: dict[str, Any]) -> str | None:
+    """How fast an account may be asked, where that is of interest: something waits, or was refused."""
+    refusal = one["last_refusal"]
+    if not (one["waiting"] or refusal):
+        return None
+    limit = "any number of" if one["allowed"] is None else f"{one['allowed']:.3g}"
+    row = f"budget: {one['provider']} account {one['account']}: {limit} requests a second allowed"
+    row += f", {one['used']} made in the last one, {one['waiting']} wait"
+    if one["paused_until"]:
+        row += f"; paused until {one['paused_until']}"
+    if refusal:
+        ago = lasting(SystemClock().now() - datetime.fromisoformat(refusal["at"]))
+        wish = refusal["retry_after_seconds"]
+        asked = "" if wish is None else f", come back in {lasting(timedelta(seconds=math.ceil(wish)))}"
+        row += f"; refused {many(one['refusals'], 'request')}, the last one {ago} ago ({refusal['reason']}{asked})"
+    return row
+
+
+def _suspicion_rows(suspicions: list[dict[str, Any]]) -> list[str]:
+    """What the vendor did against its own rules, a row for each kind; a heading for each account."""
+    rows, whose = [], None
+    now = SystemClock().now()
+    for one in suspicions:
+        if whose != (whose := (one["provider"], one["account"], one["origin"])):
+            rows.append(f"against its own rules: {one['provider']} account {one['account']}")
+        times = "once" if one["times"] == 1 else f"{one['times']} times since {one['first_at']}"
+        ago = lasting(now - datetime.fromisoformat(one["last_at"]))
+        rows.append(f"  {one['kind'].replace('_', ' ')}: {times}, last {ago} ago ({one['example']})")
+    return rows
 
 
 # -- jobs and show ------------------------------------------------------------------------------------------------
@@ -282,9 +365,13 @@ def _next_steps(job: Job, settings: Settings) -> list[str]:
             return [f"It is being worked on: {harvest_hint(place)} brings its result.{due}{expiry}{stalled}"]
         case JobState.UNCERTAIN:
             return [
-                "It was sent and the answer was lost, so it may have been accepted, and billed, or not.",
-                "It is not sent again by itself, as that could be paid twice.",
-                f"{cancel_it} drops it; {retry_it} then sends it anew.",
+                f"It was sent at {instant(job.sent_at)} and the answer was lost ({job.trouble}).",
+                "So it may have been accepted, and billed, or not.",
+                f"{command('recover', place)} looks for it among what the vendor holds.",
+                "Where that does not find it, look in the vendor's web application, and then:",
+                f"  {command(f'resolve {job.id} --found ID', place)}  it is there, under that name",
+                f"  {command(f'resolve {job.id} --resend', place)}  it is not there: send it again, maybe paying twice",
+                f"  {command(f'resolve {job.id} --drop', place)}  do without",
             ]
         case JobState.SUCCEEDED if job.purged_at is not None:
             return [f"Its result was stored, and purged at {instant(job.purged_at)}."]

@@ -77,6 +77,8 @@ class Options:
     poll_every: str | None = None
     give_up_after: str | None = None
     wait: str | None = None
+    uncertain: str = "lookup"
+    tag_file_names: bool = False
     retry: str | None = None
     limit: int | None = None
     dry_run: bool = False
@@ -89,7 +91,8 @@ class Options:
     def settings(self) -> Settings:
         """The settings these flags and the environment come to. Raises `ConfigError`."""
         flags = ("provider", "account", "base_url", "url_prefix", "api_key", "store")
-        return read_settings({name: getattr(self, name) for name in flags})
+        settings = read_settings({name: getattr(self, name) for name in flags})
+        return attrs.evolve(settings, tag_file_names=self.tag_file_names)
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -116,6 +119,7 @@ def client_for(provider: Provider, options: Options, *, store: str, on_event: Ca
         store=store,
         budget=Budget(options.rate),
         schedule=None if poll_every is None else FixedSchedule(poll_every.total_seconds()),
+        uncertain=options.uncertain,
         give_up_after=parse_length("--give-up-after", options.give_up_after),
         on_event=on_event,
     )
@@ -414,6 +418,7 @@ async def _accepted(
             job = await client.submit(document, **asked)
             if job.state in retry and job.created_at < started_at:
                 job = await client.submit(document, again=True, **asked)
+            return await client.search(job)
         except Unauthorized:
             raise
         except SubmitsRefused:
@@ -427,5 +432,3 @@ async def _accepted(
             if not exc.passing:
                 raise
             await asyncio.sleep(_TRY_AGAIN)
-        else:
-            return job

@@ -33,6 +33,8 @@ from docpoll.client.drafts import Input, draft_of, new_id, next_attempt, read_in
 from docpoll.client.extraction import Extraction
 from docpoll.client.leftovers import settle_left_behind
 from docpoll.client.outcomes import Outcome, is_settled, outcome_of
+from docpoll.client.recovery import Recovery, adoptable, adopted, checked_name
+from docpoll.client.resubmitting import Resubmits
 from docpoll.clocks import SystemClock
 from docpoll.documents import Document
 from docpoll.errors import (
@@ -42,17 +44,20 @@ from docpoll.errors import (
     DocumentError,
     DocumentGone,
     OwnershipLost,
+    RemoteProtocolError,
     StillRunning,
     StoreError,
     SubmitsRefused,
+    TransportError,
     Unauthorized,
 )
-from docpoll.events import AskedAgain, Cancelled, Event
+from docpoll.events import Accepted, AskedAgain, Cancelled, Event
 from docpoll.files import describe
-from docpoll.harvester import NOT_FOUND_STATUS, POLL, SUBMIT, Harvester, Limits
+from docpoll.harvester import NOT_FOUND_STATUS, POLL, SUBMIT, Harvester, Limits, is_on_its_way, left_behind
 from docpoll.interfaces import Change, Clock, Draft, Provider, Store, Transport, Wish
-from docpoll.jobs import CLOSED, Job, JobState, advance
+from docpoll.jobs import CLOSED, NOT_FOUND, Job, JobState, advance
 from docpoll.providers.local import Local
+from docpoll.resubmits import ResubmitPolicy
 from docpoll.results import Result
 from docpoll.schedules import PollSchedule
 from docpoll.stores import open_store
@@ -69,7 +74,13 @@ _READY: Final = 1000
 
 _CLOSED: Final = "the client was closed; nothing is lost, enter a new one to go on"
 
+#: How often the vendor is asked for what it holds, and the seconds in between, before that is given up.
+_TRIES: Final = 5
+_TRY_AGAIN: Final = 5.0
+
 _NUDGED: Final = (JobState.RUNNING, JobState.TIMED_OUT)
+
+_UNCERTAIN: Final = ("hold", "lookup", "resend")
 
 _KEEP: Final = ("until_accepted", "until_finished")
 
@@ -88,8 +99,8 @@ class Harvest:
 
     async def _count(self) -> int:
         count = 0
-        async for _ in self:
-            count += 1
+        async for outcome in self:
+            count += outcome.job is not None and outcome.job.state in CLOSED
         return count
 
 
@@ -101,12 +112,22 @@ class Client:
     the client opens and closes it.
     *budget*: a `docpoll.Budget`, the cap on requests a second (default: none but what the vendor asks for).
     *schedule*: when to look at an unfinished job again (default: the provider's).
+    *uncertain*: what is done about a submit whose answer was lost, so that it may have been accepted or not:
+    `lookup` looks for it among the jobs the vendor holds (by its file name) and leaves it `UNCERTAIN` where that does
+    not tell; `hold` leaves it so at once; `resend` looks for two minutes and then sends it again, which may be paid
+    for twice, and says so.
+    *resubmit*: a `docpoll.ResubmitPolicy`: a job that this client harvests or waits for, and that ended `EXPIRED` or
+    `FAILED`, gets a further attempt by itself, which is paid for and logged each time (default: none does).
+    `result()`, `extract()` and `harvest()` then go on with that attempt: its outcome is the only one.
     *give_up_after*: stop looking that long after a job was accepted; the job is `TIMED_OUT` then.
     *keep_documents*: how long the ledger keeps the bytes of documents given as bytes:
-    `until_accepted` or `until_finished`. Documents given as paths are read again when sent.
+    `until_accepted` or `until_finished`; *resubmit* needs the latter for them.
+    Documents given as paths are read again when sent.
     *harvest*: False neither sends nor polls: what is submitted waits in the ledger for a process that does.
     *on_event*: called as `on_event(job, event)` after each event: a change of state is in the ledger then.
     Its exceptions are logged, never raised; it is a plain function.
+    *transport*, *clock*: for tests, such as `docpoll.testing.EmulatedTransport` and `docpoll.testing.FakeClock`
+    (default: HTTP, and the system's clock).
 
     Leaving the context stops sending and polling at once, lets submits in flight be answered for a few seconds,
     and loses nothing: the next client on the same ledger goes on.
@@ -121,6 +142,8 @@ class Client:
         store: str | os.PathLike[str] | Store,
         budget: Budget | None = None,
         schedule: PollSchedule | None = None,
+        uncertain: str = "lookup",
+        resubmit: ResubmitPolicy | None = None,
         give_up_after: timedelta | None = None,
         keep_documents: str = "until_accepted",
         harvest: bool = True,
@@ -132,6 +155,8 @@ class Client:
     ) -> None:
         if keep_documents not in _KEEP:
             raise ConfigError(f"keep_documents {keep_documents!r}: give one of {', '.join(_KEEP)}")
+        if uncertain not in _UNCERTAIN:
+            raise ConfigError(f"uncertain {uncertain!r}: give one of {', '.join(_UNCERTAIN)}")
         if inspect.iscoroutinefunction(on_event):
             raise ConfigError("on_event: give a plain function; nobody would await an async one")
         if give_up_after is not None and give_up_after <= timedelta(0):
@@ -142,6 +167,8 @@ class Client:
         self.store = open_store(store)
         self._budget = budget or Budget()
         self._schedule = schedule or provider.schedule
+        self._uncertain = uncertain
+        self._resubmit = resubmit
         self._give_up_after = give_up_after
         self._keep_documents = keep_documents
         self._harvests = harvest
@@ -151,6 +178,7 @@ class Client:
         self._dice = dice or random.SystemRandom()
         self._limits = limits
         self._harvester: Harvester | None = None
+        self._resubmits: Resubmits | None = None
         self._stack: AsyncExitStack | None = None
         #: Called when the client is closed, so that nobody waits for news that cannot come any more.
         self._endings: set[Callable[[], None]] = set()
@@ -209,10 +237,24 @@ class Client:
             schedule=self._schedule,
             give_up_after=self._give_up_after,
             keep_documents=self._keep_documents,
+            uncertain=self._uncertain,
+            keeps=self._keeps_document,
             on_event=self._on_event,
             limits=self._limits,
         )
         stack.push_async_callback(self._harvester.close)
+        if self._resubmit is not None:
+            self._resubmits = Resubmits(
+                self._resubmit,
+                store=self.store,
+                is_mine=self._is_mine,
+                draft=lambda job, document: self._draft(document, job.options),
+                document_of=self._document_of,
+                enter=self._harvester.enter,
+                drop_document=self._harvester.drop_document,
+            )
+            stack.push_async_callback(self._resubmits.close)
+            self._harvester.watch(None, self._resubmits.hear)
         await self._harvester.start()
 
     def _emulator_state(self) -> str:
@@ -263,8 +305,15 @@ class Client:
         that stays `PENDING` because 20 others like it were refused.
         """
         current = await self.job(job if isinstance(job, str) else job.id)
-        if not is_settled(current):
-            current = await self._wait(current, is_settled, raises=_is_unauthorized, seconds=_seconds(timeout))
+        seconds = _seconds(timeout)
+        ends_at = None if seconds is None else self._clock.monotonic() + seconds
+        while True:
+            if not self._is_settled(current):
+                left = None if ends_at is None else max(ends_at - self._clock.monotonic(), 0)
+                current = await self._wait(current, self._is_settled, raises=_is_unauthorized, seconds=left)
+            if (further := await self._further(current)) is None:
+                break
+            current = further
         outcome = await outcome_of(current, source=current.source, store=self.store, provider=self.provider)
         if outcome.result is None:
             raise outcome.error or StoreError(f"job {current.id}: has neither result nor error")
@@ -295,8 +344,11 @@ class Client:
         """Stop looking after *job*; gives it as it is then. A closed job stays as it is.
 
         A submit in flight is answered first. Typless has no call to cancel: it may still finish, and bill.
+        Where *resubmit* made a further attempt, it is that one that is stopped.
         """
         current = await self.job(job if isinstance(job, str) else job.id)
+        if self._resubmits is not None and (last := await self._resubmits.last(current)) is not current:
+            current = await self.job(last.id)
         if current.state in CLOSED and current.state is not JobState.TIMED_OUT:
             return current
         if self._harvester is not None and self._is_mine(current):
@@ -326,6 +378,124 @@ class Client:
         document = await self._document_of(last)
         draft = self._draft(document, last.options)
         return (await self._enter_drafts([next_attempt(draft, last)]))[0]
+
+    async def search(self, job: Job | str) -> Job:
+        """The uncertain *job* once it was found, or sent again, or looked for in vain, as *uncertain* has it.
+
+        A job in another state is given at once. Raises `Unauthorized` when the key is refused meanwhile.
+        """
+        current = await self.job(job if isinstance(job, str) else job.id)
+        if current.state is not JobState.UNCERTAIN or self._is_settled(current):
+            return current
+
+        def until(now: Job) -> bool:
+            return now.state is not JobState.UNCERTAIN or self._is_settled(now)
+
+        return await self._wait(current, until, raises=_is_unauthorized)
+
+    async def recover(self) -> Recovery:
+        """Settle the `UNCERTAIN` jobs, then adopt the jobs the vendor still holds that the ledger does not know.
+
+        Jobs that failed as `not_found`, and that it lists all the same, are asked about again.
+        Comes back when each uncertain job was found, or was looked for in vain. What is adopted is a job without a
+        document, `RUNNING` under the vendor's name; its result is stored like any other. What was made while a submit
+        was on its way, or may be that of a job that stays uncertain, is left for the next time.
+        Raises `Unauthorized`, `AccountFault` where the account or the address is wrong (what somebody else's account
+        holds is not ours), and `DocpollError` where the vendor does not say what it holds.
+        """
+        harvester, provider = self._running(), self.provider
+        before = await self._uncertain_jobs()
+        await self._unless_at_fault(harvester.find())
+        # What is on its way while the vendor lists it is so before or after, or has a name of its own by then.
+        sent = await self._on_their_way()
+        listed = await self._unless_at_fault(_persistently(harvester.names, self._clock))
+        sent += await self._on_their_way()
+        uncertain = await self._uncertain_jobs()
+        asked = [await self.retry(job, same_id=True) for job in await self._not_found(listed)]
+        names = await self.store.unknown_remote_ids(
+            provider.name, provider.account, provider.origin, listed, now=self._clock.now()
+        )
+        drafts = [
+            adopted(name, provider=provider, id=new_id(self._dice), now=self._clock.now())
+            for name in adoptable(names, sent, uncertain, made_at=provider.made_at)
+        ]
+        jobs = await harvester.enter(drafts) if drafts else []
+        after = (await self.store.by_ids([job.id for job in before if self._is_mine(job)])).values()
+        return Recovery(
+            found=[job for job in after if job.remote_id is not None] + asked,
+            adopted=jobs,
+            uncertain=[job for job in after if job.state is JobState.UNCERTAIN],
+        )
+
+    async def _uncertain_jobs(self) -> list[Job]:
+        """Those at this provider's address, under whatever label."""
+        lost = await self.store.lost_jobs(self.provider.name, self.provider.origin)
+        return [job for job in lost if job.state is JobState.UNCERTAIN]
+
+    async def _on_their_way(self) -> list[Job]:
+        jobs = (await self.store.by_ids(await self.store.on_their_way())).values()
+        there = (self.provider.name, self.provider.origin)
+        return [job for job in jobs if (job.provider, job.origin) == there]
+
+    async def _not_found(self, listed: Collection[str]) -> list[Job]:
+        """Jobs that failed as not found, and that the vendor lists all the same."""
+        names = set(listed)
+        failed = [job async for job in self.jobs(state=JobState.FAILED)] if names else []
+        missing = [job for job in failed if job.error is not None and job.error.code == NOT_FOUND]
+        newest = await self.store.newest({job.key for job in missing})
+        return [
+            job for job in missing if self._is_mine(job) and job.remote_id in names and newest[job.key].id == job.id
+        ]
+
+    async def resolve(
+        self, job: Job | str, *, found: str | None = None, resend: bool = False, drop: bool = False
+    ) -> Job:
+        """Settle the `UNCERTAIN` *job* by hand; gives it as it is then. Exactly one of the three is given.
+
+        *found*: the vendor's name for it. *resend*: send the document again, and wait until that is answered; should
+        the first have been accepted, both are paid for. *drop*: `CANCELLED`, and billed should it have been accepted.
+        Raises `ConfigError` for a job in another state and for a name that another document's job has,
+        and `DocumentGone` where the document to be sent again is gone or changed: the job stays as it was.
+        """
+        if (found is not None) + resend + drop != 1:
+            raise ConfigError("resolve: give one of found=…, resend=True and drop=True")
+        current = await self.job(job if isinstance(job, str) else job.id)
+        if current.state is not JobState.UNCERTAIN:
+            raise ConfigError(f"job {current.id} ({current.source}): is {current.state}, so there is nothing to settle")
+        if not self._is_mine(current):
+            where = f"{current.provider}, account {current.account}, at {current.origin}"
+            raise ConfigError(f"job {current.id} ({current.source}): belongs to {where}")
+        if drop:
+            return await self.cancel(current)
+        if resend:
+            await self._document_of(current)
+            harvester = self._running()
+            if not await harvester.send_again(current):
+                raise ConfigError(f"job {current.id} ({current.source}): changed meanwhile; look at it again")
+            if harvester.current(current.id) is None:
+                return await self.job(current.id)
+            return await self._wait(
+                current, lambda now: not harvester.is_sent_again(now), raises=_keeps_from_submitting
+            )
+        assert found is not None
+        known = await self.store.by_remote_id(found)
+        return await self._settle(current, checked_name(found, current, known))
+
+    async def _settle(self, job: Job, remote_id: str) -> Job:
+        if self._harvester is not None:
+            await self._harvester.settle(job, remote_id)
+            return await self.job(job.id)
+        event = Accepted(remote_id=remote_id, found=True)
+        now = self._clock.now()
+        stored = await self.store.accept(
+            advance(job, event, now=now, schedule=self._schedule, ttl=self.provider.result_ttl)
+        )
+        if stored.remote_id != remote_id:
+            raise ConfigError(
+                f"job {job.id} ({job.source}): has been accepted as {stored.remote_id} meanwhile; "
+                f"should {remote_id} be of it too, both are billed"
+            )
+        return stored
 
     async def nudge(self, remote_id: str) -> int:
         """There may be news of *remote_id*: the jobs of that name are due now. Gives how many there are."""
@@ -392,17 +562,25 @@ class Client:
                         raise
                 await harvester.rest()
 
+        async def further(job: Job) -> Job | None:
+            after = await self._further(job)
+            if after is not None:
+                made.add(after.id)
+            return after
+
         extraction = Extraction(
             documents,
             enter=enter,
             harvester=harvester,
             store=self.store,
             window=window,
+            further=None if self._resubmits is None else further,
         )
 
         def at_fault(operation: str, fault: AccountFault) -> None:
-            # What is wrong with polls alone says nothing of documents that are still to be accepted.
-            undecided = operation == POLL and (harvester.is_submitting() or not extraction.all_entered)
+            # Jobs that are not found say nothing of documents that are still to be accepted.
+            unsent = harvester.is_submitting() or not extraction.all_entered
+            undecided = unsent and not _keeps_from_submitting(operation, fault)
             if isinstance(fault, SubmitsRefused):
                 extraction.look_again()
             elif isinstance(fault, Unauthorized) or not (harvester.accepted or undecided):
@@ -434,22 +612,22 @@ class Client:
 
     async def _harvest(self) -> AsyncIterator[Outcome]:
         harvester = self._running()
-        news: asyncio.Queue[Job | str | AccountFault | ConfigError | StoreError | None] = asyncio.Queue()
+        news: asyncio.Queue[Job | str | tuple[str, AccountFault] | ConfigError | StoreError | None] = asyncio.Queue()
 
         def hear(job: Job) -> None:
-            if is_settled(job):
+            if harvester.is_settled(job):
                 # For whoever takes their time, the rest waits in the ledger.
                 news.put_nowait(job if news.qsize() < _READY else job.id)
 
         stops = [
             harvester.watch(None, hear),
-            harvester.watch_faults(lambda _, fault: news.put_nowait(fault)),
+            harvester.watch_faults(lambda operation, fault: news.put_nowait((operation, fault))),
             harvester.watch_ledger(news.put_nowait),
         ]
         closed = partial(news.put_nowait, ConfigError(_CLOSED))
         self._endings.add(closed)
-        for fault in harvester.faults.values():
-            news.put_nowait(fault)
+        for known in harvester.faults.items():
+            news.put_nowait(known)
         told: set[str] = set()
         try:
             while not news.empty() or harvester.is_working():
@@ -461,12 +639,13 @@ class Client:
                     item = await self.job(item)
                 if isinstance(item, ConfigError | StoreError):
                     raise item
-                if isinstance(item, AccountFault):
-                    undecided = isinstance(item, SubmitsRefused) or harvester.accepted or harvester.is_submitting()
-                    if isinstance(item, Unauthorized) or not undecided:
-                        raise item
-                elif item is not None and is_settled(item) and item.id not in told:
+                if isinstance(item, tuple):
+                    if _ends_harvest(*item, harvester=harvester):
+                        raise item[1]
+                elif item is not None and harvester.is_settled(item) and item.id not in told:
                     told.add(item.id)
+                    if await self._further(item) is not None:
+                        continue  # Its outcome is that of the attempt after it.
                     yield await self._outcome_of(item.source, item, None)
             # What was accepted has been brought home; what is held back waits for a person.
             if (refusal := harvester.refusal) is not None:
@@ -482,6 +661,16 @@ class Client:
         if self._harvester is None:
             raise ConfigError("this client does not harvest: enter it with 'async with', and without harvest=False")
         return self._harvester
+
+    def _is_settled(self, job: Job) -> bool:
+        return is_settled(job) if self._harvester is None else self._harvester.is_settled(job)
+
+    def _keeps_document(self, job: Job) -> bool:
+        return self._resubmits is not None and self._resubmits.keeps(job)
+
+    async def _further(self, job: Job) -> Job | None:
+        """The attempt after the settled *job*, where the policy for resubmits made one or makes one now."""
+        return None if self._resubmits is None else await self._resubmits.after(job)
 
     async def _outcome_of(self, source: str, job: Job | None, error: DocpollError | None) -> Outcome:
         if job is None or error is not None:
@@ -575,11 +764,45 @@ class Client:
             if held is None:
                 await self.store.wish(Wish(job_id=job.id, kind=wish))
                 return await self.store.job(job.id)
+            if is_on_its_way(held):
+                held = advance(held, left_behind(held), now=now, schedule=self._schedule, ttl=self.provider.result_ttl)
             after = advance(held, event, now=now, schedule=self._schedule, ttl=self.provider.result_ttl)
             await self.store.flush(owner, [Change(job=after, drop_document=not after.is_open)])
             return after
         finally:
             await self.store.release(owner)
+
+    async def _unless_at_fault(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """What *work* gives. Raises `AccountFault` when polls show one, `ConfigError` once the client is closed."""
+        harvester = self._running()
+        task = asyncio.ensure_future(work)
+        ended: asyncio.Future[DocpollError] = asyncio.get_running_loop().create_future()
+
+        def end(error: DocpollError) -> None:
+            if not ended.done():
+                ended.set_result(error)
+
+        def at_fault(operation: str, fault: AccountFault) -> None:
+            if operation == POLL:
+                end(fault)
+
+        stop = harvester.watch_faults(at_fault)
+        closed = partial(end, ConfigError(_CLOSED))
+        self._endings.add(closed)
+        try:
+            for operation, fault in harvester.faults.items():
+                at_fault(operation, fault)
+            both: list[asyncio.Future[Any]] = [task, ended]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done() and not task.done():
+                raise ended.result()
+            return await task
+        finally:
+            self._endings.discard(closed)
+            stop()
+            ended.cancel()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _wait(
         self,
@@ -639,6 +862,7 @@ def extract_all(
     retry: Collection[JobState | str] = (),
     budget: Budget | None = None,
     schedule: PollSchedule | None = None,
+    resubmit: ResubmitPolicy | None = None,
     give_up_after: timedelta | None = None,
     on_event: Callable[[Job, Event], None] | None = None,
     **options: Any,
@@ -656,6 +880,7 @@ def extract_all(
             store=store,
             budget=budget,
             schedule=schedule,
+            resubmit=resubmit,
             give_up_after=give_up_after,
             on_event=on_event,
         )
@@ -668,6 +893,22 @@ def extract_all(
     return _run_anywhere(run)
 
 
+async def _persistently(call: Callable[[], Coroutine[Any, Any, _T]], clock: Clock) -> _T:
+    """What *call* gives at last, tried a few times; raises what it raised then."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(TransportError, RemoteProtocolError):
+            return await call()
+        passed = asyncio.get_running_loop().create_future()
+        clock.call_later(_TRY_AGAIN, partial(_pass, passed))
+        await passed
+    return await call()
+
+
+def _pass(passed: asyncio.Future[None]) -> None:
+    if not passed.done():
+        passed.set_result(None)
+
+
 def _is_unauthorized(_: str, fault: AccountFault) -> bool:
     return isinstance(fault, Unauthorized)
 
@@ -675,6 +916,21 @@ def _is_unauthorized(_: str, fault: AccountFault) -> bool:
 def _keeps_from_submitting(operation: str, fault: AccountFault) -> bool:
     # Jobs that are merely not found hold no submit back.
     return operation == SUBMIT or fault.status != NOT_FOUND_STATUS
+
+
+def _ends_harvest(operation: str, fault: AccountFault, *, harvester: Harvester) -> bool:
+    """Whether a harvest has nothing to hope for: nothing was accepted, and nothing goes on beside the *fault*."""
+    if isinstance(fault, SubmitsRefused):
+        return False
+    if isinstance(fault, Unauthorized):
+        return True
+    if operation == SUBMIT:
+        # The results of what was accepted before are brought home all the same.
+        goes_on = harvester.is_polling() and POLL not in harvester.faults
+    else:
+        submits = harvester.is_submitting() and SUBMIT not in harvester.faults
+        goes_on = submits and not _keeps_from_submitting(operation, fault)
+    return not (harvester.accepted or goes_on)
 
 
 def _seconds(timeout: float | timedelta | None) -> float | None:

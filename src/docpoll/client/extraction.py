@@ -10,11 +10,10 @@ from typing import Final
 import attrs
 
 from docpoll.client.drafts import Input, source_of
-from docpoll.client.outcomes import is_settled
 from docpoll.errors import DocpollError
 from docpoll.harvester import Harvester
 from docpoll.interfaces import Store
-from docpoll.jobs import Job
+from docpoll.jobs import Job, JobState
 
 __all__ = ["Extraction", "Settled"]
 
@@ -37,6 +36,9 @@ class Settled:
 
 Enter = Callable[[Sequence[Input]], Awaitable[list[Job | DocpollError]]]
 
+#: Gives the attempt after a job that ended, where one is made by itself.
+Further = Callable[[Job], Awaitable[Job | None]]
+
 
 class Extraction:
     """One call of `extract()`: a producer that enters inputs, and the queue of those that are settled.
@@ -53,11 +55,15 @@ class Extraction:
         harvester: Harvester,
         store: Store,
         window: int,
+        further: Further | None = None,
     ) -> None:
         self._documents = documents
         self._enter = enter
         self._harvester = harvester
         self._store = store
+        self._further = further
+        #: Those that find out whether a further attempt is made.
+        self._going_on: set[asyncio.Task[None]] = set()
         self._settled: asyncio.Queue[Settled | BaseException | None] = asyncio.Queue()
         self._room = window
         self._room_made = asyncio.Event()
@@ -82,10 +88,12 @@ class Extraction:
                 self._room_made.set()
                 yield settled
         finally:
-            producer.cancel()
+            tasks = [producer, *self._going_on]
+            for task in tasks:
+                task.cancel()
             for stop in self._stops.values():
                 stop()
-            await asyncio.gather(producer, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def look_again(self) -> None:
         """Some of the jobs that are waited for may be held back from now on."""
@@ -150,7 +158,7 @@ class Extraction:
         if isinstance(job, DocpollError):
             self._finish(attrs.evolve(settled, error=job))
             return
-        if not is_settled(job):
+        if not self._harvester.is_settled(job):
             self._waiting.setdefault(job.id, []).append(settled)
             if job.id not in self._stops:
                 self._stops[job.id] = self._harvester.watch(job.id, self._hear)
@@ -158,15 +166,41 @@ class Extraction:
             job = self._harvester.current(job.id) or (await self._store.by_ids([job.id])).get(job.id, job)
             self._hear(job)
         else:
-            self._finish(attrs.evolve(settled, job=job))
+            self._end([settled], job)
 
     def _hear(self, job: Job) -> None:
         held_back = self._harvester.held_back(job)
-        if not (is_settled(job) or held_back) or job.id not in self._waiting:
+        if not (self._harvester.is_settled(job) or held_back) or job.id not in self._waiting:
             return
         self._stops.pop(job.id)()
-        for settled in self._waiting.pop(job.id):
-            self._finish(attrs.evolve(settled, job=job, error=held_back))
+        waiting = self._waiting.pop(job.id)
+        if held_back is None:
+            self._end(waiting, job)
+        else:
+            for settled in waiting:
+                self._finish(attrs.evolve(settled, job=job, error=held_back))
+
+    def _end(self, waiting: Sequence[Settled], job: Job) -> None:
+        """*job* is settled, and those *waiting* with it, unless a further attempt is made."""
+        if self._further is None or job.state is JobState.SUCCEEDED:
+            for settled in waiting:
+                self._finish(attrs.evolve(settled, job=job))
+            return
+        going_on = asyncio.create_task(self._go_on(waiting, job, self._further(job)))
+        self._going_on.add(going_on)
+        going_on.add_done_callback(self._going_on.discard)
+
+    async def _go_on(self, waiting: Sequence[Settled], job: Job, making: Awaitable[Job | None]) -> None:
+        try:
+            further = await making
+            for settled in waiting:
+                if further is None:
+                    self._finish(attrs.evolve(settled, job=job))
+                else:
+                    self._unsettled -= 1
+                    await self._follow(settled, further)
+        except Exception as exc:  # noqa: BLE001 - raised again where the outcomes are taken
+            self._settled.put_nowait(exc)
 
     def _finish(self, settled: Settled) -> None:
         self._unsettled -= 1

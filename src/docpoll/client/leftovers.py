@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 
 from docpoll.errors import StoreError
-from docpoll.harvester import LEFT_BEHIND
+from docpoll.harvester import is_on_its_way, left_behind
 from docpoll.interfaces import Change, Clock, Store
-from docpoll.jobs import JobState, advance
+from docpoll.jobs import advance
 from docpoll.schedules import GrowingSchedule
 
 __all__ = ["settle_left_behind"]
@@ -29,8 +29,8 @@ async def settle_left_behind(store: Store, clock: Clock) -> None:
             changes = []
             for job_id in sent:
                 held = await store.claim_job(owner, job_id)
-                if held is not None and held.state is JobState.PENDING and held.sent_at is not None:
-                    lost = advance(held, LEFT_BEHIND, now=now, schedule=GrowingSchedule(), ttl=None)
+                if held is not None and is_on_its_way(held):
+                    lost = advance(held, left_behind(held), now=now, schedule=GrowingSchedule(), ttl=None)
                     changes.append(Change(job=lost))
             if changes:
                 await store.flush(owner, changes)

@@ -21,6 +21,7 @@ from docpoll.wire import Response
 __all__ = [
     "FAULTS",
     "OPERATIONS",
+    "TEN_YEARS",
     "Answer",
     "Awaiting",
     "Backwards",
@@ -53,6 +54,8 @@ Ending: TypeAlias = int | Literal["cut"]
 
 #: All of them.
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
+#: In seconds; nothing in a scenario is longer.
+TEN_YEARS: Final = 10 * 366 * 86400
 _SERVER_ERRORS: Final[tuple[Ending, ...]] = (500, 502, 503, 504)
 #: How much of a long body is made at once, in bytes.
 _PIECE: Final = 64 * 1024
@@ -183,7 +186,7 @@ def _printable(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
 _share = between(0, 1, "a share from 0 to 1")
 _count = between(0, 2**53, "0 or more")
 #: Longer than a scenario is ever played, and short enough for any calendar.
-_seconds = between(0, 10 * 366 * 86400, "seconds from 0 to ten years")
+_seconds = between(0, TEN_YEARS, "seconds from 0 to ten years")
 
 
 # -- faults --------------------------------------------------------------------------------------------------------
@@ -449,7 +452,7 @@ class Stuck(JobFault):
     """A job is not finished before so many hours of the emulator's clock have passed; decided when it is accepted."""
 
     kind = "stuck"
-    hours: float = attrs.field(default=24.0, validator=between(0, 10 * 366 * 24, "hours from 0 to ten years"))
+    hours: float = attrs.field(default=24.0, validator=between(0, TEN_YEARS / 3600, "hours from 0 to ten years"))
 
 
 #: Every kind, by name.

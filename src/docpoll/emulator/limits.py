@@ -10,7 +10,7 @@ from typing import Literal
 
 import attrs
 
-from docpoll.emulator.faults import above_zero, between
+from docpoll.emulator.faults import TEN_YEARS, between
 from docpoll.errors import ConfigError
 
 __all__ = ["Limit", "Window"]
@@ -21,7 +21,7 @@ class Limit:
     """So many requests in so many seconds of the emulator's clock, for each API key; more are answered with 429."""
 
     requests: int = attrs.field(validator=between(1, 1_000_000, "1 to 1000000"))
-    seconds: float = attrs.field(default=1.0, validator=above_zero)
+    seconds: float = attrs.field(default=1.0, validator=between(0.001, TEN_YEARS, "seconds from 0.001 to ten years"))
     #: `fixed`: windows that begin at multiples of *seconds*; `sliding`: any window that long.
     kind: Literal["fixed", "sliding"] = "fixed"
     #: Refused requests count too: who keeps asking stays out of a sliding window.

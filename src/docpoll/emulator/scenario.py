@@ -20,19 +20,37 @@ from docpoll.errors import ConfigError
 __all__ = ["Scenario"]
 
 
+def _check_labels(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
+    for label in value:
+        if not _has_bytes(label):
+            raise ConfigError(f"{attribute.name}: {label!r:.80}: {_A_TEXT}")
+
+
+def _has_bytes(text: str) -> bool:
+    """Whether *text* can be sent: JSON from a file always can, a text made in Python may hold half a character."""
+    return _printable(text) == text
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+_A_TEXT: Final = "give a text that UTF-8 can carry"
+
+
 @attrs.frozen(kw_only=True)
 class Scenario:
     """What the emulator does wrong, and how often. Without anything in it, nothing."""
 
     #: Another seed, other requests that go wrong.
-    seed: int = 0
+    seed: int = attrs.field(default=0, validator=between(-(2**53), 2**53, "a whole number that JSON can carry"))
     #: The share of faults that name none.
     rate: float = attrs.field(default=1.0, validator=between(0, 1, "a share from 0 to 1"))
     #: What `awaiting-poll` lists; None: as the emulator was started.
     awaiting: Awaiting | None = None
     limit: Limit | None = None
     #: By names of their own, in the order in which they are asked; a fault without a `kind` is of the kind of its name.
-    faults: Mapping[str, Fault | JobFault] = attrs.field(factory=dict)
+    faults: Mapping[str, Fault | JobFault] = attrs.field(factory=dict, validator=_check_labels)
 
     @staticmethod
     def names() -> list[str]:
@@ -54,21 +72,23 @@ class Scenario:
         """
         if path in cls.names():
             return cls.named(path)
+        source = _printable(f"scenario {path}")
         try:
             with open(path, "rb") as file:
                 content = file.read()
         except FileNotFoundError as exc:
             names = ", ".join(cls.names())
-            raise ConfigError(f"scenario {path}: there is no such file, and the shipped ones are {names}") from exc
+            raise ConfigError(f"{source}: there is no such file, and the shipped ones are {names}") from exc
         except OSError as exc:
-            raise ConfigError(f"scenario {path}: it cannot be read: {exc.strerror}") from exc
+            raise ConfigError(f"{source}: it cannot be read: {exc.strerror}") from exc
+        except ValueError as exc:  # a name that no file can have
+            raise ConfigError(f"{source}: it cannot be read: {exc}; give the path of a file") from exc
+        is_json = path.lower().endswith(".json")
         try:
-            told = orjson.loads(content) if path.lower().endswith(".json") else tomllib.loads(content.decode())
+            told = orjson.loads(content) if is_json else tomllib.loads(content.decode())
         except ValueError as exc:
-            raise ConfigError(
-                f"scenario {path}: it is no {'JSON' if path.endswith('.json') else 'TOML'}: {exc}"
-            ) from exc
-        return cls.from_mapping(told, source=f"scenario {path}")
+            raise ConfigError(f"{source}: it is no {'JSON' if is_json else 'TOML'}: {exc}") from exc
+        return cls.from_mapping(told, source=source)
 
     @classmethod
     def from_mapping(cls, told: Any, *, source: str = "scenario") -> Scenario:
@@ -77,15 +97,12 @@ class Scenario:
         A fault or limit of the shipped one is left out by naming it with None (`null`).
         *source* begins the message of the `ConfigError` that is raised for an unknown key or an impossible value.
         """
-        if isinstance(told, dict) and "name" in told:
-            changes = {key: value for key, value in told.items() if key != "name"}
-            told = _merged(_told(told["name"], source), changes)
         try:
-            return _converter.structure(_with_kinds(told), cls)
+            return _converter.structure(_with_kinds(_whole(told)), cls)
         except cattrs.BaseValidationError as exc:
-            raise ConfigError("; ".join(f"{source}: {line}" for line in _lines(exc))) from exc
+            raise ConfigError(_printable("; ".join(f"{source}: {line}" for line in _lines(exc)))) from exc
         except ConfigError as exc:
-            raise ConfigError(f"{source}: {exc}") from exc
+            raise ConfigError(_printable(f"{source}: {exc}")) from exc
 
     def to_mapping(self) -> dict[str, Any]:
         """The scenario as JSON: every key, defaults too; `from_mapping()` makes the same of it."""
@@ -97,11 +114,31 @@ def _shipped() -> Any:
     return files(__package__).joinpath("scenarios")
 
 
-def _told(name: Any, source: str) -> dict[str, Any]:
+def _whole(told: Any) -> Any:
+    """*told*, laid on the shipped scenario that it names."""
+    if not isinstance(told, dict):
+        return told
+    under = _told(told["name"]) if "name" in told else {}
+    changed = told.get("faults")
+    for label, fault in changed.items() if isinstance(changed, dict) else ():
+        if fault is None and label not in under.get("faults", {}):
+            raise ConfigError(f"faults.{label}: {_not_there(told.get('name'), under.get('faults', {}))}")
+    return _merged(under, {key: value for key, value in told.items() if key != "name"})
+
+
+def _not_there(name: Any, faults: Mapping[str, Any]) -> str:
+    if name is None:
+        return "null takes a fault of a shipped scenario away; give its name too"
+    there_are = ", ".join(faults) or "none at all"
+    return f"null takes a fault of {name} away, which has none of that name; it has {there_are}"
+
+
+def _told(name: Any) -> dict[str, Any]:
     names = Scenario.names()
     if name not in names:
-        raise ConfigError(f"{source}: name {name!r} is none of the shipped scenarios: {', '.join(names)}")
-    return tomllib.loads(_shipped().joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+        raise ConfigError(f"name {name!r:.80} is none of the shipped scenarios: {', '.join(names)}")
+    shipped: dict[str, Any] = tomllib.loads(_shipped().joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+    return shipped
 
 
 def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +176,8 @@ def _register(kind: type, what: str, *, also: tuple[type, ...] = ()) -> None:
         wanted = isinstance(value, (kind, *also)) and (kind is bool or not isinstance(value, bool))
         if not wanted or (isinstance(value, float) and not math.isfinite(value)):
             raise ConfigError(f"{value!r:.80}: give {what}")
+        if isinstance(value, str) and not _has_bytes(value):
+            raise ConfigError(f"{value!r:.80}: {_A_TEXT}")
         return kind(value)
 
     _converter.register_structure_hook(kind, read)

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from docpoll.harvester.account import NOT_FOUND_STATUS, POLL, SUBMIT
-from docpoll.harvester.harvester import LEFT_BEHIND, Harvester, Watcher
+from docpoll.harvester.harvester import Harvester, Watcher, left_behind
 from docpoll.harvester.limits import Limits
+from docpoll.harvester.lookup import covers, is_on_its_way, window_of
 
-__all__ = ["LEFT_BEHIND", "NOT_FOUND_STATUS", "POLL", "SUBMIT", "Harvester", "Limits", "Watcher"]
+__all__ = [
+    "NOT_FOUND_STATUS",
+    "POLL",
+    "SUBMIT",
+    "Harvester",
+    "Limits",
+    "Watcher",
+    "covers",
+    "is_on_its_way",
+    "left_behind",
+    "window_of",
+]

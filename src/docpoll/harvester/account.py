@@ -8,21 +8,25 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
-from docpoll.budget import Budget
 from docpoll.errors import AccountFault, SubmitsRefused
-from docpoll.events import Accepted, Event, NotFound, NotSent, PollMissed, Refused
+from docpoll.events import Accepted, AnswerLost, Event, NotFound, NotSent, PollMissed, Refused
+from docpoll.harvester.outage import Outage
+from docpoll.harvester.purse import Purse
 from docpoll.harvester.refusals import Refusals
 from docpoll.harvester.witnesses import Witnesses
 from docpoll.interfaces import Clock
-from docpoll.jobs import LONGEST_WAIT, NOT_FOUND_GRACE, Job
+from docpoll.jobs import NOT_FOUND_GRACE, Job
+from docpoll.wire import Response
 
-__all__ = ["NOT_FOUND_STATUS", "POLL", "SUBMIT", "Account", "FaultWatcher"]
+__all__ = ["LIST", "NOT_FOUND_STATUS", "POLL", "SUBMIT", "Account", "FaultWatcher"]
 
 log = logging.getLogger("docpoll")
 
 #: The two operations whose faults are kept apart: a submit may be wrong where polls are right.
 SUBMIT: Final = "submit"
 POLL: Final = "poll"
+#: The faults of this one are those of polls.
+LIST: Final = "list"
 
 #: Called with the operation and what is wrong with it.
 FaultWatcher = Callable[[str, AccountFault], None]
@@ -32,40 +36,37 @@ _SUSPICIOUS: Final = 3
 #: The status of the fault that stands for jobs not found; it holds no submit back.
 NOT_FOUND_STATUS: Final = 404
 
-#: A wish for less than this delays nobody's last look.
-_LONG_PAUSE: Final = timedelta(minutes=5)
-
 
 class Account:
     """One account at one address, as it looks from here. A fault of its own is never a verdict on a job.
 
     While an operation is at fault, one request in *patience* seconds finds out whether it still is;
     while polls are at fault, nothing is submitted either, but for jobs that are merely not found.
-    *suspicion_changed* is called when `reason` changes; *first_look* gives the time until some job must be asked.
+    *purses* holds the budget each operation counts against; *suspicion_changed* is called when `reason` changes.
     """
 
     def __init__(
         self,
         name: str,
         *,
-        budget: Budget,
+        purses: Mapping[str, Purse],
         clock: Clock,
         patience: float,
         suspicion_changed: Callable[[], None],
-        first_look: Callable[[], timedelta | None],
     ) -> None:
         self._name = name
-        self._budget = budget
+        self._purses = purses
         self._clock = clock
         self._patience = patience
         self._suspicion_changed = suspicion_changed
-        self._first_look = first_look
         self._faults: dict[str, AccountFault] = {}
         self._probe_at: dict[str, float] = {}
         self._watchers: list[FaultWatcher] = []
         self._witnesses = Witnesses()
         #: Which jobs are held back because their like were refused.
         self.refusals = Refusals(clock=clock, patience=patience)
+        #: Whether documents may go, as the last answers to submits tell.
+        self.outage = Outage()
         #: Jobs that were not found since the last envelope.
         self._missing: set[str] = set()
         #: It has answered something of its own since this began. Until then requests go one at a time.
@@ -79,7 +80,7 @@ class Account:
     @property
     def reason(self) -> str | None:
         """Why the account is suspect, None where it is not."""
-        return next(map(str, self._faults.values()), self.refusals.reason)
+        return next(map(str, self._faults.values()), self.outage.reason or self.refusals.reason)
 
     def watch(self, watcher: FaultWatcher) -> Callable[[], None]:
         """Call *watcher* with operation and fault whenever an answer shows one; gives the way to stop."""
@@ -88,13 +89,31 @@ class Account:
 
     # --- may a request go? -----------------------------------------------------------------------
 
-    def pause(self) -> float:
-        """Seconds until the budget has room for a request."""
-        return self._budget.wait(self._clock.monotonic())
+    def pause(self, wanted: Mapping[str, int]) -> float | None:
+        """Seconds until a budget has room for one of the requests *wanted*, so many of each operation.
 
-    def take(self) -> None:
-        """A request goes."""
-        self._budget.take(self._clock.monotonic())
+        0 also where none is wanted; None where only news can tell.
+        """
+        needs: dict[Purse, int] = {}
+        for operation, number in wanted.items():
+            if number:
+                purse = self._purses[operation]
+                needs[purse] = needs.get(purse, 0) + number
+        pauses = [purse.pause(number) for purse, number in needs.items()]
+        return min((pause for pause in pauses if pause is not None), default=None) if pauses else 0.0
+
+    def has_token(self, operation: str) -> bool:
+        """Whether the budget has room for a request of *operation* at this moment."""
+        return self._purses[operation].has_token()
+
+    def may_hurry(self, operation: str) -> bool:
+        """Whether a single request of *operation* may go ahead of its turn."""
+        return self._purses[operation].may_hurry()
+
+    def goes(self, operation: str) -> None:
+        """A request of *operation* goes; where it is at fault, the next one only after a while."""
+        self._purses[operation].take()
+        self.probed(operation)
 
     def may_go(self, operation: str, *, idle: bool) -> bool:
         """Whether *operation* may go as far as faults are concerned; *idle*: nothing of the kind is in flight."""
@@ -104,7 +123,7 @@ class Account:
         return idle and self._clock.monotonic() >= self._probe_at[operation]
 
     def probed(self, operation: str) -> None:
-        """A request of *operation* goes; where it is at fault, the next one only after a while."""
+        """*operation* was tried; where it is at fault, it is tried again only after a while."""
         if operation in self._faults:
             self._probe_at[operation] = self._clock.monotonic() + self._patience
 
@@ -131,7 +150,6 @@ class Account:
     def works(self, operation: str) -> None:
         """*operation* was answered by the vendor itself."""
         first, self.answered = not self.answered, True
-        self._budget.served()
         recovered = self._faults.pop(operation, None) is not None
         if recovered:
             log.warning("%s: answers again", self._name, extra={"action": "account_recovered"})
@@ -144,21 +162,25 @@ class Account:
         if self._faults.pop(operation, None) is not None:
             self._suspicion_changed()
 
-    def slow_down(self, retry_after: timedelta | None) -> None:
-        """The vendor asked for fewer requests, or could not be reached."""
-        if retry_after is not None:
-            retry_after = min(retry_after, LONGEST_WAIT)
-            if retry_after > _LONG_PAUSE and (look := self._first_look()) is not None:
-                # No wish moves a poll past the last moment at which its result can surely be read.
-                retry_after = min(retry_after, look)
-        wish = None if retry_after is None else retry_after.total_seconds()
-        self._budget.refused(self._clock.monotonic(), retry_after=wish)
+    def heard(self, operation: str, response: Response, *, sent_at: float) -> None:
+        """The vendor answered a request of *operation* that was made at *sent_at* (monotonic seconds)."""
+        served = response.status < 500 and response.status != 429
+        self._purses[operation].answered(sent_at, response.rate_limit, served=served)
 
-    def submitted(self, job: Job, event: Event) -> Event:
-        """*job* was answered with *event*; gives what that comes to.
+    def slow_down(self, operation: str, retry_after: timedelta | None, *, sent_at: float, reason: str) -> None:
+        """The vendor asked for fewer requests, in answer to one of *operation* that was made at *sent_at*."""
+        self._purses[operation].refused(sent_at, retry_after=retry_after, reason=reason)
+
+    def unreachable(self, operation: str) -> None:
+        """Nobody listened to a request of *operation*."""
+        self._purses[operation].unreachable()
+
+    def submitted(self, job: Job, event: Event, number: int) -> Event:
+        """*job* was answered with *event*, sent as `Outage.sends()` counts; gives what that comes to.
 
         One that is refused as its like were, so often that they are held back, goes on waiting as they do.
         """
+        self._note_outage(event, number)
         before = self.refusals.reason
         if isinstance(event, Accepted):
             self.refusals.accepted(job)
@@ -176,12 +198,56 @@ class Account:
             watcher(SUBMIT, SubmitsRefused(reason))
         return event
 
+    def _note_outage(self, event: Event, number: int) -> None:
+        """Whether a submit was answered at all decides whether others may go."""
+        before = self.outage.reason
+        if isinstance(event, AnswerLost):
+            self.outage.lost(self._clock.monotonic(), event.reason)
+        elif isinstance(event, Accepted | Refused):
+            self.outage.answered(number)
+        reason = self.outage.reason
+        if reason == before:
+            return
+        if reason is None:
+            log.warning("%s: submits are answered again", self._name, extra={"action": "account_recovered"})
+        else:
+            log.error("%s: %s", self._name, reason, extra={"action": "submits_stopped"})
+        self._suspicion_changed()
+
+    def listed(self) -> None:
+        """The vendor gave its list."""
+        self.vendor_answers()
+        self._works_for_others()
+
+    def candidate_polled(self, event: Event) -> None:
+        """A poll of what is not known to be a job of ours brought *event*."""
+        if not isinstance(event, PollMissed | NotFound):
+            self._works_for_others()
+
+    def vendor_answers(self) -> None:
+        """The vendor answers, be it that it has no list: one document at a time finds out about submits."""
+        before = self.outage.reason
+        self.outage.answers()
+        if before is not None and self.outage.reason is None:
+            log.warning("%s: answers again; one document finds out", self._name, extra={"action": "account_recovered"})
+            self._suspicion_changed()
+
+    @property
+    def misses_jobs(self) -> bool:
+        """Jobs it accepted are not found there: it may be somebody else's account, whatever it lists."""
+        fault = self._faults.get(POLL)
+        return fault is not None and fault.status == NOT_FOUND_STATUS
+
+    def _works_for_others(self) -> None:
+        # That it knows other jobs does not say that it knows ours.
+        if not self.misses_jobs:
+            self.works(POLL)
+
     def polled(self, job: Job, event: Event, *, jobs: int) -> None:
         """A poll of *job*, one of so many *jobs* that are polled, brought *event*."""
         if isinstance(event, PollMissed):
-            if event.throttled:
-                self.slow_down(event.retry_after)
-        elif isinstance(event, NotFound):
+            return
+        if isinstance(event, NotFound):
             self.answered = True
             self._suspect(job, jobs)
         else:

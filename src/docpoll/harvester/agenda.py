@@ -71,6 +71,11 @@ class Agenda:
         self._pass_over()
         return self._now[0][0] if self._now else None
 
+    def waiting(self) -> int:
+        """About how many jobs are due; 0 only where none is."""
+        self._pass_over()
+        return len(self._now)
+
     def pop(self) -> str | None:
         """The most urgent job that is due, taken off; None where none is."""
         self._pass_over()

@@ -4,35 +4,67 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
 
 from docpoll.documents import Document
-from docpoll.errors import AccountFault, DocumentError, RequestNotSent, TransportError
-from docpoll.events import AnswerLost, ErrorInfo, Event, NotSent, PollMissed, Refused
-from docpoll.harvester.account import POLL, SUBMIT, Account
-from docpoll.interfaces import Provider, Store, Transport
+from docpoll.errors import (
+    AccountFault,
+    AnswerMissing,
+    DocumentError,
+    RemoteProtocolError,
+    RequestNotSent,
+    TransportError,
+    Unauthorized,
+)
+from docpoll.events import AnswerLost, ErrorInfo, Event, NotSent, PollMissed, Refused, Suspicion
+from docpoll.harvester.account import LIST, POLL, SUBMIT, Account
+from docpoll.interfaces import Clock, Provider, Store, Transport
 from docpoll.jobs import Job
-from docpoll.wire import Request
+from docpoll.wire import Request, Response
 
-__all__ = ["Courier"]
+__all__ = ["Courier", "is_about_source"]
 
 log = logging.getLogger("docpoll")
 
+T = TypeVar("T")
+
 #: Bytes of an answer that is read beside the loop: 60 MB take seconds, in which no heartbeat would go out.
 _LONG: Final = 256 * 1024
+
+#: Too Many Requests, Service Unavailable, and where the statuses begin that say that the server is out of order.
+_TOO_MANY: Final = 429
+_UNAVAILABLE: Final = 503
+_SERVER_ERROR: Final = 500
 
 _CHANGED: Final = "document_changed"
 _UNREADABLE: Final = "document_unreadable"
 
 
+def is_about_source(refused: Refused) -> bool:
+    """Whether *refused* is our own: the document is not there any more as it was, or cannot be read."""
+    return refused.error.code in (_CHANGED, _UNREADABLE)
+
+
+def _suspicions(exc: TransportError) -> tuple[Suspicion, ...]:
+    return (Suspicion.ENDLESS_ANSWER,) if isinstance(exc, AnswerMissing) and exc.endless else ()
+
+
 class Courier:
     """What goes wrong on the way is an event of the job, or a fault of the account; nothing is raised for it."""
 
-    def __init__(self, *, provider: Provider, store: Store, transport: Transport, account: Account) -> None:
+    def __init__(
+        self, *, provider: Provider, store: Store, transport: Transport, account: Account, clock: Clock
+    ) -> None:
         self._provider = provider
         self._store = store
         self._transport = transport
         self._account = account
+        self._clock = clock
+        #: One long answer is read at a time: what it says can take many times its own length in memory. And always by
+        #: the same thread, as each keeps room for the largest it has read.
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="docpoll-reader")
 
     async def prepare(self, job: Job) -> Request | Refused:
         """The request that submits *job*, or why it cannot be made. Raises `StoreError`."""
@@ -53,8 +85,10 @@ class Courier:
 
     async def submit(self, job: Job, request: Request) -> Event:
         """Send *request* for *job*; what its answer, or the lack of one, says of the job."""
+        sent_at = self._clock.monotonic()
+        number = self._account.outage.sends()
         try:
-            event = self._provider.parse_submit(await self._transport.send(request))
+            event = await self._read(self._provider.parse_submit, await self._send(request, sent_at))
         except AccountFault as exc:
             self._account.failed(SUBMIT, exc)
             return NotSent(reason=str(exc))
@@ -64,36 +98,71 @@ class Courier:
             code = _UNREADABLE if later else _CHANGED
             return Refused(error=ErrorInfo(code=code, message=str(exc), retryable=later))
         except RequestNotSent as exc:
-            self._account.slow_down(None)
+            self._account.unreachable(SUBMIT)
             return NotSent(reason=str(exc))
         except TransportError as exc:
-            return AnswerLost(reason=str(exc))
+            event = AnswerLost(reason=str(exc), suspicions=_suspicions(exc))
         except Exception as exc:
             log.exception("job %s: its submit failed", job.id, extra={"action": "task_failed", "job_id": job.id})
-            return AnswerLost(reason=f"{type(exc).__name__}: {exc}")
+            event = AnswerLost(reason=f"{type(exc).__name__}: {exc}")
         if isinstance(event, NotSent) or (isinstance(event, AnswerLost) and event.retry_after is not None):
-            self._account.slow_down(event.retry_after)
+            self._account.slow_down(SUBMIT, event.retry_after, sent_at=sent_at, reason=event.reason)
         elif not isinstance(event, AnswerLost):
             self._account.works(SUBMIT)
-        return self._account.submitted(job, event)
+        return self._account.submitted(job, event, number)
 
     async def poll(self, job: Job) -> tuple[Event, bytes]:
         """Ask about *job*: what happened to it, and the whole body that says so."""
-        body = b""
+        body, sent_at = b"", self._clock.monotonic()
         try:
-            response = await self._transport.send(self._provider.build_poll(job))
+            response = await self._send(self._provider.build_poll(job), sent_at)
             body = response.body
-            if len(body) < _LONG:
-                return self._provider.parse_poll(response), body
-            return await asyncio.to_thread(self._provider.parse_poll, response), body
+            event = await self._read(self._provider.parse_poll, response)
         except AccountFault as exc:
             self._account.failed(POLL, exc)
             return PollMissed(reason=str(exc)), body
         except TransportError as exc:
-            return PollMissed(reason=str(exc)), body
+            return PollMissed(reason=str(exc), suspicions=_suspicions(exc)), body
         except Exception as exc:
             log.exception("job %s: its poll failed", job.id, extra={"action": "task_failed", "job_id": job.id})
             return PollMissed(reason=f"{type(exc).__name__}: {exc}"), body
+        if isinstance(event, PollMissed) and event.throttled:
+            self._account.slow_down(POLL, event.retry_after, sent_at=sent_at, reason=event.reason)
+        return event, body
+
+    async def list_names(self) -> list[str]:
+        """The names the vendor holds for the account. Raises `DocpollError` where it does not say."""
+        sent_at = self._clock.monotonic()
+        response = await self._send(self._provider.build_list(), sent_at)
+        wish = response.comes_back_after
+        if response.status == _TOO_MANY or (response.status == _UNAVAILABLE and wish is not None):
+            self._account.slow_down(LIST, wish, sent_at=sent_at, reason=f"HTTP {response.status}")
+        try:
+            names = await self._read(self._provider.parse_list, response)
+        except Unauthorized as exc:
+            self._account.failed(POLL, exc)
+            raise
+        except AccountFault:
+            # It answers, though it has no such list: what was lost cannot be found, but documents may go.
+            self._account.vendor_answers()
+            raise
+        except RemoteProtocolError as exc:
+            if exc.status is not None and exc.status < _SERVER_ERROR and exc.status != _TOO_MANY:
+                self._account.vendor_answers()
+            raise
+        self._account.listed()
+        return names
+
+    async def _send(self, request: Request, sent_at: float) -> Response:
+        response = await self._transport.send(request)
+        self._account.heard(request.operation, response, sent_at=sent_at)
+        return response
+
+    async def _read(self, parse: Callable[[Response], T], response: Response) -> T:
+        """What *parse* makes of *response*; a long one is read beside the loop."""
+        if len(response.body) < _LONG:
+            return parse(response)
+        return await asyncio.get_running_loop().run_in_executor(self._reader, parse, response)
 
     async def _document(self, job: Job) -> Document | None:
         """The document of *job*, to be read from its path, or with the bytes the ledger keeps."""

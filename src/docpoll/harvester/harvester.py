@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from docpoll.budget import Budget
@@ -31,29 +33,34 @@ from docpoll.events import (
     Succeeded,
 )
 from docpoll.expiry import is_endangered, latest_look
-from docpoll.harvester.account import POLL, SUBMIT, Account, FaultWatcher
+from docpoll.harvester.account import LIST, POLL, SUBMIT, Account, FaultWatcher
 from docpoll.harvester.agenda import ENDANGERED, ORDINARY, PAST_BOUND, Agenda
-from docpoll.harvester.courier import Courier
+from docpoll.harvester.courier import Courier, is_about_source
+from docpoll.harvester.finder import Finder
 from docpoll.harvester.health import Health, StoreWatcher
 from docpoll.harvester.limits import Limits
+from docpoll.harvester.lookup import is_on_its_way
+from docpoll.harvester.purse import Purse
 from docpoll.harvester.shelf import Shelf
+from docpoll.harvester.suspicions import Suspicions
 from docpoll.harvester.tasks import Tasks
 from docpoll.interfaces import Change, Clock, Draft, Owner, Provider, Store, Transport, Wish
-from docpoll.jobs import Job, JobState, advance
+from docpoll.jobs import CLOSED, Job, JobState, advance
 from docpoll.schedules import PollSchedule
+from docpoll.wire import Request, time_for
 
-__all__ = ["LEFT_BEHIND", "Harvester", "Watcher"]
+__all__ = ["Harvester", "Watcher", "left_behind"]
 
 log = logging.getLogger("docpoll")
 
 #: Called with a job each time a change of its state has been committed; must not raise and may be told twice.
 Watcher = Callable[[Job], None]
 
-#: What becomes of a submit in flight when its process dies.
-LEFT_BEHIND: Final = AnswerLost(reason="the process that sent it ended before the answer")
-
 #: So many jobs are looked at before the loop goes on with something else.
 _AT_ONCE: Final = 200
+
+#: So often a job is sent again by itself; a document whose answer is lost each time would be paid for without end.
+_MOST_RESENDS: Final = 10
 
 #: A wall clock that falls this far behind the monotonic one was set back.
 _CLOCK_SET_BACK: Final = timedelta(seconds=30)
@@ -77,6 +84,8 @@ class Harvester:
         schedule: PollSchedule,
         give_up_after: timedelta | None = None,
         keep_documents: str = "until_accepted",
+        uncertain: str = "lookup",
+        keeps: Callable[[Job], bool] = lambda _: False,
         on_event: Callable[[Job, Event], None] | None = None,
         limits: Limits | None = None,
     ) -> None:
@@ -87,6 +96,9 @@ class Harvester:
         self._schedule = schedule
         self._give_up_after = give_up_after
         self._keep_until_finished = keep_documents == "until_finished"
+        #: Whether the document of a closed job is needed all the same.
+        self._keeps = keeps
+        self._uncertain = uncertain
         self._on_event = on_event
         self._limits = limits or Limits()
 
@@ -97,6 +109,11 @@ class Harvester:
         self._agenda = Agenda()
         #: Jobs with a request in flight.
         self._busy: set[str] = set()
+        #: Uncertain jobs that are to be sent again, and how often jobs were by themselves.
+        self._resending: set[str] = set()
+        self._resends: Counter[str] = Counter()
+        #: Jobs that another process has changed while a request of theirs was in flight here.
+        self._reloading: set[str] = set()
         #: Jobs to be cancelled once their submit is answered.
         self._cancelling: set[str] = set()
         #: Jobs whose change is being committed; the next event of such a job waits.
@@ -121,13 +138,28 @@ class Harvester:
         )
         self._account = Account(
             f"{provider.name} account {provider.account}",
-            budget=budget,
+            purses=self._purses(budget),
             clock=clock,
             patience=self._limits.patience,
             suspicion_changed=lambda: self._tasks.spawn(self._note_suspicion()),
-            first_look=self._first_look,
         )
-        self._courier = Courier(provider=provider, store=store, transport=transport, account=self._account)
+        self._courier = Courier(provider=provider, store=store, transport=transport, account=self._account, clock=clock)
+        self._suspicions = Suspicions(f"{provider.name} account {provider.account}", clock=clock)
+        self._finder = Finder(
+            provider=provider,
+            store=store,
+            courier=self._courier,
+            account=self._account,
+            clock=clock,
+            dice=dice,
+            schedule=schedule,
+            resends=uncertain == "resend",
+            found=self._apply,
+            over=self._search_over,
+            is_waited_for=lambda: bool(self._pending),
+        )
+        #: Who waits for the searches to end.
+        self._searched: list[asyncio.Future[None]] = []
         self._beat_at = 0.0
         self._beat_wall = clock.now()
         self._starting_over = asyncio.Lock()
@@ -137,6 +169,29 @@ class Harvester:
         self._nudged: set[str] = set()
         #: Jobs accepted since `start()`.
         self.accepted = 0
+
+    def _purses(self, budget: Budget) -> dict[str, Purse]:
+        """operation → what it is paid from; operations of one scope share it."""
+        provider = self._provider
+        purses: dict[str, Purse] = {}
+        scopes = {
+            operation: provider.scope(Request(method="GET", url="", operation=operation))
+            for operation in (SUBMIT, POLL, LIST)
+        }
+        for scope in set(scopes.values()):
+            purses[scope] = Purse(
+                f"{provider.name} account {provider.account}",
+                who=lambda: self._held().id,
+                budget=budget,
+                start=provider.start_rate,
+                clock=self._clock,
+                dice=self._dice,
+                adjust=partial(self._store.adjust_budget, provider.name, provider.account, provider.origin, scope),
+                spawn=self._tasks.spawn,
+                wake=self._wake.set,
+                first_look=self._first_look,
+            )
+        return {operation: purses[scope] for operation, scope in scopes.items()}
 
     # --- the life of the harvester ---------------------------------------------------------------
 
@@ -169,9 +224,11 @@ class Harvester:
             return
         try:
             lost = AnswerLost(reason="stopped before the answer came")
-            sent = [job for job in self._jobs.in_state(JobState.PENDING) if job.sent_at is not None]
+            open_jobs = [*self._jobs.in_state(JobState.PENDING), *self._jobs.in_state(JobState.UNCERTAIN)]
+            sent = [job for job in open_jobs if is_on_its_way(job)]
             await asyncio.gather(*(self._apply(job, lost) for job in sent))
             await self._flush_dirty()
+            await self._write_suspicions()
             await self._store.release(self._owner)
         except StoreError as exc:
             # What could not be written is asked for again by the next run; the ids are in the ledger.
@@ -197,17 +254,72 @@ class Harvester:
         elif not await self._store.wish(Wish(job_id=job.id, kind="nudge")):
             await self._edit(job, Nudged())
 
+    async def drop_document(self, job: Job) -> None:
+        """Drop the bytes of the closed *job* that `keeps` held back. Raises `StoreError`."""
+        await self._tasks.carry_out(self._store.flush(self._held(), [Change(job=job, drop_document=True)]))
+
+    async def find(self) -> None:
+        """Look for the uncertain jobs in hand, now; comes back when each is found, or was looked for in vain."""
+        for job in list(self._jobs.in_state(JobState.UNCERTAIN)):
+            self._look_for(job.id)
+        if not len(self._finder):
+            return
+        searched: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._searched.append(searched)
+        await searched
+
+    async def names(self) -> list[str]:
+        """What the vendor lists. Raises `DocpollError` where it does not say."""
+        self._wake.set()
+        return await self._finder.names()
+
+    async def send_again(self, job: Job) -> bool:
+        """Send the uncertain *job* again, here or, through the ledger, where it is owned; False where nobody can."""
+        if job.id not in self._jobs:
+            if await self._store.wish(Wish(job_id=job.id, kind="resend")):
+                told = {"action": "resend_wished", "job_id": job.id}
+                log.warning(
+                    "job %s (%s): another process has it, and is told to send it", job.id, job.source, extra=told
+                )
+                return True
+            await self._claim()
+        self._send_again(job.id)
+        return job.id in self._resending
+
+    async def settle(self, job: Job, remote_id: str) -> Job | None:
+        """The uncertain *job* is *remote_id* at the vendor, as a person says."""
+        self._finder.drop(job.id)
+        return await self._tasks.carry_out(self._apply(job, Accepted(remote_id=remote_id, found=True)))
+
     async def take_up(self) -> None:
         """Claim what nobody living owns: jobs that were changed in the ledger behind the harvester's back."""
-        await self._tasks.carry_out(self._claim())
+        owner = self._held()
+        try:
+            await self._tasks.carry_out(self._claim())
+        except OwnershipLost:
+            await self._tasks.carry_out(self._start_over(owner))  # which claims
 
     def is_working(self) -> bool:
         """Whether a job in hand can still make progress by itself."""
-        return self.is_submitting() or any(self._jobs.in_state(JobState.RUNNING))
+        return self.is_submitting() or bool(len(self._finder)) or self.is_polling()
+
+    def is_polling(self) -> bool:
+        """Whether a job in hand was accepted and is looked after."""
+        return any(self._jobs.in_state(JobState.RUNNING))
 
     def is_submitting(self) -> bool:
         """Whether a job in hand is still to be accepted."""
         return bool(self._pending or self._submitting)
+
+    def is_settled(self, job: Job) -> bool:
+        """Whether waiting for *job* is over: it is closed, or only a decision can move it on."""
+        if job.state is not JobState.UNCERTAIN:
+            return job.state in CLOSED
+        return not (self._finder.is_searching(job.id) or job.id in self._resending)
+
+    def is_sent_again(self, job: Job) -> bool:
+        """Whether the uncertain *job* is about to be sent again, or is being sent."""
+        return job.state is JobState.UNCERTAIN and job.id in self._resending
 
     @property
     def refusal(self) -> SubmitsRefused | None:
@@ -271,29 +383,50 @@ class Harvester:
             if not self._account.answered and (self._submitting or self._polling):
                 # One request finds out whether key and address are right; the others wait for its answer.
                 return None
-            if pause := self._account.pause():
-                return pause
+            self._finder.tend()
+            for job_id in self._finder.wake():
+                self._look_for(job_id)
+            self._pending.extend(self._account.refusals.let_go())
             self._agenda.collect(self._clock.now().timestamp(), self._urgency)
+            if self._finder.is_urgent() and self._account.may_hurry(POLL) and self._start_look(at_once=True):
+                continue
+            pause = self._account.pause(self._wanted())
+            if pause != 0:
+                # However long the budget pauses, a search ends in time.
+                tend = self._finder.next_tend()
+                return pause if tend is None else min(tend, math.inf if pause is None else pause)
             if not self._start_one():
                 self._forget_faults()
                 return self._until_next()
-            self._account.take()
+
+    def _wanted(self) -> dict[str, int]:
+        """How many requests of each operation would go now, if the budget had room for them."""
+        polls = submits = 0
+        if self._may_poll():
+            look = self._finder.next_at() if self._may_look() else None
+            polls = self._agenda.waiting() + (look is not None and look <= 0)
+        if self._may_submit():
+            submits = len(self._pending)
+        if not self._account.answered:
+            polls, submits = min(polls, 1), min(submits, 1)
+        return {POLL: polls, SUBMIT: submits}
 
     def _forget_faults(self) -> None:
         """What is wrong is not known any longer, once nothing is left that it could be tried with."""
-        if not self._polling and not len(self._agenda):
+        if not self._polling and not len(self._agenda) and not len(self._finder):
             self._account.forget(POLL)
         if not self._submitting and not self._pending:
             self._account.forget(SUBMIT)
 
     def _start_one(self) -> bool:
-        """Start the most urgent request there is room for: results in danger, due polls, submits."""
+        """Start the most urgent request there is room for: results in danger, lost submits, due polls, submits."""
         rank = self._agenda.first_rank()
-        turn = rank in (None, ORDINARY) and self._polls_in_a_row >= self._limits.submit_share - 1
+        ordinary = rank in (None, ORDINARY)
+        turn = ordinary and self._polls_in_a_row >= self._limits.submit_share - 1
         if turn and self._start_submit():
             self._polls_in_a_row = 0
             return True
-        if rank is not None and self._start_poll():
+        if (ordinary and self._start_look()) or (rank is not None and self._start_poll()):
             self._polls_in_a_row += 1
             return True
         self._polls_in_a_row = 0
@@ -302,26 +435,49 @@ class Harvester:
     def _may_go(self, operation: str) -> bool:
         return self._account.may_go(operation, idle=not self._submitting and (operation == SUBMIT or not self._polling))
 
+    def _may_poll(self) -> bool:
+        return self._polling < self._limits.polls and self._may_go(POLL)
+
+    def _may_look(self) -> bool:
+        if self._account.misses_jobs:
+            # What somebody else's account lists is not ours; but that it answers ends an outage.
+            return self._account.outage.is_on and self._polling < self._limits.polls
+        return self._may_poll()
+
+    def _may_submit(self) -> bool:
+        outage = self._account.outage
+        full = self._submitting >= (1 if outage.is_trying else self._limits.submits) or outage.is_on
+        return not full and self._ledger.fault is None and self._may_go(SUBMIT)
+
     def _start_poll(self) -> bool:
-        if self._polling >= self._limits.polls or not self._may_go(POLL):
+        if not self._may_poll() or not self._account.has_token(POLL):
             return False
         while (job_id := self._agenda.pop()) is not None:
             job = self._jobs.get(job_id)
             # A job with a request in flight is planned anew when that is answered.
             if job is not None and job_id not in self._busy:
-                self._account.probed(POLL)
+                self._account.goes(POLL)
                 self._polling += 1
                 self._busy.add(job_id)
                 self._tasks.spawn(self._poll(job), name=POLL)
                 return True
         return False
 
+    def _start_look(self, *, at_once: bool = False) -> bool:
+        """Ask about submits whose answer was lost, or whether the vendor answers at all."""
+        if not self._may_look() or not (at_once or self._account.has_token(POLL)):
+            return False
+        if (look := self._finder.next_request()) is None:
+            return False
+        self._account.goes(LIST)
+        self._polling += 1
+        self._tasks.spawn(self._look(look), name=POLL)
+        return True
+
     def _start_submit(self) -> bool:
-        self._pending.extend(self._account.refusals.let_go())
         while self._pending and not self._is_to_be_sent(self._pending[0]):
             self._pending.popleft()
-        full = self._submitting >= self._limits.submits
-        if full or self._ledger.fault is not None or not self._may_go(SUBMIT):
+        if not self._may_submit() or not self._account.has_token(SUBMIT):
             return False
         looked_at = 0
         while self._pending:
@@ -341,7 +497,7 @@ class Harvester:
             if self._bytes and self._bytes + length > self._limits.bytes_in_flight:
                 return False
             self._pending.popleft()
-            self._account.probed(SUBMIT)
+            self._account.goes(SUBMIT)
             self._submitting += 1
             self._bytes += length
             self._busy.add(job.id)
@@ -351,7 +507,9 @@ class Harvester:
 
     def _is_to_be_sent(self, job_id: str) -> bool:
         job = self._jobs.get(job_id)
-        return job is not None and _may_be_sent(job) and job_id not in self._busy
+        if job is None or job_id in self._busy:
+            return False
+        return _may_be_sent(job) or (job.state is JobState.UNCERTAIN and job_id in self._resending)
 
     def _urgency(self, job_id: str, due: float) -> tuple[int, float]:
         now, expiry = self._clock.now(), self._jobs.expiry(job_id)
@@ -364,14 +522,17 @@ class Harvester:
         waits = [] if (probe := self._account.next_probe()) is None else [probe]
         if (due := self._agenda.next_due()) is not None:
             waits.append(due - self._clock.now().timestamp())
+        if self._may_look() and (look := self._finder.next_at()) is not None:
+            waits.append(look)
+        if (tend := self._finder.next_tend()) is not None:
+            waits.append(tend)
         # The wall clock may jump while we wait, so no wait is long.
         return max(min([*waits, self._limits.patience]), 0.001) if waits else None
 
     def _first_look(self) -> timedelta | None:
-        """The time until the first job in hand must be looked at, as far as that lies ahead."""
-        now = self._clock.now()
-        looks = map(latest_look, self._jobs.expiries())
-        return min((look - now for look in looks if look is not None and look > now), default=None)
+        """The time until the first job in hand must be looked at; below 0 where that lies behind."""
+        look = latest_look(min(self._jobs.expiries(), default=None))
+        return None if look is None else look - self._clock.now()
 
     def _plan(self, job: Job) -> None:
         """Put *job* on the agenda at its next poll, or at the end of the user's patience."""
@@ -397,7 +558,7 @@ class Harvester:
                 self._bytes -= length
                 self._wake.set()
             if event is not None:
-                await self._apply(sent, event)
+                await self._apply(sent, self._answer_to_another_try(job, event))
         finally:
             # Only now: until the answer is in the ledger, the job is neither pending nor anything else.
             self._submitting -= 1
@@ -406,8 +567,8 @@ class Harvester:
         if job.id in self._cancelling:
             self._cancelling.discard(job.id)
             await self._apply(sent, Cancelled())
-        after = self._jobs.get(job.id)
-        if after is not None and _may_be_sent(after):
+        await self._reload_if_asked(job.id)
+        if self._is_to_be_sent(job.id):
             # While the account is at fault the next probe is another document: this one may be what is wrong.
             if SUBMIT in self._account.faults:
                 self._pending.append(job.id)
@@ -421,7 +582,75 @@ class Harvester:
         if isinstance(request, Refused):
             return job, request
         sent = await self._apply(job, Sent(), at_once=True)
-        return (job, None) if sent is None else (sent, await self._courier.submit(sent, request))
+        if sent is None or sent.state not in (JobState.PENDING, JobState.UNCERTAIN):
+            return job, None  # It could not be written, or the job was found while it was made ready.
+        return sent, await self._courier.submit(sent, request)
+
+    def _answer_to_another_try(self, job: Job, event: Event) -> Event:
+        """*event*, but that a document that is gone says nothing of what was sent before."""
+        if job.state is not JobState.UNCERTAIN or not isinstance(event, Refused) or not is_about_source(event):
+            return event
+        self._resending.discard(job.id)
+        self._finder.rest(job.id)
+        told = {"action": "not_sent_again", "job_id": job.id}
+        log.error("job %s (%s): not sent again: %s", job.id, job.source, event.error.message, extra=told)
+        return NotSent(reason=f"not sent again: {event.error.message}")
+
+    async def _look(self, look: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await look()
+        finally:
+            self._polling -= 1
+            self._wake.set()
+
+    def _look_for(self, job_id: str) -> None:
+        job = self._jobs.get(job_id)
+        if job is not None and job.state is JobState.UNCERTAIN and job_id not in self._busy | self._resending:
+            self._finder.begin(job)
+            self._wake.set()
+
+    def _search_over(self, job_id: str, was_listed: bool) -> None:
+        """The job was looked for in vain: somebody decides, or has decided where the vendor has given its list."""
+        job = self._jobs.get(job_id)
+        if job is not None and job.state is JobState.UNCERTAIN:
+            if self._uncertain == "resend" and was_listed:
+                self._resend(job)
+            self._notify(job)
+        self._end_find()
+
+    def _resend(self, job: Job) -> None:
+        """Send *job* again by itself, unless that was in vain so often that another time would only cost again."""
+        self._resends[job.id] += 1
+        if self._resends[job.id] <= _MOST_RESENDS:
+            self._send_again(job.id)
+        elif self._resends[job.id] == _MOST_RESENDS + 1:
+            told = {"action": "not_sent_again", "job_id": job.id}
+            log.error(
+                "job %s (%s): was sent again %d times, and each answer was lost; it is not sent any more",
+                *(job.id, job.source, _MOST_RESENDS),
+                extra=told,
+            )
+
+    def _end_find(self) -> None:
+        if not len(self._finder):
+            for searched in self._searched:
+                if not searched.done():
+                    searched.set_result(None)
+            self._searched.clear()
+
+    def _send_again(self, job_id: str) -> None:
+        job = self._jobs.get(job_id)
+        if job is None or job.state is not JobState.UNCERTAIN or job_id in self._resending:
+            return
+        log.warning(
+            "job %s (%s): is sent again, as its answer was lost; it may be paid for twice",
+            *(job.id, job.source),
+            extra={"action": "sent_again", "job_id": job.id},
+        )
+        self._finder.drop(job_id)
+        self._resending.add(job_id)
+        self._pending.append(job_id)
+        self._wake.set()
 
     async def _poll(self, job: Job) -> None:
         asked_at = self._clock.now()
@@ -476,12 +705,14 @@ class Harvester:
             if not isinstance(event, Accepted):
                 return None
             before = job  # Taken over meanwhile; the vendor's name for it is kept all the same.
+        self._suspicions.note(before, event)
         after = self._advanced(before, event, asked_at)
         if isinstance(event, Nudged) and job.id in self._busy:
             self._nudged.add(job.id)
         if after is before:
+            self._tell_second(before, event)
             return before
-        if after.state is before.state and not at_once and not isinstance(event, NotSent):
+        if after.state is before.state and not at_once and not isinstance(event, NotSent | AnswerLost):
             self._jobs[job.id] = after
             self._dirty.setdefault(job.id, False)
             self._ledger.forget(job.id)  # What could not be written is asked for again, and now says less.
@@ -495,6 +726,15 @@ class Harvester:
         finally:
             del self._committing[job.id]
             committed.set_result(None)
+
+    def _tell_second(self, job: Job, event: Event) -> None:
+        """A document that was sent again was accepted after the first had been found: somebody must know."""
+        if isinstance(event, Accepted) and event.remote_id != job.remote_id:
+            log.warning(
+                "job %s (%s): accepted twice, as %s and as %s; both may be billed",
+                *(job.id, job.source, job.remote_id, event.remote_id),
+                extra={"action": "accepted_twice", "job_id": job.id, "remote_id": event.remote_id},
+            )
 
     def _advanced(self, job: Job, event: Event, asked_at: datetime | None) -> Job:
         return advance(
@@ -513,11 +753,12 @@ class Harvester:
         if isinstance(event, Accepted):
             self.accepted += 1
             stored = await self._write_acceptance(after)
+            self._tell_second(stored, event)
             self._take(stored, event)
             return stored
-        drop = self._dirty.get(after.id, False) or not after.is_open
+        drop = self._dirty.get(after.id, False) or self._drops(after)
         try:
-            await self._store.flush(self._held(), [Change(job=after, result=result, drop_document=drop)])
+            left = await self._store.flush(self._held(), [Change(job=after, result=result, drop_document=drop)])
         except asyncio.CancelledError:
             # The commit goes on without us, so what we held of the job is old, and no longer ours to write.
             self._dirty.pop(after.id, None)
@@ -530,10 +771,18 @@ class Harvester:
             self._keep(before, after, event)
             return None
         self._ledger.works(after.id)
+        if left:
+            # Another process has noted the vendor's name for it meanwhile.
+            with contextlib.suppress(StoreError):
+                await self._reload(after.id)
+            return None
         self._dirty.pop(after.id, None)
         self._untold.pop(after.id, None)
         self._take(after, event)
         return after
+
+    def _drops(self, job: Job) -> bool:
+        return not job.is_open and not self._keeps(job)
 
     def _keep(self, before: Job, after: Job, event: Event) -> None:
         """What could not be written: a poll is asked again, the vendor still has it; other news waits here."""
@@ -544,7 +793,7 @@ class Harvester:
             self._agenda.plan(before.id, later.timestamp())
             return
         self._jobs[after.id] = after
-        self._dirty[after.id] = not after.is_open
+        self._dirty[after.id] = self._drops(after)
         self._untold[after.id] = event
 
     async def _write_acceptance(self, job: Job) -> Job:
@@ -572,12 +821,9 @@ class Harvester:
 
     def _tell_unwritten(self, job: Job, exc: StoreError) -> None:
         log.critical(
-            "job %s (%s): accepted by the vendor as %s, which could not be written; keep this line, "
-            "and do not send the document again (%s)",
-            job.id,
-            job.source,
-            job.remote_id,
-            exc,
+            "job %s (%s): accepted by the vendor as %s, which could not be written; keep this line, do not send "
+            "the document again, and once the ledger can be written: docpoll resolve %s --found %s (%s)",
+            *(job.id, job.source, job.remote_id, job.id, job.remote_id, exc),
             extra={"action": "id_unwritten", "job_id": job.id, "remote_id": job.remote_id},
         )
 
@@ -594,6 +840,15 @@ class Harvester:
         if not isinstance(event, Sent):
             extra = {"action": "job_advanced", "job_id": job.id, "state": str(job.state)}
             log.debug("job %s: %s after %s", job.id, job.state, type(event).__name__, extra=extra)
+        if job.state is not JobState.UNCERTAIN:
+            self._resending.discard(job.id)
+            self._finder.drop(job.id)
+            self._end_find()
+        elif isinstance(event, AnswerLost):
+            self._resending.discard(job.id)
+            if job.id in self._jobs and self._uncertain != "hold":
+                self._finder.begin(job)
+                self._wake.set()
         self._tell(job, event)
         self._notify(job)
 
@@ -603,6 +858,9 @@ class Harvester:
         self._untold.pop(job_id, None)
         self._ledger.forget(job_id)
         self._agenda.drop(job_id)
+        self._resending.discard(job_id)
+        self._finder.drop(job_id)
+        self._end_find()
         self._wake.set()
 
     def _notify(self, job: Job) -> None:
@@ -647,6 +905,8 @@ class Harvester:
             self._wake.set()
         else:
             self._plan(job)
+            if self._uncertain != "hold":
+                self._look_for(job.id)
 
     async def _claim(self, *, bury: bool = False) -> None:
         provider, owner = self._provider, self._held()
@@ -662,8 +922,8 @@ class Harvester:
             )
             for job in jobs:
                 self._hold(job)
-                if job.state is JobState.PENDING and job.sent_at is not None and job.id not in self._busy:
-                    await self._apply(job, LEFT_BEHIND)
+                if is_on_its_way(job) and job.id not in self._busy:
+                    await self._apply(job, left_behind(job))
             if len(jobs) < self._limits.claim:
                 return
 
@@ -683,6 +943,8 @@ class Harvester:
         held = await self._store.claim_job(self._held(), job.id)
         if held is not None:
             self._jobs[held.id] = held
+            if is_on_its_way(held):
+                held = await self._apply(held, left_behind(held)) or held
             await self._apply(held, event)
 
     async def _listen(self) -> None:
@@ -738,11 +1000,27 @@ class Harvester:
                 await self._cancel(job)
             elif wish.kind == "nudge":
                 await self._apply(job, Nudged())
-            elif job.id not in self._busy:
-                fresh = await self._store.job(job.id)
-                self._forget(job.id)
-                self._hold(fresh)
-                self._notify(fresh)
+            elif wish.kind == "resend":
+                self._send_again(job.id)
+            elif job.id in self._busy:
+                self._reloading.add(job.id)
+            else:
+                await self._reload(job.id)
+
+    async def _reload_if_asked(self, job_id: str) -> None:
+        if job_id in self._reloading:
+            self._reloading.discard(job_id)
+            with contextlib.suppress(StoreError):  # then the next wish, or the next run, finds out
+                await self._reload(job_id)
+
+    async def _reload(self, job_id: str) -> Job:
+        """Take the job as another process has left it in the ledger."""
+        fresh = await self._store.job(job_id)
+        self._forget(job_id)
+        if fresh.is_open or fresh.next_poll_at is not None:
+            self._hold(fresh)
+        self._notify(fresh)
+        return fresh
 
     async def _beat(self) -> None:
         while True:
@@ -793,12 +1071,20 @@ class Harvester:
         self._untold.clear()
         self._ledger.forget_all()
         self._pending.clear()
+        self._resending.clear()
+        self._reloading.clear()
+        self._finder.clear()
+        self._end_find()
         self._account.refusals.forget_waiting()
         self._agenda.clear()
         self._owner = await self._store.register(now=self._clock.now())
         self._beat_at, self._beat_wall = self._clock.monotonic(), self._clock.now()
         with contextlib.suppress(StoreError):  # the next beat claims
             await self._claim(bury=True)
+            # Who waits for something that was in hand here has to look anew.
+            watched = [job_id for job_id in self._watchers if job_id is not None]
+            for job in (await self._store.by_ids(watched)).values():
+                self._notify(job)
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -807,6 +1093,7 @@ class Harvester:
             await self._tasks.sleep(self._limits.flush)
             try:
                 wrote = await self._flush_dirty()
+                await self._write_suspicions()
             except OwnershipLost:
                 continue  # The heartbeat finds out and starts over.
             except StoreError as exc:
@@ -814,6 +1101,11 @@ class Harvester:
             else:
                 if wrote:
                     self._ledger.works()
+
+    async def _write_suspicions(self) -> None:
+        provider = self._provider
+        where = (provider.name, provider.account, provider.origin)
+        await self._suspicions.write(lambda tallies: self._store.note_suspicions(*where, tallies))
 
     async def _flush_dirty(self) -> bool:
         """Write the jobs that differ from the ledger, but for those whose own commit is under way."""
@@ -868,6 +1160,11 @@ class Harvester:
         if self._owner is None:
             raise StoreError("the harvester has not been started")
         return self._owner
+
+
+def left_behind(job: Job) -> AnswerLost:
+    """What becomes of the submit of *job* that was in flight when its process died."""
+    return AnswerLost(reason="the process that sent it ended before the answer", within=time_for(job.size * 4 // 3))
 
 
 def _may_be_sent(job: Job) -> bool:

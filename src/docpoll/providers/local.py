@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Mapping
 from datetime import timedelta
@@ -42,6 +43,8 @@ class Local(TyplessWire):
     result_ttl: ClassVar[timedelta | None] = None
     media_types: ClassVar[Collection[str]] = frozenset({*MEDIA_TYPES, XML})
     embedded: ClassVar[bool] = True
+    #: It limits nothing, unless a scenario says so.
+    start_rate: ClassVar[float] = math.inf
     #: A fixed word, because its port changes from run to run.
     origin: ClassVar[str] = "local"
 

@@ -12,12 +12,13 @@ The vendor's rules that decide what is written here:
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn, TypeGuard
 from urllib.parse import quote, urlencode, urlsplit
 
 import attrs
@@ -34,8 +35,9 @@ from docpoll.envelopes import (
     read_envelope,
 )
 from docpoll.errors import AccountFault, ConfigError, LocalProtocolError, RemoteProtocolError, Unauthorized
-from docpoll.events import Accepted, AnswerLost, BadAnswer, Event, NotFound, NotSent, PollMissed, Refused
-from docpoll.jobs import Job
+from docpoll.events import Accepted, AnswerLost, BadAnswer, Event, NotFound, NotSent, PollMissed, Refused, Suspicion
+from docpoll.interfaces import Likeness
+from docpoll.jobs import LONGEST_WAIT, Job
 from docpoll.keys import origin_of
 from docpoll.results import Box, Candidate, Field, Result, Row, Value
 from docpoll.schedules import GrowingSchedule, PollSchedule
@@ -67,6 +69,12 @@ _ANSWER_LOST: Final = frozenset({408, 425})
 #: "No such job", in one of the ways an API says it; which one Typless uses is not documented.
 _NO_SUCH_JOB: Final = frozenset({400, 404, 410, 422})
 
+#: Longer is no id that a URL could carry, in characters.
+_LONGEST_ID: Final = 1000
+#: The documented answers to a submit and to a poll.
+_ACCEPTED: Final = 202
+_OK: Final = 200
+
 
 # -- the wire -----------------------------------------------------------------------------------------------------
 
@@ -80,12 +88,15 @@ class TyplessWire(ABC):
     #: "PDF, JPG, PNG, TIFF".
     media_types: ClassVar[Collection[str]] = frozenset(MEDIA_TYPES)
     doubtful_size: ClassVar[int | None] = None
+    start_rate: ClassVar[float]
     #: The client starts an emulator for this provider and asks for `at()` its address.
     embedded: ClassVar[bool] = False
 
     #: A label, never derived from the key, so keys can rotate.
     account: str = attrs.field(default="default")
     schedule: PollSchedule = attrs.field(factory=GrowingSchedule)
+    #: Send `invoice~<job id>.pdf` for `invoice.pdf`: should the answer be lost, the job is found by that for certain.
+    tag_file_names: bool = False
 
     @account.validator
     def _check_account(self, _: object, value: str) -> None:
@@ -139,8 +150,9 @@ class TyplessWire(ABC):
             raise LocalProtocolError(f"job {job.id}: {document.name} is no document {self.name} takes")
         if document.content is None and document.path is None:
             raise LocalProtocolError(f"job {job.id}: {document.name} has neither bytes nor a path")
+        name = sent_name(job.name, document.media_type)
         fields = {
-            "file_name": sent_name(job.name, document.media_type),
+            "file_name": tagged_name(name, job.id) if self.tag_file_names else name,
             "document_type_name": job.options["document_type"],
             **{name: job.options[name] for name in ("customer", "parse_text_blocks") if name in job.options},
             **self._members(document),
@@ -190,20 +202,24 @@ class TyplessWire(ABC):
         Whatever leaves open whether the document was taken is `AnswerLost`.
         Raises `Unauthorized`, and `AccountFault` for what speaks of the address or the account.
         """
+        return _suspected(self._read_submit(response), response, documented=_ACCEPTED)
+
+    def _read_submit(self, response: Response) -> Event:
         status = response.status
         self._check_key(response)
         if status == 429:
-            return NotSent(reason="HTTP 429", retry_after=response.retry_after)
+            return NotSent(reason="HTTP 429", retry_after=response.comes_back_after)
         if 200 <= status < 300:
             answer = parse_json(response.body)
             remote_id = answer.get("extraction_id") if isinstance(answer, dict) else None
-            if isinstance(remote_id, str) and remote_id.strip():
+            if _is_id(remote_id):
                 return Accepted(remote_id=remote_id)
-        if status >= 500 or status == 202 or status < 200 or status in _ANSWER_LOST:
-            said = " without an extraction_id" if status == 202 else ""
-            return AnswerLost(reason=f"HTTP {status}{said}", retry_after=response.retry_after)
-        if status < 300 and not _is_page(response):
-            return AnswerLost(reason=f"HTTP {status} without an extraction_id")
+        if status == 202 or (200 <= status < 300 and not _is_page(response)):
+            reason, kinds = f"HTTP {status} without an extraction_id", (Suspicion.ACCEPTED_WITHOUT_ID,)
+            return AnswerLost(reason=reason, retry_after=response.retry_after, suspicions=kinds)
+        if status >= 500 or status < 200 or status in _ANSWER_LOST:
+            wish = response.comes_back_after if status == 503 else response.retry_after
+            return AnswerLost(reason=f"HTTP {status}", retry_after=wish)
         if status < 400 or status in _NOT_ABOUT_THE_DOCUMENT or _is_page(response):
             self._blame_account(response)
         error = error_from_response(response)
@@ -216,9 +232,14 @@ class TyplessWire(ABC):
 
         Raises `Unauthorized`, and `AccountFault` for a redirect, a 405, or a page where an envelope belongs.
         """
+        return _suspected(self._read_poll(response), response, documented=_OK)
+
+    def _read_poll(self, response: Response) -> Event:
         status, retry_after = response.status, response.retry_after
         self._check_key(response)
         if status == 429 or status >= 500:
+            if status in {429, 503}:
+                retry_after = response.comes_back_after
             throttled = status == 429 or (status == 503 and retry_after is not None)
             return PollMissed(reason=f"HTTP {status}", retry_after=retry_after, throttled=throttled)
         # A page that says 404 is a 404 all the same: `advance()` waits for a witness before it believes one.
@@ -248,7 +269,7 @@ class TyplessWire(ABC):
         if not isinstance(ids, list):
             said = self._quoted(raw_text(response.body))
             raise RemoteProtocolError(f"{self.name}: HTTP {status} without a list of ids: {said}", status=status)
-        return list(dict.fromkeys(item for item in ids if isinstance(item, str) and item.strip()))
+        return list(dict.fromkeys(filter(_is_id, ids)))
 
     def read_result(self, body: bytes) -> Result:
         """The result in the answer *body*. What is odd inside is left out of the fields and kept in `raw`.
@@ -270,6 +291,19 @@ class TyplessWire(ABC):
             error=error_info(error, fallback="an error beside the result") if has_error(error) else None,
             raw=envelope,
         )
+
+    def likeness(self, job: Job, result: Result) -> Likeness:
+        """By the file name, which is echoed: certain where it carries the job's id, as all do with `tag_file_names`."""
+        if job.media_type is None or result.file_name is None:
+            return Likeness.NONE
+        name = sent_name(job.name, job.media_type)
+        if result.file_name == tagged_name(name, job.id):
+            return Likeness.CERTAIN
+        if self.tag_file_names or result.file_name != name:
+            return Likeness.NONE
+        if result.customer not in (None, "", job.options.get("customer")):
+            return Likeness.NONE
+        return Likeness.POSSIBLE
 
     def made_at(self, remote_id: str) -> datetime | None:
         """When the vendor made *remote_id*, where it is a KSUID in hex with a sane time; a hint, never a check."""
@@ -307,6 +341,12 @@ class TyplessWire(ABC):
         )
 
 
+def tagged_name(name: str, job_id: str) -> str:
+    """*name* with the id of its job before the suffix."""
+    root, suffix = os.path.splitext(name)
+    return f"{root}~{job_id}{suffix}"
+
+
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"{name} {value!r}: give it as text")
@@ -315,6 +355,28 @@ def _text(name: str, value: object) -> str:
     except UnicodeEncodeError:
         raise ConfigError(f"{name} {value!r}: give it in UTF-8") from None
     return value
+
+
+def _is_id(value: Any) -> TypeGuard[str]:
+    # Where a replacement character stands, a byte was broken on its way: this is not what the vendor calls it.
+    return isinstance(value, str) and bool(value.strip()) and len(value) <= _LONGEST_ID and "\ufffd" not in value
+
+
+def _suspected(event: Event, response: Response, *, documented: int) -> Event:
+    """*event* with what was odd about the answer that brought it; *documented* is the code it should have had."""
+    kinds = list(event.suspicions)
+    if 200 <= response.status < 300:
+        if response.status != documented:
+            kinds.append(Suspicion.UNEXPECTED_CODE)
+        media_type = response.content_type
+        is_json = media_type in {"", "application/json"} or media_type.endswith("+json")
+        if not is_json and response.body.lstrip()[:1] in {b"{", b"["}:
+            kinds.append(Suspicion.WRONG_CONTENT_TYPE)
+    wish = response.retry_after
+    # Without the time it came at, a date cannot be read, which is our fault.
+    if response.header("retry-after") and (wish > LONGEST_WAIT if wish is not None else response.received_at):
+        kinds.append(Suspicion.ODD_RETRY_AFTER)
+    return attrs.evolve(event, suspicions=tuple(kinds)) if kinds else event
 
 
 def _is_page(response: Response) -> bool:
@@ -520,6 +582,8 @@ class Typless(TyplessWire):
     name: ClassVar[str] = "typless"
     #: "48 h after the process finished."
     result_ttl: ClassVar[timedelta | None] = timedelta(hours=48)
+    #: The vendor names no limit.
+    start_rate: ClassVar[float] = 5.0
     #: 30 MB: one third party says so, no page of the vendor does.
     doubtful_size: ClassVar[int | None] = 30_000_000
 

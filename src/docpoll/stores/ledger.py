@@ -181,6 +181,7 @@ class Ledger(Reading):
     def __init__(self, place: Place, *, schema: Schema, patience: float) -> None:
         super().__init__(place)
         self._schema = schema
+        self._patience = patience
         self._turns = max(1, round(patience / _TURN))
         self._turn = min(_TURN, patience)
         self._data_version: int | None = None
@@ -204,24 +205,27 @@ class Ledger(Reading):
             if not self._place.in_memory:
                 self._make_file()
             try:
-                self._connect(busy_after=self._turn)
-                fresh = self._patiently(self._check)
+                self._connect(busy_after=self._patience)
+                fresh = self._check()
             except sqlite3.OperationalError as exc:
                 if _primary_code(exc) != sqlite3.SQLITE_FULL:
                     raise
                 # No room for the files that processes share a ledger by: to look at it, be alone with it.
                 super().close()
-                self._connect(busy_after=self._turn, alone=True)
-                fresh = self._patiently(self._check)
+                self._connect(busy_after=self._patience, alone=True)
+                fresh = self._check()
                 self.is_alone = True
         if fresh:
             for setting in CREATION:
                 self.connection.execute(setting)
         self._migrate()
+        # Until here every statement may have met another program that makes the ledger; from here the writer
+        # looks about between short waits.
+        self.connection.execute(f"PRAGMA busy_timeout = {round(self._turn * 1000)}")
         if not self._place.in_memory:
             self._use_log()
             self._identity = self._identify()
-        self._look()
+        self._patiently(self._look)
 
     def close(self) -> None:
         """Move the log into the file, as far as others allow, and disconnect. Harmless when repeated."""
@@ -342,7 +346,7 @@ class Ledger(Reading):
         if self._number("schema_version") == self._schema.version:
             return
         connection = self.connection
-        self._patiently(lambda: connection.execute(SQL["begin_write"]))
+        connection.execute(SQL["begin_write"])
         try:
             version = self._number("schema_version")  # another process may have been quicker
             if version > self._schema.version:

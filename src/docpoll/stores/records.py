@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import attrs
 import zstandard
@@ -41,6 +41,10 @@ def to_microseconds(instant: datetime | None) -> int | None:
     return None if instant is None else (instant - _EPOCH) // _MICROSECOND
 
 
+@overload
+def from_microseconds(value: int) -> datetime: ...
+@overload
+def from_microseconds(value: None) -> None: ...
 def from_microseconds(value: int | None) -> datetime | None:
     """The instant the ledger kept as *value*, in UTC."""
     return None if value is None else _EPOCH + timedelta(microseconds=value)
@@ -115,6 +119,8 @@ def row_from_job(job: Job) -> dict[str, Any]:
         "not_found_at": to_microseconds(job.not_found_at),
         "bad_answer_at": to_microseconds(job.bad_answer_at),
         "finish_claimed": job.finish_claimed,
+        "lost_sent_at": to_microseconds(job.lost_sent_at),
+        "lost_at": to_microseconds(job.lost_at),
     }
 
 
@@ -128,7 +134,7 @@ def job_from_row(row: tuple[Any, ...]) -> Job:
         id_, key, attempt, retry_of, provider, account, origin, state, source, digest, name, size, media_type, path,
         options, remote_id, created_at, sent_at, accepted_at, finished_at, changed_at, purged_at, next_poll_at,
         earliest_expiry_at, polls, status, error, trouble, enveloped, not_found_at, bad_answer_at, finish_claimed,
-        *_,
+        lost_sent_at, lost_at, *_,
     ) = row  # fmt: skip
     return Job(
         id=id_,
@@ -163,6 +169,8 @@ def job_from_row(row: tuple[Any, ...]) -> Job:
         not_found_at=from_microseconds(not_found_at),
         bad_answer_at=from_microseconds(bad_answer_at),
         finish_claimed=bool(finish_claimed),
+        lost_sent_at=from_microseconds(lost_sent_at),
+        lost_at=from_microseconds(lost_at),
     )
 
 

@@ -17,8 +17,9 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
+from docpoll.budget import BudgetState, from_json, to_json
 from docpoll.errors import ConfigError, OwnershipLost, StoreError
-from docpoll.interfaces import Change, Draft, LedgerSummary, Owner, Wish
+from docpoll.interfaces import Change, Draft, LedgerSummary, Owner, Tally, Wish
 from docpoll.jobs import CLOSED, STALLED_AFTER, Job, JobState
 from docpoll.stores.ledger import Ledger, Place, Reading
 from docpoll.stores.locks import FileLocks, OwnerLocks
@@ -42,6 +43,9 @@ T = TypeVar("T")
 
 #: An owner that was not seen for this long is dead, whatever its lock says.
 DEAD_AFTER: Final = timedelta(seconds=30)
+
+#: How long a name that the vendor listed once is remembered: what finished longer ago has expired there.
+SIGHTED_FOR: Final = timedelta(hours=48)
 
 #: How long another program may keep the ledger locked before that is an error.
 PATIENCE: Final = timedelta(seconds=5)
@@ -393,11 +397,11 @@ class SQLiteStore:
 
         return await self._write(claim)
 
-    async def flush(self, owner: Owner, changes: Sequence[Change]) -> None:
+    async def flush(self, owner: Owner, changes: Sequence[Change]) -> Collection[str]:
         """See `docpoll.interfaces.Store`."""
         if not changes:
             self._running(self._writer)
-            return
+            return ()
         rows: list[dict[str, Any]] = []
         results: list[dict[str, Any]] = []
         drops = [{"id": c.job.id, "digest": c.job.digest} for c in changes if c.drop_document]
@@ -412,7 +416,7 @@ class SQLiteStore:
                 if change.result is not None:
                     results.append({"id": change.job.id, "body": compress(change.result)})
 
-        def store(connection: sqlite3.Connection) -> None:
+        def store(connection: sqlite3.Connection) -> Collection[str]:
             self._check_owner(connection, owner)
             # Another process may have stored the vendor's name for a job since we took it up; that stays.
             news = [row for row in rows if not (_is_unnamed(row) and self._is_named(connection, row["id"]))]
@@ -424,8 +428,9 @@ class SQLiteStore:
                 connection.execute(SQL["delete_unused_document"], {"digest": drop["digest"]})
             if any(row["owner"] is None for row in rows):
                 connection.execute(SQL["drop_idle_wishes"])
+            return {row["id"] for row in rows} - {row["id"] for row in news}
 
-        await self._write(store, prepare=prepare, rows=len(changes))
+        return await self._write(store, prepare=prepare, rows=len(changes))
 
     @staticmethod
     def _is_named(connection: sqlite3.Connection, job_id: str) -> bool:
@@ -474,6 +479,46 @@ class SQLiteStore:
             account_id = _account_id(connection, provider, account, origin)
             values = {"account_id": account_id, "reason": to_text(reason), "now": to_microseconds(now)}
             connection.execute(SQL["set_suspect"], values)
+
+        await self._write(note)
+
+    async def adjust_budget(
+        self,
+        provider: str,
+        account: str,
+        origin: str,
+        scope: str,
+        change: Callable[[BudgetState | None], tuple[BudgetState, T]],
+    ) -> T:
+        """See `docpoll.interfaces.Store`."""
+
+        def adjust(connection: sqlite3.Connection) -> T:
+            values = {"account_id": _account_id(connection, provider, account, origin), "scope": to_text(scope)}
+            kept = _value(connection, "budget", values)
+            before = None if kept is None else from_json(kept)
+            after, answer = change(before)
+            if after != before:
+                connection.execute(SQL["set_budget"], values | {"state": to_json(after)})
+            return answer
+
+        return await self._write(adjust)
+
+    async def note_suspicions(self, provider: str, account: str, origin: str, tallies: Mapping[str, Tally]) -> None:
+        """See `docpoll.interfaces.Store`."""
+        rows = [
+            {
+                "kind": to_text(kind),
+                "times": tally.times,
+                "first_at": to_microseconds(tally.first_at),
+                "last_at": to_microseconds(tally.last_at),
+                "example": to_text(tally.example),
+            }
+            for kind, tally in tallies.items()
+        ]
+
+        def note(connection: sqlite3.Connection) -> None:
+            account_id = _account_id(connection, provider, account, origin)
+            connection.executemany(SQL["note_suspicion"], [{"account_id": account_id, **row} for row in rows])
 
         await self._write(note)
 
@@ -581,6 +626,30 @@ class SQLiteStore:
 
         return await self._read(page)
 
+    async def lost_jobs(self, provider: str, origin: str) -> list[Job]:
+        """See `docpoll.interfaces.Store`."""
+        values = {"provider": to_text(provider), "origin": to_text(origin)}
+        return await self._read(lambda connection: _jobs(connection, "lost_jobs", values))
+
+    async def unknown_remote_ids(
+        self, provider: str, account: str, origin: str, ids: Collection[str], *, now: datetime
+    ) -> list[str]:
+        """See `docpoll.interfaces.Store`."""
+        texts = {remote_id: to_text(remote_id) for remote_id in ids}
+
+        def note(connection: sqlite3.Connection) -> list[str]:
+            account_id = _account_id(connection, provider, account, origin)
+            values = {"account_id": account_id, "before": to_microseconds(now - SIGHTED_FOR)}
+            connection.execute(SQL["forget_sightings"], values)
+            wanted = json.dumps([text for text in texts.values() if isinstance(text, str)])
+            known = {row[0] for row in connection.execute(SQL["known_remote_ids"], {"ids": wanted})}
+            seen = {"account_id": account_id, "now": to_microseconds(now)}
+            news = [seen | {"remote_id": text} for text in texts.values() if text not in known]
+            connection.executemany(SQL["see_remote_id"], news)
+            return [_text(row[0]) for row in connection.execute(SQL["sightings"], values)]
+
+        return await self._write(note, rows=len(texts))
+
     async def on_their_way(self) -> list[str]:
         """See `docpoll.interfaces.Store`."""
         return await self._read(lambda connection: [row[0] for row in connection.execute(SQL["on_their_way"])])
@@ -620,6 +689,8 @@ class SQLiteStore:
                 first_expiry_at={scope: instant for scope, instant in expiries.items() if instant is not None},
                 oldest_open_at={scope: instant for scope, instant in oldest.items() if instant is not None},
                 suspect={scopes[row[0]]: _text(row[4]) for row in accounts if row[4] is not None},
+                suspicions=_suspicions(connection, scopes),
+                budgets=_budgets(connection, scopes),
             )
 
         return await self._read(count)
@@ -704,6 +775,30 @@ def _keep_document(connection: sqlite3.Connection, draft: Draft, seq: int | None
         connection.execute(SQL["store_document"], values | {"content": draft.content})
     if draft.content is not None or draft.job.path is None:
         connection.execute(SQL["use_document"], values)
+
+
+def _budgets(
+    connection: sqlite3.Connection, scopes: Mapping[int, tuple[str, str, str]]
+) -> dict[tuple[str, str, str], dict[str, BudgetState]]:
+    budgets: dict[tuple[str, str, str], dict[str, BudgetState]] = {}
+    for account_id, scope, kept in connection.execute(SQL["budgets"]):
+        if (state := from_json(kept)) is not None:
+            budgets.setdefault(scopes[account_id], {})[_text(scope)] = state
+    return budgets
+
+
+def _suspicions(
+    connection: sqlite3.Connection, scopes: Mapping[int, tuple[str, str, str]]
+) -> dict[tuple[str, str, str], dict[str, Tally]]:
+    found: dict[tuple[str, str, str], dict[str, Tally]] = {}
+    for account_id, kind, times, first_at, last_at, example in connection.execute(SQL["suspicions"]):
+        found.setdefault(scopes[account_id], {})[_text(kind)] = Tally(
+            times=times,
+            first_at=from_microseconds(first_at),
+            last_at=from_microseconds(last_at),
+            example=_text(example),
+        )
+    return found
 
 
 def _scopes(accounts: Iterable[tuple[Any, ...]]) -> dict[int, tuple[str, str, str]]:

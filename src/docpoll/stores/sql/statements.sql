@@ -91,19 +91,41 @@ INSERT INTO accounts (provider, account, origin) VALUES (:provider, :account, :o
 -- name: set_suspect
 UPDATE accounts SET suspect = :reason, suspect_at = :now WHERE id = :account_id
 
+-- name: budget
+SELECT state FROM budgets WHERE account_id = :account_id AND scope = :scope
+
+-- name: set_budget
+INSERT INTO budgets (account_id, scope, state) VALUES (:account_id, :scope, :state)
+ON CONFLICT DO UPDATE SET state = excluded.state
+
+-- name: budgets
+SELECT account_id, scope, state FROM budgets ORDER BY account_id, scope
+
+-- name: note_suspicion
+INSERT INTO suspicions (account_id, kind, times, first_at, last_at, example)
+VALUES (:account_id, :kind, :times, :first_at, :last_at, :example)
+ON CONFLICT DO UPDATE SET
+    times = times + excluded.times,
+    first_at = min(first_at, excluded.first_at),
+    last_at = max(last_at, excluded.last_at),
+    example = iif(excluded.last_at >= last_at, excluded.example, example)
+
+-- name: suspicions
+SELECT account_id, kind, times, first_at, last_at, example FROM suspicions ORDER BY account_id, kind
+
 
 -- name: enter_job
 INSERT INTO jobs (
     id, key, key_version, attempt, retry_of, account_id, owner, state,
     source, digest, name, size, media_type, path, options,
     remote_id, created_at, sent_at, accepted_at, finished_at, changed_at, purged_at, next_poll_at, earliest_expiry_at,
-    polls, status, error, trouble, enveloped, not_found_at, bad_answer_at, finish_claimed
+    polls, status, error, trouble, enveloped, not_found_at, bad_answer_at, finish_claimed, lost_sent_at, lost_at
 )
 SELECT
     :id, :key, :key_version, :attempt, :retry_of, :account_id, :owner, :state,
     :source, :digest, :name, :size, :media_type, :path, :options,
     :remote_id, :created_at, :sent_at, :accepted_at, :finished_at, :changed_at, :purged_at, :next_poll_at, :earliest_expiry_at,
-    :polls, :status, :error, :trouble, :enveloped, :not_found_at, :bad_answer_at, :finish_claimed
+    :polls, :status, :error, :trouble, :enveloped, :not_found_at, :bad_answer_at, :finish_claimed, :lost_sent_at, :lost_at
 WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE key = :key AND attempt >= :attempt)
 
 -- A closed job belongs to nobody; what leaves it in its state may still be written, unless it is older news.
@@ -114,7 +136,7 @@ UPDATE jobs SET
     sent_at = :sent_at, accepted_at = :accepted_at, finished_at = :finished_at, changed_at = :changed_at, purged_at = :purged_at, next_poll_at = :next_poll_at,
     earliest_expiry_at = :earliest_expiry_at, polls = :polls, status = :status, error = :error, trouble = :trouble,
     enveloped = :enveloped, not_found_at = :not_found_at, bad_answer_at = :bad_answer_at,
-    finish_claimed = :finish_claimed
+    finish_claimed = :finish_claimed, lost_sent_at = :lost_sent_at, lost_at = :lost_at
 WHERE id = :id AND (
     owner = :epoch
     OR owner IS NULL AND state = :state AND coalesce(changed_at, created_at) <= coalesce(:changed_at, created_at)
@@ -127,7 +149,7 @@ UPDATE jobs SET
     finished_at = :finished_at, changed_at = :changed_at, purged_at = :purged_at, next_poll_at = :next_poll_at,
     earliest_expiry_at = :earliest_expiry_at, polls = :polls, status = :status, error = :error, trouble = :trouble,
     enveloped = :enveloped, not_found_at = :not_found_at, bad_answer_at = :bad_answer_at,
-    finish_claimed = :finish_claimed
+    finish_claimed = :finish_claimed, lost_sent_at = :lost_sent_at, lost_at = :lost_at
 WHERE id = :id
 
 -- name: record_remote_id
@@ -219,7 +241,30 @@ SELECT * FROM job_rows WHERE seq > :seq ORDER BY seq LIMIT :limit
 SELECT * FROM job_rows WHERE state = :state AND seq > :seq ORDER BY seq LIMIT :limit
 
 -- name: on_their_way
-SELECT id FROM jobs WHERE state = 'PENDING' AND sent_at IS NOT NULL ORDER BY seq
+SELECT id FROM jobs
+WHERE state = 'PENDING' AND sent_at IS NOT NULL OR state = 'UNCERTAIN' AND sent_at > lost_at
+ORDER BY seq
+
+-- name: lost_jobs
+SELECT * FROM job_rows WHERE seq IN (
+    SELECT jobs.seq FROM jobs INDEXED BY jobs_lost JOIN accounts ON accounts.id = jobs.account_id
+    WHERE jobs.lost_at IS NOT NULL AND accounts.provider = :provider AND accounts.origin = :origin
+)
+ORDER BY seq
+
+-- name: known_remote_ids
+SELECT remote_id FROM jobs WHERE remote_id IN (SELECT value FROM json_each(:ids))
+
+-- name: see_remote_id
+INSERT INTO sightings (account_id, remote_id, seen_at) VALUES (:account_id, :remote_id, :now) ON CONFLICT DO NOTHING
+
+-- name: sightings
+SELECT remote_id FROM sightings
+WHERE account_id = :account_id AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.remote_id = sightings.remote_id)
+ORDER BY seen_at, remote_id
+
+-- name: forget_sightings
+DELETE FROM sightings WHERE account_id = :account_id AND seen_at < :before
 
 -- name: result
 SELECT body FROM results WHERE job = (SELECT seq FROM jobs WHERE id = :id)

@@ -1,0 +1,276 @@
+"""Asks the vendor about submits whose answer was lost, and settles those that are found."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+import attrs
+
+from docpoll.errors import DocpollError, RemoteProtocolError, StoreError
+from docpoll.events import Accepted, Event, PollMissed, Succeeded
+from docpoll.harvester.account import Account
+from docpoll.harvester.courier import Courier
+from docpoll.harvester.lookup import Lookup, Match
+from docpoll.interfaces import Clock, Provider, Store
+from docpoll.jobs import Job, JobState
+from docpoll.results import Result
+from docpoll.schedules import PollSchedule
+
+__all__ = ["Finder"]
+
+log = logging.getLogger("docpoll")
+
+#: Seconds between two looks at whether searches are over.
+_TEND: Final = 5.0
+
+#: Bytes of an answer that is read beside the loop.
+_LONG: Final = 256 * 1024
+
+
+class Finder:
+    """The searches for lost submits of one account: which request they need next, and what its answer settles.
+
+    *found* is called with a job and its `Accepted`, *over* with the id of each job that was looked for in vain,
+    and whether the vendor gave its list meanwhile.
+    *is_waited_for* tells whether there is other work that waits for the vendor to answer again.
+    """
+
+    def __init__(
+        self,
+        *,
+        provider: Provider,
+        store: Store,
+        courier: Courier,
+        account: Account,
+        clock: Clock,
+        dice: Callable[[], float],
+        schedule: PollSchedule,
+        resends: bool,
+        found: Callable[[Job, Accepted], Awaitable[object]],
+        over: Callable[[str, bool], object],
+        is_waited_for: Callable[[], bool],
+    ) -> None:
+        self._provider = provider
+        self._store = store
+        self._courier = courier
+        self._account = account
+        self._clock = clock
+        self._dice = dice
+        self._schedule = schedule
+        self._found = found
+        self._over = over
+        self._is_waited_for = is_waited_for
+        self._lookup = Lookup(resends=resends, made_at=provider.made_at, compare=provider.likeness)
+        self._is_listing = False
+        self._tend_at = 0.0
+        self._settling = asyncio.Lock()
+        #: Who waits for a list.
+        self._wanted: list[asyncio.Future[list[str]]] = []
+
+    def __len__(self) -> int:
+        return len(self._lookup)
+
+    def begin(self, job: Job) -> None:
+        """Look for the uncertain *job*."""
+        self._lookup.begin(job, mono=self._clock.monotonic())
+
+    def is_searching(self, job_id: str) -> bool:
+        """Whether the job is looked for at this moment."""
+        return self._lookup.is_searching(job_id)
+
+    def drop(self, job_id: str) -> None:
+        """The job is uncertain no longer, or no longer ours."""
+        self._lookup.drop(job_id)
+
+    def clear(self) -> None:
+        """No job is ours any longer."""
+        self._lookup.clear()
+
+    def wake(self) -> list[str]:
+        """The jobs that were looked for in vain, and whose turn it is again."""
+        return self._lookup.wake(self._clock.monotonic())
+
+    async def names(self) -> list[str]:
+        """What the vendor lists now. Raises `DocpollError` where it does not answer that."""
+        wanted: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        self._wanted.append(wanted)
+        try:
+            return await wanted
+        finally:
+            self._wanted = [one for one in self._wanted if one is not wanted]
+
+    def is_urgent(self) -> bool:
+        """Whether the next request is for a list that should not wait for its turn."""
+        mono = self._clock.monotonic()
+        return not self._is_listing and self._is_list_due(mono) and self._lookup.is_list_urgent(mono)
+
+    # --- requests --------------------------------------------------------------------------------
+
+    def next_request(self) -> Callable[[], Awaitable[None]] | None:
+        """Carries out the request that is due; None where none is.
+
+        While jobs of ours are not found there, only whether the vendor answers at all is found out.
+        """
+        mono = self._clock.monotonic()
+        if (self._wanted or self._is_list_due(mono)) and not self._is_listing:
+            self._is_listing = True
+            self._lookup.lists(mono)
+            self._account.outage.looks(mono)
+            return self._list
+        if not self._account.misses_jobs and (remote_id := self._lookup.next_candidate(mono)) is not None:
+            self._lookup.asks(remote_id, mono=mono)
+            return partial(self._ask, remote_id)
+        return None
+
+    def next_at(self) -> float | None:
+        """Seconds until a request is due, None where none will be by itself."""
+        mono, outage, lookup = self._clock.monotonic(), self._account.outage, self._lookup
+        waits = [lookup.next_wake_at(mono)]
+        if not self._is_listing:
+            waits.append(0.0 if self._wanted else None)
+            waits.append(outage.next_look(mono) if outage.is_on else None)
+        if not self._account.misses_jobs:
+            waits.append(lookup.next_candidate_at(mono))
+            if not (self._is_listing or outage.is_on):
+                waits.append(lookup.next_list_at(mono))
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _is_list_due(self, mono: float) -> bool:
+        # While nothing is answered, the list is what finds out whether something is: at growing intervals.
+        outage = self._account.outage
+        if outage.is_on:
+            return outage.is_due(mono)
+        return not self._account.misses_jobs and self._lookup.is_list_due(mono)
+
+    async def _list(self) -> None:
+        provider = self._provider
+        try:
+            listed = await self._courier.list_names()
+            names = await self._store.unknown_remote_ids(
+                *(provider.name, provider.account, provider.origin), listed, now=self._clock.now()
+            )
+        except DocpollError as exc:
+            self._answer_wanted(exc)
+        else:
+            self._lookup.listed(names)
+            self._answer_wanted(listed)
+        finally:
+            self._is_listing = False
+        await self._settle()
+
+    def _answer_wanted(self, answer: list[str] | DocpollError) -> None:
+        for wanted in self._wanted:
+            if wanted.done():
+                continue
+            if isinstance(answer, DocpollError):
+                wanted.set_exception(answer)
+            else:
+                wanted.set_result(answer)
+        self._wanted = []
+
+    async def _ask(self, remote_id: str) -> None:
+        event: Event = PollMissed(reason="not asked")
+        result = None
+        try:
+            event, body = await self._courier.poll(_candidate(remote_id, self._provider, self._clock.now()))
+            self._account.candidate_polled(event)
+            if isinstance(event, Succeeded):
+                result = await self._read(body)
+        finally:
+            mono = self._clock.monotonic()
+            age = self._lookup.age(remote_id, mono=mono)
+            wait = self._schedule.wait(age=age, dice=self._dice())
+            self._lookup.answered(remote_id, event, result, mono=mono, wait=wait)
+        # While others are still unknown hardly anything can be settled; the next list tries all the same.
+        if not self._lookup.unsettled():
+            await self._settle()
+
+    async def _read(self, body: bytes) -> Result | None:
+        """The result in *body* without its fields; None where it cannot be read."""
+        try:
+            if len(body) < _LONG:
+                result = self._provider.read_result(body)
+            else:
+                result = await asyncio.to_thread(self._provider.read_result, body)
+        except RemoteProtocolError:
+            return None
+        return attrs.evolve(result, fields={}, line_items=[], vat_rates=[], raw={})
+
+    # --- what that settles -----------------------------------------------------------------------
+
+    async def _settle(self) -> None:
+        async with self._settling:
+            try:
+                for match in await self._matches():
+                    await self._take(match)
+            except StoreError as exc:
+                log.warning("%s: lost submits cannot be looked for (%s)", self._provider.name, exc)
+            self._end_searches()
+
+    def tend(self) -> None:
+        """End the searches whose time is over, also where the vendor was not asked for long."""
+        if len(self._lookup) and not self._settling.locked() and self.next_tend() == 0:
+            self._end_searches()
+
+    def next_tend(self) -> float | None:
+        """Seconds until searches may be over, None where there are none."""
+        return max(self._tend_at - self._clock.monotonic(), 0.0) if len(self._lookup) else None
+
+    def _end_searches(self) -> None:
+        mono, outage = self._clock.monotonic(), self._account.outage
+        self._tend_at = mono + _TEND
+        patient = (outage.is_on or outage.is_trying) and self._is_waited_for()
+        for job_id, was_listed in self._lookup.over(self._clock.now(), mono=mono, patient=patient).items():
+            self._over(job_id, was_listed)
+
+    def rest(self, job_id: str) -> None:
+        """Look for the job again after a while."""
+        self._lookup.rest(job_id, mono=self._clock.monotonic())
+
+    async def _matches(self) -> Sequence[Match]:
+        provider, store = self._provider, self._store
+        # What somebody else's account lists is not ours.
+        if not len(self._lookup) or self._account.misses_jobs:
+            return []
+        # In this order: what is accepted or lost while we look was on its way when we looked first.
+        sent = await store.by_ids(await store.on_their_way())
+        # Of all labels: two of them may be one account there.
+        lost = await store.lost_jobs(provider.name, provider.origin)
+        there = (provider.name, provider.origin)
+        on_their_way = [job for job in sent.values() if (job.provider, job.origin) == there]
+        return self._lookup.matches(lost, on_their_way)
+
+    async def _take(self, match: Match) -> None:
+        job, remote_id = match.job, match.remote_id
+        known = await self._store.by_remote_id(remote_id)
+        if known:
+            # A submit that was on its way when the vendor listed it has been accepted since.
+            self._lookup.forget(remote_id)
+            return
+        extra = {"action": "submit_found", "job_id": job.id, "remote_id": remote_id}
+        log.warning("job %s (%s): found at the vendor as %s", job.id, job.source, remote_id, extra=extra)
+        self._lookup.forget(remote_id)
+        # It is looked for until that is in the ledger, so that nobody thinks in between that nothing goes on.
+        await self._found(job, Accepted(remote_id=remote_id, found=True))
+
+
+def _candidate(remote_id: str, provider: Provider, now: datetime) -> Job:
+    """A job to ask about a name with, as long as it is nobody's."""
+    return Job(
+        id=f"({remote_id})",
+        key="",
+        provider=provider.name,
+        account=provider.account,
+        origin=provider.origin,
+        state=JobState.RUNNING,
+        source=remote_id,
+        digest="",
+        name="",
+        remote_id=remote_id,
+        created_at=now,
+    )

@@ -1,0 +1,45 @@
+"""Further attempts without being asked each time: how many, and after which endings.
+
+Each of them is paid for again, so there is none without a policy, and each policy has an end.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+from docpoll.errors import ConfigError
+from docpoll.events import ErrorInfo
+
+__all__ = ["ResubmitPolicy"]
+
+#: What we refused ourselves before anything was sent: the same input would only be refused again.
+_REFUSED_HERE: Final = frozenset({"empty_document", "not_a_document", "document_changed"})
+
+
+def _at_least(least: int, why: str) -> Any:
+    def check(_: object, attribute: attrs.Attribute[int], value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigError(f"{attribute.name} {value!r}: give a whole number, {least} or more; {why}")
+
+    return check
+
+
+@attrs.frozen
+class ResubmitPolicy:
+    """A further attempt by itself for a job that ended `EXPIRED`, or `FAILED` where another attempt may fare better.
+
+    *max_attempts*: how many attempts a document gets in all, over all runs, the first one counted.
+    *max_per_run*: how many further attempts one client makes at the most, over all its documents.
+    What was cancelled or given up is left alone. Raises `ConfigError` for numbers that allow no attempt at all.
+    """
+
+    max_attempts: int = attrs.field(validator=_at_least(2, "the first attempt is counted, so 1 would mean none"))
+    max_per_run: int = attrs.field(validator=_at_least(1, "leave the policy out for none"))
+
+    def allows(self, *, attempt: int, error: ErrorInfo | None) -> bool:
+        """Whether a job that failed with *error* (None: that expired) at its so-many-th *attempt* gets another one."""
+        if attempt >= self.max_attempts:
+            return False
+        return error is None or not (error.retryable is False or error.code in _REFUSED_HERE)
