@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from docpoll import Client, Typless
+from docpoll import Budget, Client, Typless
 from docpoll.schedules import FixedSchedule
 from measuring import Figure, cpu_seconds, options, peak_mb, rss_mb, run, show
 from vendor import arrived, vendor
@@ -61,7 +62,7 @@ async def _extract(url: str, store: str, count: int, size: int, *, endless: bool
     """Extract *count* documents; gives what it took."""
     stored, done, samples = 0, 0, []
     provider = Typless("bench", base_url=url)
-    async with Client(provider, store=store, schedule=FixedSchedule(0.5)) as client:
+    async with Client(provider, store=store, budget=Budget(math.inf), schedule=FixedSchedule(0.5)) as client:
         given = _endless(count, size) if endless else _documents(count, size)
         async for outcome in client.extract(given, document_type="invoice"):
             stored += outcome.result is not None
@@ -90,7 +91,8 @@ def _files(place: Path, *, count: int, size: int, limit: float, what: str) -> bo
     lines = place / "lines"
     with vendor() as url, open(lines, "wb") as out:
         flags = ["--json", "--base-url", url, "--document-type", "invoice", "--poll-every", "0.5s"]
-        flags += ["--provider", "typless", "--store", str(place / "docpoll.db")]
+        # As fast as docpoll can: how fast it may is another measurement's matter.
+        flags += ["--provider", "typless", "--store", str(place / "docpoll.db"), "--rate", "inf"]
         ran = run(
             [sys.executable, "-m", "docpoll", "run", str(folder), *flags],
             env={"TYPLESS_API_KEY": "bench"},

@@ -3,10 +3,12 @@
 It takes every document, keeps none, and answers at once, so that what is measured beside it is docpoll.
 The emulator is no vendor for this: it reads documents, which takes longer than everything docpoll does with them.
 
-    python bench/vendor.py [--unfinished 1] [--answer-bytes 4000]
+    python bench/vendor.py [--unfinished 1] [--answer-bytes 4000] [--limit 20 --seconds 1 --sliding --hint retry_after]
 
 prints its address, and serves until its standard input ends.
-`GET /_bench` tells what arrived: submits, different documents, the most submits of one document, polls.
+`GET /_bench` tells what arrived: submits, different documents, the most submits of one document, polls, and how many
+requests were refused. With a limit, refused requests count too, jobs take 2 to 12 s, and the `object_id` of a result
+is the instant at which the job finished.
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ import argparse
 import asyncio
 import hashlib
 import json
+import math
+import random
 import subprocess
 import sys
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +43,7 @@ def _field(name: str, kind: str, value: str) -> dict[str, Any]:
     return {"name": name, "data_type": kind, "values": [{"value": value, "confidence_score": 0.93, **place}]}
 
 
-def answer_of(size: int) -> bytes:
+def answer_of(size: int, object_id: str = "o") -> bytes:
     """An answer with a result, of about *size* bytes: rows are added until it is so long."""
     row = [_field("description", "STRING", "Consulting, one hour"), _field("price", "NUMBER", "80.0000")]
     fields = [
@@ -47,17 +52,56 @@ def answer_of(size: int) -> bytes:
         _field("supplier_name", "STRING", "Example Supplies Ltd"),
         _field("total_amount", "NUMBER", "1190.0000"),
     ]
-    result: dict[str, Any] = {"object_id": "o", "file_name": "invoice.pdf", "customer": None, "vat_rates": []}
+    result: dict[str, Any] = {"object_id": object_id, "file_name": "invoice.pdf", "customer": None, "vat_rates": []}
     result |= {"extracted_fields": fields, "line_items": []}
     missing = size - len(json.dumps(result))
     result["line_items"] = [row] * max(1, round(missing / (len(json.dumps(row)) + 2)))
     return json.dumps({"status": "SUCCESS", "error": {}, "result": result}).encode()
 
 
+class _Limit:
+    """So many requests in a window, fixed or sliding; what is said to those that are refused, if anything."""
+
+    def __init__(self, *, requests: int, seconds: float, sliding: bool, hint: str) -> None:
+        self._requests = requests
+        self._seconds = seconds
+        self._sliding = sliding
+        self._hint = hint
+        self._came: deque[float] = deque()
+        self._window = -1
+        self.refused = 0
+
+    def refusal(self) -> bytes | None:
+        """The answer to one request too many, None to others."""
+        now, seconds = time.time(), self._seconds
+        if self._sliding:
+            while self._came and self._came[0] <= now - seconds:
+                self._came.popleft()
+        elif (window := math.floor(now / seconds)) != self._window:
+            self._window = window
+            self._came.clear()
+        self._came.append(now)
+        if len(self._came) <= self._requests:
+            return None
+        self.refused += 1
+        wait = seconds if self._sliding else seconds - now % seconds
+        said = {
+            "retry_after": f"Retry-After: {math.ceil(wait)}\r\n",
+            "reset": f"X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: {math.ceil(now + wait)}\r\n",
+            "none": "",
+        }
+        return _response(429, b'{"message":"too many requests"}', said[self._hint])
+
+
 class _Vendor:
     """What arrived, and the answers."""
 
-    def __init__(self, *, unfinished: int, size: int) -> None:
+    def __init__(self, *, unfinished: int, size: int, limit: _Limit | None = None, missed: float = 0.0) -> None:
+        self._limit = limit
+        self._missed = missed
+        self._dice = random.Random(7)
+        self._finishes: dict[str, float] = {}
+        self._size = size
         self._unfinished = unfinished
         self._left: dict[str, int] = {}
         self._documents: Counter[bytes] = Counter()
@@ -67,10 +111,14 @@ class _Vendor:
         self._running = _response(200, b'{"status":"IN_PROGRESS","error":{},"result":{}}')
 
     def submitted(self, digest: bytes) -> bytes:
+        if self._limit is not None and (refusal := self._limit.refusal()) is not None:
+            return refusal
         self._submits += 1
         self._documents[digest] += 1
         remote_id = f"{self._submits:040x}"
-        if self._unfinished:
+        if self._limit is not None:
+            self._finishes[remote_id] = time.time() + self._dice.uniform(2, 12)
+        elif self._unfinished:
             self._left[remote_id] = self._unfinished
         return _response(202, b'{"extraction_id":"%s"}' % remote_id.encode())
 
@@ -78,9 +126,17 @@ class _Vendor:
         if target.startswith("/_bench"):
             most = max(self._documents.values(), default=0)
             arrived = {"submits": self._submits, "documents": len(self._documents), "most": most, "polls": self._polls}
+            arrived["refused"] = 0 if self._limit is None else self._limit.refused
             return _response(200, json.dumps(arrived).encode())
+        if self._limit is not None and (refusal := self._limit.refusal()) is not None:
+            return refusal
         self._polls += 1
+        if self._dice.random() < self._missed:
+            return _response(503, b"")
         remote_id = target.partition("extraction_id=")[2].partition("&")[0]
+        if remote_id in self._finishes:
+            finish = self._finishes[remote_id]
+            return self._running if time.time() < finish else _response(200, answer_of(self._size, repr(finish)))
         left = self._left.pop(remote_id, 0)
         if left > 1:
             self._left[remote_id] = left - 1
@@ -148,14 +204,14 @@ class _Connection(asyncio.Protocol):
             self._transport.write(response)
 
 
-def _response(status: int, body: bytes) -> bytes:
-    head = f"HTTP/1.1 {status} -\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+def _response(status: int, body: bytes, headers: str = "") -> bytes:
+    kind = "Content-Type: application/json\r\n" if body else ""
+    head = f"HTTP/1.1 {status} -\r\n{kind}{headers}Content-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-async def _serve(unfinished: int, size: int) -> None:
+async def _serve(told: _Vendor) -> None:
     loop = asyncio.get_running_loop()
-    told = _Vendor(unfinished=unfinished, size=size)
     server = await loop.create_server(lambda: _Connection(told), "127.0.0.1", 0, backlog=512)
     host, port = server.sockets[0].getsockname()
     print(f"http://{host}:{port}", flush=True)
@@ -163,9 +219,9 @@ async def _serve(unfinished: int, size: int) -> None:
 
 
 @contextmanager
-def vendor(*, unfinished: int = 1, answer_bytes: int = 4000) -> Iterator[str]:
-    """The address of a vendor in a process of its own, which ends with the block."""
-    flags = ["--unfinished", str(unfinished), "--answer-bytes", str(answer_bytes)]
+def vendor(*more: str, unfinished: int = 1, answer_bytes: int = 4000) -> Iterator[str]:
+    """The address of a vendor in a process of its own, which ends with the block; *more* flags, see above."""
+    flags = ["--unfinished", str(unfinished), "--answer-bytes", str(answer_bytes), *more]
     with subprocess.Popen(
         [sys.executable, str(Path(__file__)), *flags], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -187,5 +243,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--unfinished", type=int, default=1, help="how often a poll says IN_PROGRESS first")
     parser.add_argument("--answer-bytes", type=int, default=4000, help="about how long an answer with a result is")
+    parser.add_argument("--limit", type=int, help="requests in a window")
+    parser.add_argument("--seconds", type=float, default=1.0, help="the window")
+    parser.add_argument("--sliding", action="store_true", help="the window slides")
+    parser.add_argument("--hint", choices=("retry_after", "reset", "none"), default="none", help="what a 429 says")
+    parser.add_argument("--missed", type=float, default=0.0, help="the share of polls that are answered 503")
     given = parser.parse_args()
-    asyncio.run(_serve(given.unfinished, given.answer_bytes))
+    limit = None
+    if given.limit is not None:
+        limit = _Limit(requests=given.limit, seconds=given.seconds, sliding=given.sliding, hint=given.hint)
+    asyncio.run(_serve(_Vendor(unfinished=given.unfinished, size=given.answer_bytes, limit=limit, missed=given.missed)))
