@@ -182,9 +182,8 @@ def limited() -> Any:
     [
         ({"kind": "fixed", "retry_after": "seconds"}, 1),
         ({"kind": "sliding", "reset": "epoch"}, 3),
-        ({"kind": "sliding"}, 1),
     ],
-    ids=["retry after", "reset, three clients", "nothing said"],
+    ids=["retry after", "reset, three clients"],
 )
 async def test_a_limit_is_found_and_every_result_is_stored(
     limited: Any, tmp_path: Path, limit: dict[str, Any], processes: int

@@ -21,6 +21,9 @@ from docpoll.testing import FakeClock
 from docpoll.wire import Request, Response
 from tests.vendor import RESULT, SUCCESS, Vendor, accepted, envelope, pdf
 
+#: Counting the branches of so much takes longer than the rest; each is counted elsewhere.
+pytestmark = pytest.mark.no_cover
+
 Make = Callable[..., Client]
 Rows = Callable[..., list[dict[str, Any]]]
 

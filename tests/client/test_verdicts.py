@@ -17,6 +17,9 @@ from docpoll.testing import FakeClock
 from docpoll.wire import Response
 from tests.vendor import SUCCESS, UNFINISHED, Vendor, envelope, pdf, plain, until
 
+#: Counting the branches of so much takes longer than the rest; each is counted elsewhere.
+pytestmark = pytest.mark.no_cover
+
 Make = Callable[..., Client]
 Rows = Callable[..., list[dict[str, Any]]]
 
