@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import attrs
@@ -17,9 +17,6 @@ from docpoll.jobs import Job, JobState
 from docpoll.keys import job_key
 
 __all__ = ["Recovery", "adoptable", "adopted", "checked_name"]
-
-#: The vendor's clock and ours may differ by so much.
-_MARGIN: Final = timedelta(minutes=2)
 
 #: What the source of a job is called that has no document here.
 _ADOPTED: Final = "adopted:"
@@ -45,12 +42,12 @@ def adoptable(
     made_at: Callable[[str], datetime | None],
 ) -> list[str]:
     """Those of *names* that can be neither of the submits *on their way* nor of *uncertain* ones."""
-    first = min((job.sent_at for job in on_their_way if job.sent_at is not None), default=None)
+    first = min((window_of(job)[0] for job in on_their_way), default=None)
     windows = [window_of(job) for job in uncertain]
     free = []
     for name in names:
         made = made_at(name)
-        is_old = first is None or (made is not None and made < first - _MARGIN)
+        is_old = first is None or (made is not None and made < first)
         if is_old and not any(covers(window, made) for window in windows):
             free.append(name)
     return free

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
+import attrs
+
 from docpoll.documents import Document
 from docpoll.errors import (
     AccountFault,
@@ -22,12 +24,14 @@ from docpoll.events import AnswerLost, ErrorInfo, Event, NotSent, PollMissed, Re
 from docpoll.harvester.account import LIST, POLL, SUBMIT, Account
 from docpoll.interfaces import Clock, Provider, Store, Transport
 from docpoll.jobs import Job
+from docpoll.results import Result
 from docpoll.wire import Request, Response
 
 __all__ = ["Courier", "is_about_source"]
 
 log = logging.getLogger("docpoll")
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 #: Bytes of an answer that is read beside the loop: 60 MB take seconds, in which no heartbeat would go out.
@@ -158,11 +162,27 @@ class Courier:
         self._account.heard(request.operation, response, sent_at=sent_at)
         return response
 
+    def close(self) -> None:
+        """Let go of the thread that reads long answers."""
+        self._reader.shutdown(wait=False, cancel_futures=True)
+
+    async def result_of(self, body: bytes) -> Result | None:
+        """What the answer *body* tells of its document, without the fields; None where it holds no result."""
+        try:
+            result = await self._beside(self._provider.read_result, body, length=len(body))
+        except RemoteProtocolError:
+            return None
+        return attrs.evolve(result, fields={}, line_items=[], vat_rates=[], raw={})
+
     async def _read(self, parse: Callable[[Response], T], response: Response) -> T:
-        """What *parse* makes of *response*; a long one is read beside the loop."""
-        if len(response.body) < _LONG:
-            return parse(response)
-        return await asyncio.get_running_loop().run_in_executor(self._reader, parse, response)
+        """What *parse* makes of *response*."""
+        return await self._beside(parse, response, length=len(response.body))
+
+    async def _beside(self, read: Callable[[S], T], answer: S, *, length: int) -> T:
+        """What *read* makes of *answer*; a long one is read beside the loop."""
+        if length < _LONG:
+            return read(answer)
+        return await asyncio.get_running_loop().run_in_executor(self._reader, read, answer)
 
     async def _document(self, job: Job) -> Document | None:
         """The document of *job*, to be read from its path, or with the bytes the ledger keeps."""

@@ -9,16 +9,13 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-import attrs
-
-from docpoll.errors import DocpollError, RemoteProtocolError, StoreError
+from docpoll.errors import DocpollError, StoreError
 from docpoll.events import Accepted, Event, PollMissed, Succeeded
 from docpoll.harvester.account import Account
 from docpoll.harvester.courier import Courier
 from docpoll.harvester.lookup import Lookup, Match
 from docpoll.interfaces import Clock, Provider, Store
 from docpoll.jobs import Job, JobState
-from docpoll.results import Result
 from docpoll.schedules import PollSchedule
 
 __all__ = ["Finder"]
@@ -27,9 +24,6 @@ log = logging.getLogger("docpoll")
 
 #: Seconds between two looks at whether searches are over.
 _TEND: Final = 5.0
-
-#: Bytes of an answer that is read beside the loop.
-_LONG: Final = 256 * 1024
 
 
 class Finder:
@@ -180,7 +174,7 @@ class Finder:
             event, body = await self._courier.poll(_candidate(remote_id, self._provider, self._clock.now()))
             self._account.candidate_polled(event)
             if isinstance(event, Succeeded):
-                result = await self._read(body)
+                result = await self._courier.result_of(body)
         finally:
             mono = self._clock.monotonic()
             age = self._lookup.age(remote_id, mono=mono)
@@ -189,17 +183,6 @@ class Finder:
         # While others are still unknown hardly anything can be settled; the next list tries all the same.
         if not self._lookup.unsettled():
             await self._settle()
-
-    async def _read(self, body: bytes) -> Result | None:
-        """The result in *body* without its fields; None where it cannot be read."""
-        try:
-            if len(body) < _LONG:
-                result = self._provider.read_result(body)
-            else:
-                result = await asyncio.to_thread(self._provider.read_result, body)
-        except RemoteProtocolError:
-            return None
-        return attrs.evolve(result, fields={}, line_items=[], vat_rates=[], raw={})
 
     # --- what that settles -----------------------------------------------------------------------
 

@@ -220,6 +220,7 @@ class Harvester:
             return
         self._closing = True
         await self._tasks.end(patiently=SUBMIT, seconds=self._limits.closing)
+        self._courier.close()
         if self._owner is None:
             return
         try:
