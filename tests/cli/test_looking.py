@@ -269,3 +269,22 @@ def test_a_folder_that_cannot_be_written_is_told(cli, documents, folder):
         folder.chmod(0o700)
     assert said.code == 2
     assert "cannot be written" in said.err
+
+
+def test_status_bears_a_budget_that_makes_no_sense(cli, folder):
+    """Whatever a broken clock or another program has left in the ledger, the rest is told."""
+    state = begin(SystemClock().now().timestamp(), start=5.0)
+
+    async def keep():
+        ledger = SQLiteStore(folder / "docpoll.db")
+        await ledger.open()
+        await ledger.adjust_budget("typless", "default", "https://a.example", "typless", lambda _: (state, None))
+        await ledger.close()
+
+    asyncio.run(keep())
+    with closing(sqlite3.connect(folder / "docpoll.db", isolation_level=None)) as ledger:
+        for field in ("paused_until", "next_at", "left_until", "at"):
+            for value in (1e12, -1e300, 1e308):
+                ledger.execute("UPDATE budgets SET state = json_set(state, ?, ?)", (f"$.{field}", value))
+                assert cli("status").code == 0
+                assert len(cli("status", "--json").lines) == 1

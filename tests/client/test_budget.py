@@ -14,10 +14,12 @@ import pytest
 
 import docpoll
 from docpoll import Budget, Client
+from docpoll.jobs import Job
 from docpoll.schedules import GrowingSchedule
 from docpoll.stores import SQLiteStore
 from docpoll.testing import FakeClock, RunningEmulator
-from tests.vendor import SUCCESS, Vendor, pdf, plain, until
+from docpoll.wire import Request, Response
+from tests.vendor import SUCCESS, Vendor, envelope, noted_refusals, pdf, plain, until
 
 Make = Callable[..., Client]
 
@@ -206,3 +208,31 @@ async def test_a_limit_is_found_and_every_result_is_stored(
     assert set(running.jobs()["by_digest"].values()) == {1}
     told = running.faults()
     assert sum(told["refused"].values()) <= 0.1 * sum(told["requests"].values())
+
+
+@pytest.mark.parametrize("away", [46.0, 47.9])
+async def test_a_lie_about_when_to_come_back_costs_no_result(
+    client: Make, vendor: Vendor, clock: FakeClock, away: float
+):
+    """One refusal asks for 31 years; the first request that is served all the same ends the pause, before the end."""
+    ends_at = 48 * 3600.0
+
+    def late(_: Request) -> Response:
+        return SUCCESS if clock.monotonic() < ends_at else envelope("EXPIRED")
+
+    async with client() as it:
+        for number in range(30):
+            await it.submit(pdf(number), document_type="invoice")
+    clock.advance(away * 3600)
+    vendor.next["poll"] = [plain(429, retry_after="999999999")]
+    vendor.always["poll"] = late
+    async with client() as it:
+        await until(lambda: vendor.counts["poll"] == 1)
+        await noted_refusals(it.store, 1)
+        while vendor.counts["poll"] < 2 and clock.monotonic() < ends_at:
+            await moved(clock, 20, 20)
+        stored: list[Job] = []
+        while len(stored) < 30 and clock.monotonic() < ends_at:
+            await moved(clock, 2, 0.2)
+            stored = [job async for job in it.jobs(state="SUCCEEDED")]
+    assert len(stored) == 30
