@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
+import orjson
 import pytest
 
 import docpoll
@@ -21,8 +22,9 @@ from docpoll.harvester import Limits
 from docpoll.interfaces import Draft
 from docpoll.jobs import Job
 from docpoll.testing import FakeClock
+from docpoll.wire import Request, Response
 from tests.stores.contract import a_job
-from tests.vendor import SUCCESS, UNFINISHED, Vendor, envelope, pdf, plain, until
+from tests.vendor import SUCCESS, UNFINISHED, Vendor, digest_of, envelope, pdf, plain, until
 
 Make = Callable[..., Client]
 Rows = Callable[..., list[dict[str, Any]]]
@@ -278,7 +280,15 @@ async def closed(client: Client, job: Job) -> Job:
 
 async def test_two_processes_make_one_further_attempt(client: Make, vendor: Vendor, clock: FakeClock, files: Any):
     """The ledger holds each attempt at a document once; who comes second follows the first."""
-    vendor.polls |= {f"r{number}": [EXPIRED] for number in range(1, 21)}
+
+    # The first job of each document expires, in whatever order they come in.
+    def accept(request: Request) -> Response:
+        answer = vendor._accept(request)
+        if vendor.accepted[digest_of(request)] == 1:
+            vendor.polls[orjson.loads(answer.body)["extraction_id"]] = [EXPIRED]
+        return answer
+
+    vendor.always["submit"] = accept
     paths = files(20)
     async with client(resubmit=TWICE, limits=PATIENT) as one, client(resubmit=TWICE, limits=PATIENT) as two:
         both = asyncio.gather(

@@ -405,10 +405,10 @@ class Client:
         """
         harvester, provider = self._running(), self.provider
         before = await self._uncertain_jobs()
-        await self._unless_at_fault(harvester.find())
+        await self._unless_at_fault(harvester.find)
         # What is on its way while the vendor lists it is so before or after, or has a name of its own by then.
         sent = await self._on_their_way()
-        listed = await self._unless_at_fault(_persistently(harvester.names, self._clock))
+        listed = await self._unless_at_fault(partial(_persistently, harvester.names, self._clock))
         sent += await self._on_their_way()
         uncertain = await self._uncertain_jobs()
         asked = [await self.retry(job, same_id=True) for job in await self._not_found(listed)]
@@ -772,10 +772,10 @@ class Client:
         finally:
             await self.store.release(owner)
 
-    async def _unless_at_fault(self, work: Coroutine[Any, Any, _T]) -> _T:
+    async def _unless_at_fault(self, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         """What *work* gives. Raises `AccountFault` when polls show one, `ConfigError` once the client is closed."""
         harvester = self._running()
-        task = asyncio.ensure_future(work)
+        task = asyncio.ensure_future(work())
         ended: asyncio.Future[DocpollError] = asyncio.get_running_loop().create_future()
 
         def end(error: DocpollError) -> None:
