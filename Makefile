@@ -39,7 +39,7 @@ demo: .venv/.local
 # Two workers; with ARGS='-n 0' in one process.
 test: .venv/.dev
 	@$(PYTHON) -m coverage erase
-	@$(PYTHON) -m pytest -n 2 --dist worksteal --cov --cov-report= $(ARGS)
+	@$(PYTHON) -m pytest -n 2 --dist worksteal $(RULE:%=--cov=docpoll.%) --cov-report= $(ARGS)
 	@$(if $(ARGS),exit,:) 0; $(PYTHON) -m coverage report --skip-covered --fail-under=100 \
 		--include='$(subst $(space),$(comma),$(RULE:%=src/docpoll/%.py))'
 	@$(if $(ARGS),:,echo "floors 0 to 3: every branch is tested")

@@ -12,10 +12,8 @@ import contextlib
 import logging
 import math
 import random
-import selectors
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -26,18 +24,15 @@ import orjson
 from docpoll import Budget, Client, Document, Job, JobState, MemoryStore, Outcome, SQLiteStore
 from docpoll.errors import TransportError
 from docpoll.interfaces import Timer
-from docpoll.stores.runners import Task
 from docpoll.testing import EmulatedTransport
 from docpoll.wire import Request, Response
+from tests.virtual import InlineRunner, VirtualLoop
 
 __all__ = ["Audit", "PowerCut", "World", "document", "extracted", "pdf"]
 
 T = TypeVar("T")
 
 _START: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-#: So many steps of an event loop are never needed at one instant.
-_SPINNING: Final = 1_000_000
 
 
 # --- time ------------------------------------------------------------------------------------------
@@ -57,71 +52,6 @@ class Time:
 
     def call_later(self, seconds: float, call: Callable[[], object]) -> Timer:
         return asyncio.get_running_loop().call_later(seconds, call)
-
-
-class _Selector(selectors.DefaultSelector):
-    """Instead of waiting, moves the clock on."""
-
-    time: Time
-    #: Steps taken, and after how many the power is cut.
-    steps = 0
-    last: float = math.inf
-    #: Steps taken at this instant.
-    at_once = 0
-    cut: Callable[[], object]
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.steps += 1
-        if self.steps >= self.last:
-            self.cut()
-        found = super().select(0)
-        if found or timeout == 0 or self.steps >= self.last:
-            self.at_once += 1
-            if self.at_once > _SPINNING:
-                raise AssertionError("somebody is at work for ever")
-            return found
-        if timeout is None:
-            raise AssertionError("nothing will ever happen, and somebody waits for it")
-        self.at_once = 0
-        self.time.elapsed += timeout
-        return found
-
-
-class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self, time: Time) -> None:
-        self._virtual = time
-        self.selector = _Selector()
-        self.selector.time, self.selector.cut = time, self.stop
-        super().__init__(self.selector)
-        self.set_default_executor(_Inline())
-
-    def time(self) -> float:
-        return self._virtual.elapsed
-
-
-class _Inline(ThreadPoolExecutor):
-    """Does at once what threads would."""
-
-    def submit(self, call: Callable[..., T], /, *args: Any, **named: Any) -> Future[T]:
-        done: Future[T] = Future()
-        try:
-            done.set_result(call(*args, **named))
-        except Exception as exc:  # noqa: BLE001 - raised again where the future is awaited
-            done.set_exception(exc)
-        return done
-
-
-class _InlineRunner:
-    """Serves a ledger's tasks at once."""
-
-    def __init__(self, serve: Callable[[Sequence[Task]], object], name: str) -> None:
-        self._serve = serve
-
-    def put(self, task: Task) -> None:
-        self._serve([task])
-
-    def stop(self) -> None:
-        pass
 
 
 # --- the way to the vendor -------------------------------------------------------------------------
@@ -227,7 +157,7 @@ class World:
         self.told = _Told()
         self._ledger = ledger
         self._owners = 0
-        self._dead: list[_Loop] = []
+        self._dead: list[VirtualLoop] = []
         self._clients: list[Client] = []
         #: Steps of the last event loop.
         self.steps = 0
@@ -265,7 +195,7 @@ class World:
         # Nobody else writes to a ledger in memory, so nobody need look for it five times a second.
         look = 1.0 if self._ledger is not None else 25.0
         ways: dict[str, Any] = {
-            "runner": _InlineRunner,
+            "runner": InlineRunner,
             "new_id": self._new_owner,
             "sleep": lambda seconds: asyncio.sleep(look * seconds),
         }
@@ -277,14 +207,14 @@ class World:
 
     def run(self, work: Coroutine[Any, Any, T], *, steps: float = math.inf) -> T:
         """What *work* gives. Raises `PowerCut` when it needs more than so many *steps*: all that ran has stopped."""
-        loop = _Loop(self.time)
+        loop = VirtualLoop(self.time)
         loop.selector.last = steps
         try:
             return self._to_its_end(loop, work)
         finally:
             self.steps = loop.selector.steps
 
-    def _to_its_end(self, loop: _Loop, work: Coroutine[Any, Any, T]) -> T:
+    def _to_its_end(self, loop: VirtualLoop, work: Coroutine[Any, Any, T]) -> T:
         def ended(_: object) -> None:
             loop.stop()
 
@@ -303,7 +233,7 @@ class World:
         self._clients.clear()
         return task.result()
 
-    def _bury(self, loop: _Loop) -> None:
+    def _bury(self, loop: VirtualLoop) -> None:
         # Kept, so that nothing of it is tidied up: a dead process does not do that either.
         self._dead.append(loop)
         for client in self._clients:

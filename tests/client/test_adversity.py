@@ -12,11 +12,12 @@ from typing import ClassVar
 import pytest
 
 import docpoll
-from docpoll import JobState, SQLiteStore, Typless
+from docpoll import JobState, Typless
 from docpoll.errors import StoreError
 from docpoll.harvester import Limits
 from docpoll.wire import Response
 from tests.vendor import SUCCESS, UNFINISHED, digest_of, envelope, noted_refusals, pdf, plain, until
+from tests.virtual import InlineStore
 
 pytestmark = pytest.mark.timeout(40)
 
@@ -46,7 +47,7 @@ class NoTTL(Typless):
 async def test_result_of_a_timed_out_job_is_not_lost_when_the_ledger_is_locked(client, vendor, clock, ledger, rows):
     """TIMED_OUT + SUCCESS + failed commit: later stored with its body, or still TIMED_OUT; never SUCCEEDED without."""
     vendor.usual_polls = [UNFINISHED]
-    store = SQLiteStore(ledger, patience=timedelta(0))
+    store = InlineStore(ledger, patience=timedelta(0))
     async with client(store=store, give_up_after=timedelta(minutes=10), limits=Limits(heartbeat=1e9)) as it:
         job = await it.submit(pdf(), document_type="invoice")
         with pytest.raises(docpoll.JobTimedOut):
@@ -204,7 +205,7 @@ async def test_an_unexpected_exception_in_a_submit_leaves_the_job_uncertain(clie
 
 async def test_a_failed_read_of_the_document_does_not_strand_the_job(client, vendor, clock, ledger):
     """The ledger's reader fails once (I/O error): the job is sent later all the same."""
-    store = SQLiteStore(ledger)
+    store = InlineStore(ledger)
     real, calls = store.document, 0
 
     async def document(digest):
@@ -223,7 +224,7 @@ async def test_a_failed_read_of_the_document_does_not_strand_the_job(client, ven
 
 async def test_start_over_survives_a_ledger_that_cannot_be_written_for_a_moment(client, vendor, clock, ledger):
     """Taken over while the ledger is locked: the heartbeat must go on and register anew."""
-    store = SQLiteStore(ledger, patience=timedelta(0))
+    store = InlineStore(ledger, patience=timedelta(0))
     async with client(store=store) as it:
         job = await it.submit(pdf(), document_type="invoice")
         real, fails = store.register, 3
@@ -262,7 +263,7 @@ async def test_after_a_sleep_the_living_are_not_called_dead(client, vendor, cloc
 async def test_an_id_accepted_during_a_takeover_is_not_overwritten(client, vendor, clock, ledger, rows):
     """A was taken for dead, and its answer comes between B's claim and B's 'answer lost'."""
     vendor.gate = asyncio.Event()
-    store_b = SQLiteStore(ledger)
+    store_b = InlineStore(ledger)
     real_flush = store_b.flush
     hold = asyncio.Event()
     reached = asyncio.Event()
@@ -294,7 +295,7 @@ async def test_an_id_accepted_during_a_takeover_is_not_overwritten(client, vendo
 
 async def test_an_id_that_cannot_be_written_when_closing_is_told(client, vendor, clock, ledger, caplog):
     """Closed in the middle of the attempt to write it, not between two."""
-    store = SQLiteStore(ledger, patience=timedelta(seconds=1))
+    store = InlineStore(ledger, patience=timedelta(seconds=1))
     vendor.gate = asyncio.Event()
     async with client(store=store, limits=Limits(closing=0.05)) as it:
         asking = asyncio.ensure_future(it.submit(pdf(), document_type="invoice"))
@@ -409,7 +410,7 @@ async def test_an_unreadable_document_is_not_a_changed_one(client, vendor, clock
 
 async def test_what_the_ledger_does_not_hold_yet_wakes_no_waiter(client, vendor, clock, ledger):
     """A refusal whose commit failed is not told by `result()`."""
-    store = SQLiteStore(ledger, patience=timedelta(0))
+    store = InlineStore(ledger, patience=timedelta(0))
     gate = vendor.gate = asyncio.Event()
     vendor.next["submit"] = [plain(400)]
     async with client(store=store, limits=Limits(heartbeat=1e9)) as it:
@@ -516,6 +517,7 @@ async def test_a_path_given_instead_of_a_list_is_refused(client, tmp_path):
             _ = [one async for one in it.extract(str(tmp_path / "a.pdf"), document_type="invoice")]
 
 
+@pytest.mark.real_time
 async def test_a_slow_iterable_does_not_hold_up_the_loop_and_is_sent_as_it_comes(client, vendor):
     """Each input takes longer than a batch may: the first is sent before the last is made, the loop has its turns."""
     turns_at_each, made_at_first_submit, made, turns = [], [], 0, 0
@@ -617,7 +619,7 @@ async def test_a_wall_clock_set_back_does_not_stop_the_polling(client, vendor, c
 
 async def test_a_ledger_that_cannot_be_written_is_said_once(client, vendor, clock, ledger, caplog):
     """The fault is not called mended by a flush that had nothing to write."""
-    store = SQLiteStore(ledger, patience=timedelta(0))
+    store = InlineStore(ledger, patience=timedelta(0))
     async with client(store=store) as it:
         await it.submit(pdf(), document_type="invoice")
         vendor.usual_polls = [UNFINISHED]
@@ -636,7 +638,7 @@ async def test_a_ledger_that_cannot_be_written_is_said_once(client, vendor, cloc
 async def test_news_that_could_not_be_written_is_told_in_order(client, vendor, clock, ledger):
     """A `NotSent` that failed to be written is not told after the job was accepted."""
     story = []
-    store = SQLiteStore(ledger, patience=timedelta(0))
+    store = InlineStore(ledger, patience=timedelta(0))
     gate = vendor.gate = asyncio.Event()
     vendor.next["submit"] = [plain(429)]
     vendor.usual_polls = [UNFINISHED]

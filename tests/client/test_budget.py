@@ -16,10 +16,10 @@ import docpoll
 from docpoll import Budget, Client
 from docpoll.jobs import Job
 from docpoll.schedules import GrowingSchedule
-from docpoll.stores import SQLiteStore
 from docpoll.testing import FakeClock, RunningEmulator
 from docpoll.wire import Request, Response
 from tests.vendor import SUCCESS, Vendor, envelope, noted_refusals, pdf, plain, until
+from tests.virtual import InlineStore
 
 Make = Callable[..., Client]
 
@@ -130,7 +130,7 @@ async def test_polls_that_meet_a_503_say_nothing_of_the_rate(client: Make, vendo
     assert vendor.counts["poll"] - polls <= 20 * 60 / 12
 
 
-class NoBudgets(SQLiteStore):
+class NoBudgets(InlineStore):
     """A ledger that has no room for budgets; everything else it takes."""
 
     async def adjust_budget(self, *told: Any) -> Any:
@@ -179,6 +179,7 @@ def limited() -> Any:
         running.close()
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize(
     ("limit", "processes"),
     [

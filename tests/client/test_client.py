@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import docpoll
-from docpoll import Client, Document, JobState, MemoryStore, SQLiteStore, Typless
+from docpoll import Client, Document, JobState, MemoryStore, Typless
 from docpoll.errors import AnswerMissing, RequestNotSent
 from docpoll.events import Accepted, Event, NotSent, SeenUnfinished, Succeeded
 from docpoll.harvester import Limits
@@ -23,6 +23,7 @@ from docpoll.jobs import Job
 from docpoll.testing import FakeClock
 from docpoll.wire import Request
 from tests.vendor import SUCCESS, UNFINISHED, Vendor, accepted, envelope, name_of, pdf, plain, until
+from tests.virtual import InlineStore
 
 Make = Callable[..., Client]
 
@@ -111,7 +112,7 @@ async def test_while_the_ledger_cannot_be_written_no_result_is_told_and_none_is_
 ):
     """A locked ledger leaves the job running; it is asked again a minute later."""
     # Without heartbeats, the first write that fails is that of the result.
-    store = SQLiteStore(ledger, patience=timedelta(0))
+    store = InlineStore(ledger, patience=timedelta(0))
     async with client(store=store, limits=Limits(heartbeat=1e6)) as it:
         job = await it.submit(pdf(), document_type="invoice")
         waiting = asyncio.ensure_future(it.result(job))

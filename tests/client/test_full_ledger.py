@@ -13,9 +13,9 @@ import pytest
 
 from docpoll import JobState, StoreError
 from docpoll.harvester import Limits
-from docpoll.stores import SQLiteStore
 from tests.client.test_adversity import settle
 from tests.vendor import RESULT, SUCCESS, UNFINISHED, envelope, pdf, plain, until
+from tests.virtual import InlineStore
 
 pytestmark = pytest.mark.timeout(40)
 
@@ -72,7 +72,7 @@ async def in_time(clock, work):
 
 async def test_a_result_without_room_waits_and_holds_submits_back(client, vendor, clock, ledger, rows, caplog):
     """It wakes nobody; the job stays `RUNNING`; no document goes out, although a heartbeat still finds room."""
-    store = SQLiteStore(ledger)
+    store = InlineStore(ledger)
     vendor.polls["r1"] = [LARGE]
     async with client(store=store) as it:
         job = await it.submit(pdf(), document_type="invoice")
@@ -109,7 +109,7 @@ async def test_a_result_without_room_waits_and_holds_submits_back(client, vendor
 
 async def test_what_has_no_room_does_not_keep_others_from_being_stored(client, vendor, clock, ledger):
     """A large result waits; a small one that comes with it is stored."""
-    store = SQLiteStore(ledger)
+    store = InlineStore(ledger)
     async with client(store=store) as it:
         large = await it.submit(pdf(0), document_type="invoice")
         small = await it.submit(pdf(1), document_type="invoice")
@@ -122,7 +122,7 @@ async def test_what_has_no_room_does_not_keep_others_from_being_stored(client, v
 
 async def test_a_locked_ledger_is_tried_soon_then_every_minute(client, vendor, clock, ledger):
     """A short lock costs seconds; a long one does not make the vendor busy."""
-    store = SQLiteStore(ledger, patience=timedelta(0))
+    store = InlineStore(ledger, patience=timedelta(0))
     vendor.usual_polls = [SUCCESS]
     async with client(store=store, limits=Limits(heartbeat=5)) as it:
         job = await it.submit(pdf(), document_type="invoice")
@@ -137,7 +137,7 @@ async def test_a_locked_ledger_is_tried_soon_then_every_minute(client, vendor, c
 
 async def test_documents_wait_for_room_and_are_taken_up_by_themselves(client, vendor, clock, ledger):
     """`extract()` goes on where a full ledger interrupted it, and enters each document once."""
-    store = SQLiteStore(ledger, patience=timedelta(0))
+    store = InlineStore(ledger, patience=timedelta(0))
     async with client(store=store) as it:
         with locked(ledger):
             outcomes = asyncio.ensure_future(_all(it.extract([pdf(n) for n in range(40)], document_type="invoice")))
@@ -151,7 +151,7 @@ async def test_documents_wait_for_room_and_are_taken_up_by_themselves(client, ve
 
 async def test_one_document_says_at_once_that_the_ledger_is_full(client, clock, ledger):
     """`submit()` raises, and what it raises tells that it may be tried again."""
-    store = SQLiteStore(ledger)
+    store = InlineStore(ledger)
     async with client(store=store) as it:
         with full(store), pytest.raises(StoreError, match="the disk is full") as caught:
             await it.submit(pdf() + os.urandom(100_000), document_type="invoice")
@@ -161,7 +161,7 @@ async def test_one_document_says_at_once_that_the_ledger_is_full(client, clock, 
 
 async def test_an_id_without_room_is_stored_later(client, vendor, clock, ledger, rows):
     """The vendor's name for a job is kept however long it takes, and nothing is sent twice."""
-    store = SQLiteStore(ledger, patience=timedelta(0))
+    store = InlineStore(ledger, patience=timedelta(0))
     vendor.gate = asyncio.Event()
     vendor.usual_polls = [UNFINISHED]
     async with client(store=store) as it:
@@ -230,7 +230,7 @@ async def _all(outcomes):
     return [outcome async for outcome in outcomes]
 
 
-class _FailsOnce(SQLiteStore):
+class _FailsOnce(InlineStore):
     """Has no room for the second batch of jobs, until the jobs of the first had their verdict."""
 
     batches = 0

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import orjson
 import pytest
 
-from docpoll import Client, Job, JobState, SQLiteStore, Typless
+from docpoll import Client, Job, JobState, Typless
 from docpoll.errors import AnswerMissing
 from docpoll.events import BadAnswer, Event, Failed, NotFound, PollMissed, SeenUnfinished, Succeeded, Vanished
 from docpoll.export import dump, line_from_job
@@ -20,6 +20,7 @@ from docpoll.harvester import Limits
 from docpoll.testing import FakeClock
 from docpoll.wire import Request, Response
 from tests.vendor import RESULT, SUCCESS, Vendor, accepted, envelope, pdf
+from tests.virtual import InlineStore
 
 #: Counting the branches of so much takes longer than the rest; each is counted elsewhere.
 pytestmark = pytest.mark.no_cover
@@ -171,7 +172,7 @@ async def test_a_thousand_lies_end_in_a_verdict_or_an_explanation(
     assert sum(counts.values()) <= 2 * told
 
 
-class CountingStore(SQLiteStore):
+class CountingStore(InlineStore):
     """Counts how often suspicions are written."""
 
     writes = 0
@@ -191,6 +192,7 @@ class Watched(Typless):
         return super().parse_poll(response)
 
 
+@pytest.mark.real_time
 async def test_long_answers_are_read_by_one_thread_beside_the_loop(
     client: Make, vendor: Vendor, clock: FakeClock, heard: Heard
 ) -> None:

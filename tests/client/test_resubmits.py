@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 import docpoll
-from docpoll import Client, JobState, ResubmitPolicy, SQLiteStore
+from docpoll import Client, JobState, ResubmitPolicy
 from docpoll.client.resubmitting import Resubmits
 from docpoll.documents import Document
 from docpoll.errors import AnswerMissing
@@ -25,6 +25,7 @@ from docpoll.testing import FakeClock
 from docpoll.wire import Request, Response
 from tests.stores.contract import a_job
 from tests.vendor import SUCCESS, UNFINISHED, Vendor, digest_of, envelope, pdf, plain, until
+from tests.virtual import InlineStore
 
 Make = Callable[..., Client]
 Rows = Callable[..., list[dict[str, Any]]]
@@ -377,7 +378,7 @@ async def test_while_the_ledger_cannot_be_written_the_old_outcome_stands(
     client: Make, vendor: Vendor, clock: FakeClock, files: Any, ledger: Path, caplog: pytest.LogCaptureFixture
 ):
     """Nobody waits for ever; the next call finds an attempt to make."""
-    store = SQLiteStore(ledger)
+    store = InlineStore(ledger)
     real, full = store.new_jobs, False
 
     async def new_jobs(*given: Any) -> list[Job]:
@@ -400,7 +401,7 @@ async def test_closing_while_an_attempt_is_made_wakes_who_waits(
     client: Make, vendor: Vendor, clock: FakeClock, files: Any, ledger: Path
 ):
     """Leaving the client ends every waiter, and the attempt is in the ledger or not there."""
-    store = SQLiteStore(ledger)
+    store = InlineStore(ledger)
     real, reached, hold = store.newest, asyncio.Event(), asyncio.Event()
 
     async def newest(keys: Any) -> dict[str, Job]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from docpoll import Client, SQLiteStore
+from docpoll import Client
 from docpoll.errors import AnswerMissing, RequestNotSent
 from docpoll.events import (
     Accepted,
@@ -36,6 +36,7 @@ from docpoll.harvester import Limits
 from docpoll.jobs import TRANSITIONS, Job, JobState, advance
 from docpoll.testing import FakeClock
 from tests.vendor import SUCCESS, UNFINISHED, Vendor, envelope, pdf, plain, until
+from tests.virtual import InlineStore
 
 Make = Callable[..., Client]
 
@@ -206,9 +207,14 @@ async def _nudged_before_the_name_is_known(stage: Stage) -> None:
     # A process that was taken for dead has its answer after all: its name is in the ledger, and a nudge comes,
     # before who took over has looked there.
     looks = asyncio.Event()
-    store = SQLiteStore(stage.ledger, sleep=lambda _: looks.wait())
+
+    async def looked(seconds: float) -> None:
+        await looks.wait()
+        await asyncio.sleep(seconds)
+
+    store = InlineStore(stage.ledger, sleep=looked)
     async with stage.uncertain(store=store, limits=PATIENT) as (it, job):
-        elsewhere = SQLiteStore(stage.ledger)
+        elsewhere = InlineStore(stage.ledger)
         await elsewhere.open()
         accepted = Accepted(remote_id="r9")
         ttl = it.provider.result_ttl
@@ -321,7 +327,7 @@ answered_too_late(plain(429), NotSent)
 
 @walk(RUNNING, Sent)
 async def _found_while_it_is_made_ready(stage: Stage) -> None:
-    store, read = SQLiteStore(stage.ledger), asyncio.Event()
+    store, read = InlineStore(stage.ledger), asyncio.Event()
     reads, real = 0, store.document
 
     async def document(digest: str) -> bytes | None:
