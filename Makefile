@@ -3,11 +3,11 @@
 # make lint     ruff: the rules and the format
 # make types    mypy, strict
 # make floors   import-linter: imports go down, never sideways
-# make bench    what docpoll costs, measured: memory and CPU, each with its target; an hour
+# make bench    what docpoll costs, measured, each figure with its target; over an hour
 #
 # Each target sets itself up: Python 3.11 or newer, make and a package index are all it needs, and the index only once.
 # ARGS goes to pytest, and leaves the branches uncounted: make test ARGS='-k transport'.
-# A tenth of the work of bench, which shows only that it runs: make bench QUICK=1
+# The first part of bench on fewer seeds, in some minutes: make bench QUICK=1
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -20,9 +20,6 @@ INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-inp
 
 # Floors 0 to 3, where every branch is tested. `tests/test_house.py` holds this against the contract in pyproject.toml.
 RULE := errors events wire documents envelopes schedules budget expiry keys redaction results resubmits jobs
-
-# What `make bench` measures, in this order.
-BENCH := many rows ledger limits liar faults
 
 comma := ,
 empty :=
@@ -55,12 +52,9 @@ types: .venv/.dev
 floors: .venv/.dev
 	@.venv/bin/lint-imports --no-logo
 
-# Every measurement is carried out, also where one before it misses its target.
+# Every measurement is carried out, also where one before it misses its target; the figures stand in bench/out then.
 bench: .venv/.dev
-	@met=0; for measurement in $(BENCH); do \
-		echo; echo "== bench/$$measurement.py"; \
-		$(PYTHON) bench/$$measurement.py $(if $(QUICK),--quick) || met=1; \
-	done; exit $$met
+	@$(PYTHON) bench/measure.py $(if $(QUICK),--quick)
 
 # The venv, made by the first of PYTHONS that is new enough and can make one.
 $(PYTHON):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import subprocess
@@ -14,14 +15,17 @@ from typing import Final
 
 import attrs
 
-__all__ = ["MB", "Figure", "Ran", "cpu_seconds", "options", "peak_mb", "rss_mb", "run", "show"]
+__all__ = ["GATHERED", "MB", "Figure", "Ran", "cpu_seconds", "options", "peak_mb", "rss_mb", "run", "show"]
 
 MB: Final = 1_000_000
+
+#: The environment variable that names the file in which figures are gathered, one JSON object a line.
+GATHERED: Final = "DOCPOLL_BENCH_GATHERED"
 
 
 @attrs.frozen(kw_only=True)
 class Figure:
-    """One line of the table. A figure without a *limit* is only shown."""
+    """One line of the table. A figure without a target is only shown."""
 
     name: str
     value: float
@@ -30,11 +34,36 @@ class Figure:
     limit: float | None = None
     #: Digits behind the point.
     digits: int = 0
+    #: What it is compared with, in the same unit, and what that is.
+    reference: float | None = None
+    reference_name: str | None = None
+    #: The figure as a multiple of the reference; where several rounds were compared, the median of theirs.
+    ratio: float | None = attrs.field()
+    #: The ratio is to be this at most, or that at least.
+    most: float | None = None
+    least: float | None = None
+
+    @ratio.default
+    def _ratio(self) -> float | None:
+        return None if self.reference is None else self.value / self.reference
+
+    @property
+    def target(self) -> str | None:
+        """What is to be reached, of the figure or, where it is followed by an x, of the ratio."""
+        if self.limit is not None:
+            return f"< {self.limit:,.{self.digits}f}"
+        if self.most is not None:
+            return f"<= {self.most:g} x"
+        return None if self.least is None else f">= {self.least:g} x"
 
     @property
     def is_met(self) -> bool:
-        """Whether the figure keeps to its limit, where it has one."""
-        return self.limit is None or self.value < self.limit
+        """Whether the figure keeps to its target, where it has one."""
+        if self.limit is not None and not self.value < self.limit:
+            return False
+        if self.ratio is None:
+            return True
+        return (self.most is None or self.ratio <= self.most) and (self.least is None or self.ratio >= self.least)
 
 
 @attrs.frozen(kw_only=True)
@@ -55,13 +84,30 @@ def options(description: str | None) -> argparse.ArgumentParser:
 
 
 def show(title: str, figures: Sequence[Figure]) -> bool:
-    """Print the table; gives whether every target is met."""
+    """Print the table, and note it where `make bench` gathers what was measured; gives whether every target is met."""
     print(f"\n{title}")
     for one in figures:
         value = f"{one.value:,.{one.digits}f} {one.unit}"
-        target = "" if one.limit is None else f"< {one.limit:,.{one.digits}f}   {'met' if one.is_met else 'MISSED'}"
-        print(f"  {one.name:<58} {value:>18}   {target}".rstrip(), flush=True)
+        target = "" if one.target is None else f"{one.target}   {'met' if one.is_met else 'MISSED'}"
+        ratio = "" if one.ratio is None else f"{one.ratio:.2f} x "
+        print(f"  {one.name:<58} {value:>18}   {ratio}{target}".rstrip(), flush=True)
+    if gathered := os.environ.get(GATHERED):
+        with open(gathered, "a", encoding="utf-8") as lines:
+            lines.writelines(f"{json.dumps(_line(title, one), ensure_ascii=False)}\n" for one in figures)
     return all(one.is_met for one in figures)
+
+
+def _line(title: str, one: Figure) -> dict[str, object]:
+    return {
+        "measure": f"{title}: {one.name}",
+        "unit": one.unit,
+        "docpoll": one.value,
+        "reference": one.reference,
+        "reference_name": one.reference_name,
+        "ratio": one.ratio,
+        "target": one.target,
+        "met": one.is_met if one.target else None,
+    }
 
 
 def rss_mb(pid: int | str = "self") -> float:

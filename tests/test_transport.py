@@ -443,9 +443,10 @@ async def test_time_running_out_before_a_connection_is_free_means_not_sent(
 ) -> None:
     """The one that waited in vain was never sent; the one it waited for may have been."""
     transport = make_transport(connections=1, request_timeout=0.3)
+    longer = b"[" + b" " * 50_000 + b"]"  # A second more for the upload, so that the other's time runs out before.
     async with Server(says_nothing) as server:
         first, second = await asyncio.gather(
-            fails(transport, post(server)), fails(transport, post(server, path="/second"))
+            fails(transport, post(server, longer)), fails(transport, post(server, path="/second"))
         )
         assert (type(first), type(second)) == (AnswerMissing, RequestNotSent)
         assert server.requests <= 1

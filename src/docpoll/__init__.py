@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from docpoll.providers import Local, Typless
     from docpoll.resubmits import ResubmitPolicy
     from docpoll.results import Result
-    from docpoll.schedules import FixedSchedule, GrowingSchedule
+    from docpoll.schedules import FixedSchedule, GrowingSchedule, LearnedSchedule
     from docpoll.stores import MemoryStore, SQLiteStore
 
 __version__ = "0.1.0"
@@ -59,6 +59,7 @@ __all__ = [
     "JobFailed",
     "JobState",
     "JobTimedOut",
+    "LearnedSchedule",
     "Local",
     "MemoryStore",
     "Outcome",
@@ -107,7 +108,7 @@ _HOMES: Final = {
         "docpoll.providers": ("Local", "Typless"),
         "docpoll.resubmits": ("ResubmitPolicy",),
         "docpoll.results": ("Result",),
-        "docpoll.schedules": ("FixedSchedule", "GrowingSchedule"),
+        "docpoll.schedules": ("FixedSchedule", "GrowingSchedule", "LearnedSchedule"),
         "docpoll.stores": ("MemoryStore", "SQLiteStore"),
     }.items()
     for name in names

@@ -14,7 +14,7 @@ from docpoll.documents import Document
 from docpoll.events import Event
 from docpoll.jobs import Job, JobState
 from docpoll.results import Result
-from docpoll.schedules import PollSchedule
+from docpoll.schedules import Durations, Observations, PollSchedule
 from docpoll.wire import Request, Response
 
 __all__ = [
@@ -426,6 +426,14 @@ class Store(Protocol):
         *change* gets the state as it is, None where there is none that can be read. It is called while nobody else
         can change the budget, on any thread, and again where the transaction must be; so it does nothing else.
         """
+        ...
+
+    async def durations(self, provider: str, origin: str) -> Mapping[str, Durations]:
+        """document type (empty where jobs have none) → what is known of how long such jobs take; readable ones."""
+        ...
+
+    async def learn(self, provider: str, origin: str, document_type: str, seen: Sequence[Observations]) -> Durations:
+        """Add what was *seen* here, in this order, to what is known of such jobs; gives what is known then."""
         ...
 
     async def note_suspicions(self, provider: str, account: str, origin: str, tallies: Mapping[str, Tally]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -193,6 +194,8 @@ class Job:
     error: ErrorInfo | None = None
     #: The last thing that went wrong without ending the job, in words.
     trouble: str | None = None
+    #: When the last poll was sent that was answered with a known unfinished status: so long it took at least.
+    unfinished_at: datetime | None = _instant()
     #: A poll of this job was answered with an envelope at least once.
     enveloped: bool = False
     #: The first 404 since the last envelope.
@@ -365,30 +368,35 @@ def _unfinished(
     asked_at: datetime,
     dice: float,
 ) -> Job:
-    expiry, bad_answer_at = job.earliest_expiry_at, job.bad_answer_at
+    expiry, bad_answer_at, unfinished_at = job.earliest_expiry_at, job.bad_answer_at, job.unfinished_at
     if not event.known:
         bad_answer_at = bad_answer_at or now
     elif not job.finish_claimed:
         expiry = earliest_expiry(expiry, unfinished_at=asked_at, ttl=ttl)
         bad_answer_at = None
-    seen = attrs.evolve(
-        job,
-        polls=job.polls + 1,
-        status=event.status,
-        changed_at=now if event.status != job.status else job.changed_at,
-        earliest_expiry_at=expiry,
-        enveloped=True,
-        not_found_at=None,
-        bad_answer_at=bad_answer_at,
-        trouble=None if event.known else f"unknown status {event.status}",
-    )
-    if bad_answer_at is not None and _patience_ended(seen, now):
-        what = "which is not known" if not event.known else "after it had been finished without a result"
-        return _ended_badly(seen, f"the status stayed {event.status}, {what}", "", now)
-    routine = _routine(seen, now, schedule, dice)
-    if event.known and bad_answer_at is not None:
-        routine = _retry(bad_answer_at, now, routine)
-    return _due_in(seen, max(routine, event.retry_after or routine), now, routine=routine)
+        unfinished_at = asked_at
+    news = {
+        "polls": job.polls + 1,
+        "status": event.status,
+        "changed_at": now if event.status != job.status else job.changed_at,
+        "earliest_expiry_at": expiry,
+        "unfinished_at": unfinished_at,
+        "enveloped": True,
+        "not_found_at": None,
+        "bad_answer_at": bad_answer_at,
+        "trouble": None if event.known else f"unknown status {event.status}",
+    }
+    routine = _routine(job, now, schedule, dice)
+    if bad_answer_at is not None:
+        seen = _changed(job, news)
+        if _patience_ended(seen, now):
+            what = "which is not known" if not event.known else "after it had been finished without a result"
+            return _ended_badly(seen, f"the status stayed {event.status}, {what}", "", now)
+        if event.known:
+            routine = _retry(bad_answer_at, now, routine)
+    wait = max(routine, event.retry_after or routine)
+    news["next_poll_at"] = _next_poll_at(job.state, expiry, wait, now, routine)
+    return _changed(job, news)
 
 
 def _not_found(job: Job, event: NotFound, now: datetime, schedule: PollSchedule, witness: bool, dice: float) -> Job:
@@ -452,10 +460,35 @@ def _due_in(job: Job, wait: timedelta, now: datetime, *, routine: timedelta | No
 
     Past that look a vendor's wish no longer counts: the *routine* wait does.
     """
-    look = latest_look(job.earliest_expiry_at)
-    if job.state is TIMED_OUT:
-        return attrs.evolve(job, next_poll_at=look if look is not None and look > now else None)
+    return attrs.evolve(job, next_poll_at=_next_poll_at(job.state, job.earliest_expiry_at, wait, now, routine))
+
+
+def _next_poll_at(
+    state: JobState, expiry: datetime | None, wait: timedelta, now: datetime, routine: timedelta | None
+) -> datetime | None:
+    look = latest_look(expiry)
+    if state is TIMED_OUT:
+        return look if look is not None and look > now else None
     wait = min(wait, LONGEST_WAIT)
     if look is not None and now + wait > look:
         wait = look - now if look > now else min(wait, routine or wait)
-    return attrs.evolve(job, next_poll_at=now + wait)
+    return now + wait
+
+
+_FIELDS: Final = tuple(field.name for field in attrs.fields(Job))
+_values: Final = attrgetter(*_FIELDS)
+#: How each field is set on a job that is being made.
+_SETTERS: Final = {name: getattr(Job, name).__set__ for name in _FIELDS}
+
+
+def _changed(job: Job, news: Mapping[str, Any]) -> Job:
+    """As `attrs.evolve()`, in half the time: a poll that changes nothing comes this way, and nearly all polls are that.
+
+    Nothing is checked: what *news* hold comes from `advance()`, and the rest has been checked before.
+    """
+    changed: Job = object.__new__(Job)
+    for set_field, value in zip(_SETTERS.values(), _values(job), strict=True):
+        set_field(changed, value)
+    for name, value in news.items():
+        _SETTERS[name](changed, value)
+    return changed

@@ -25,7 +25,7 @@ import aiohttp.abc
 import aiohttp.payload
 import backoff
 
-from docpoll.errors import AccountFault, AnswerMissing, DocumentError, RequestNotSent
+from docpoll.errors import AccountFault, AnswerMissing, DocpollError, DocumentError, RequestNotSent
 from docpoll.interfaces import Clock
 from docpoll.keys import origin_of
 from docpoll.wire import REQUEST_TIME, Base64Body, Request, Response, time_for
@@ -90,7 +90,12 @@ class AiohttpTransport:
 
     async def send(self, request: Request) -> Response:
         """See `docpoll.interfaces.Transport`. Only a GET that was never sent is tried again, within seconds."""
-        return await (self._send_again(request) if request.method == "GET" else self._send(request))
+        try:
+            return await self._send(request)
+        except RequestNotSent as exc:
+            if request.method != "GET":
+                raise
+            return await self._send_again(request, [exc])
 
     async def close(self) -> None:
         """See `docpoll.interfaces.Transport`. Harmless when repeated."""
@@ -99,34 +104,41 @@ class AiohttpTransport:
             await session.close()
 
     @backoff.on_exception(backoff.expo, RequestNotSent, max_tries=3, max_time=5, factor=0.2, logger=None)
-    async def _send_again(self, request: Request) -> Response:
+    async def _send_again(self, request: Request, failed: list[RequestNotSent]) -> Response:
+        """The second try, after a pause, and the third; the first one has *failed*."""
+        if failed:
+            raise failed.pop()
         # When a connection is cut before its answer, aiohttp itself repeats a GET once (never a POST), and has no
         # public way to forbid it. That suits us: a poll that met the end of a kept connection is not missed.
         return await self._send(request)
 
     async def _send(self, request: Request) -> Response:
-        body = None if request.body is None else await _prepared(request.body)
-        seconds = time_for(request.length, request_time=self._request_time).total_seconds()
-        began = False
+        body, request_time = None, self._request_time
+        if request.body is not None:
+            body, request_time = await _prepared(request.body), time_for(request.length, request_time=request_time)
+        seconds, began, session = request_time.total_seconds(), False, self._live_session()
         deadline = asyncio.timeout(seconds)
         try:
-            with _our_errors(body, request.url):
-                async with (
-                    deadline,
-                    self._live_session().request(
-                        request.method,
-                        request.url,
-                        headers=request.headers,
-                        data=body,
-                        allow_redirects=False,
-                    ) as answer,
-                ):
-                    began, received_at = True, self._clock.now()
+            async with (
+                deadline,
+                session.request(
+                    request.method,
+                    request.url,
+                    headers=request.headers,
+                    data=body,
+                    allow_redirects=False,
+                ) as answer,
+            ):
+                began, received_at = True, self._clock.now()
+                if self._is_short(answer):
+                    content, oversized = await answer.read(), False
+                else:
                     content, oversized = await self._read(answer.content, deadline)
-        except AnswerMissing as exc:
-            if not (began and deadline.expired()):
-                raise
-            raise AnswerMissing(f"the answer began, and had not ended after {seconds:.0f} s", endless=True) from exc
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            ours = _our_error(exc, body, request.url)
+            if isinstance(ours, AnswerMissing) and began and deadline.expired():
+                ours = AnswerMissing(f"the answer began, and had not ended after {seconds:.0f} s", endless=True)
+            raise ours from ours.__cause__ or exc
         response = Response(
             status=answer.status,
             headers={name.lower(): value for name, value in answer.headers.items()},
@@ -137,6 +149,12 @@ class AiohttpTransport:
         if len(content) > _LARGE:
             weakref.finalize(response, _release, self._room, asyncio.get_running_loop()).atexit = False
         return response
+
+    def _is_short(self, answer: aiohttp.ClientResponse) -> bool:
+        """Whether the answer cannot be a large one: its length is told, and it is not compressed."""
+        length = answer.content_length
+        short = length is not None and length <= min(_LARGE, self._body_limit)
+        return short and "Content-Encoding" not in answer.headers
 
     async def _read(self, content: aiohttp.StreamReader, deadline: asyncio.Timeout) -> tuple[bytes, bool]:
         """What arrives, up to the limit, and whether there was more; what is left unread ends the connection.
@@ -202,25 +220,21 @@ def _release(room: asyncio.Semaphore, loop: asyncio.AbstractEventLoop) -> None:
         loop.call_soon_threadsafe(room.release)
 
 
-@contextmanager
-def _our_errors(body: _Body | None, url: str) -> Iterator[None]:
-    """aiohttp's exceptions as ours: `RequestNotSent` where the server cannot have had the whole request.
+def _our_error(exc: aiohttp.ClientError | OSError | ValueError, body: _Body | None, url: str) -> DocpollError:
+    """aiohttp's exception as ours: `RequestNotSent` where the server cannot have had the whole request.
 
     A time-out is an `OSError`; an address or a header that HTTP cannot carry is a `ValueError`.
     """
-    try:
-        yield
-    except (aiohttp.ClientSSLError, aiohttp.ClientConnectorDNSError) as exc:
+    if isinstance(exc, aiohttp.ClientSSLError | aiohttp.ClientConnectorDNSError):
         # Both come before a connection. Where names cannot be looked up at the moment, it is the network's fault.
         if isinstance(exc, aiohttp.ClientConnectorDNSError) and not _is_unknown(exc.os_error):
-            raise RequestNotSent(str(exc)) from exc
-        raise AccountFault(f"{origin_of(url)}: {_wrong_host(exc)}") from exc
-    except (aiohttp.ClientError, OSError, ValueError) as exc:
-        if body is not None and body.broken is not None:
-            raise body.broken from body.broken.__cause__
-        may_have_arrived = not isinstance(exc, _NOT_CONNECTED) if body is None else body.whole
-        said = str(exc)[:_SAID] or type(exc).__name__
-        raise (AnswerMissing if may_have_arrived else RequestNotSent)(said) from exc
+            return RequestNotSent(str(exc))
+        return AccountFault(f"{origin_of(url)}: {_wrong_host(exc)}")
+    if body is not None and body.broken is not None:
+        return body.broken
+    may_have_arrived = not isinstance(exc, _NOT_CONNECTED) if body is None else body.whole
+    said = str(exc)[:_SAID] or type(exc).__name__
+    return (AnswerMissing if may_have_arrived else RequestNotSent)(said)
 
 
 def _is_unknown(exc: OSError) -> bool:

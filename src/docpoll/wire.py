@@ -99,12 +99,14 @@ class Response:
     @property
     def content_type(self) -> str:
         """The media type without parameters, in lower case; empty where there is none."""
-        return (self.header("content-type") or "").partition(";")[0].strip().lower()
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def retry_after(self) -> timedelta | None:
         """The wish in `Retry-After`, seconds or HTTP date; None where there is none that can be read."""
-        wish = (self.header("retry-after") or "").strip()
+        if (wish := self.headers.get("retry-after")) is None:
+            return None
+        wish = wish.strip()
         if (seconds := _number(wish)) is not None:
             return timedelta(seconds=min(seconds, _LONGEST))
         return self._until(_http_date(wish))
@@ -112,6 +114,8 @@ class Response:
     @property
     def rate_limit(self) -> RateLimit | None:
         """What `X-RateLimit-*` or `RateLimit-*` say; None where they say nothing that can be read."""
+        if _RATE_LIMITS.isdisjoint(self.headers):
+            return None
         limit, remaining = (_whole_number(self._rate_limit(name)) for name in ("limit", "remaining"))
         if remaining is not None and limit is not None:
             # No window has more left than it holds.
@@ -135,7 +139,7 @@ class Response:
         return None if limit.remaining or limit.reset is None else min(limit.reset, _LONGEST_WINDOW)
 
     def _rate_limit(self, name: str) -> str:
-        for prefix in ("x-ratelimit-", "x-rate-limit-", "ratelimit-"):
+        for prefix in _PREFIXES:
             if (value := self.header(prefix + name)) is not None:
                 # Some write the window beside it ("100;w=60"), or several limits; the first is the one that counts.
                 return value.partition(",")[0].partition(";")[0].strip() if _first_is_a_number(value) else value.strip()
@@ -162,6 +166,9 @@ class Response:
         return None if now is None else max(instant - now, timedelta(0))
 
 
+#: How the headers begin that tell of a window; and all of them.
+_PREFIXES: Final = ("x-ratelimit-", "x-rate-limit-", "ratelimit-")
+_RATE_LIMITS: Final = frozenset(prefix + name for prefix in _PREFIXES for name in ("limit", "remaining", "reset"))
 #: Numbers from here on are instants (2001), smaller ones are lengths (31 years).
 _EPOCHS: Final = 1_000_000_000
 #: Longer wishes than a day are cut off later anyway; the bound keeps timedelta from overflowing.

@@ -682,7 +682,7 @@ async def test_a_day_of_retry_after_in_the_last_day_does_not_cost_the_result(cli
         vendor.next["poll"] = [plain(429, retry_after="86400")]
         del vendor.always["poll"]
         await until(lambda: not it._harvester._polling)
-        clock.advance(60)
+        clock.advance(600)
         await until(lambda: not vendor.next["poll"])
         vendor.polls["r1"] = [SUCCESS]
         await settle(clock, 17.9 * 3600, 300, 0.002)

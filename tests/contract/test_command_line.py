@@ -5,18 +5,23 @@ A change here is a change for users, with its line in the changelog.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from jsonschema import Draft202012Validator
 
 import docpoll
 from docpoll.cli import main
 from docpoll.cli.codes import ExitCode, code_of
+from docpoll.client.drafts import draft_of
+from docpoll.clocks import SystemClock
 from docpoll.events import Suspicion
 from docpoll.jobs import JobState
 
@@ -30,7 +35,8 @@ FLAGS = {
     "run": TAKES | LOSES | {"poll-every", "give-up-after", "fail-fast", "out"},
     "submit": TAKES | LOSES,
     "harvest": SENDS | LOSES | {"poll-every", "give-up-after", "wait"},
-    "status": {"provider", "account", "base-url", "store", "json", "quiet"},
+    "rescue": SENDS | {"poll-every", "expiring", "wait"},
+    "status": {"expiring", "provider", "account", "base-url", "store", "json", "quiet"},
     "jobs": {"state", "provider", "account", "store", "json", "quiet"},
     "show": {"provider", "account", "base-url", "store", "json", "quiet"},
     "export": {"out", "provider", "account", "store", "json", "quiet"},
@@ -170,6 +176,38 @@ def test_this_is_the_status(lines):
     (status,) = lines("status")
     assert _faults("status", status) == []
     assert status["counts"]["FAILED"] == 2
+
+
+def test_these_are_the_forecast_and_the_status_of_what_may_expire(lines, monkeypatch):
+    """`rescue` begins with a forecast for each account; `expiring` of the status is there where it is asked for."""
+    monkeypatch.setenv("TYPLESS_API_KEY", "k")
+    address = "http://127.0.0.1:9"
+    asyncio.run(_endangered(address))
+    (status,) = lines("status", "--expiring", "6h", "--base-url", address)
+    assert _faults("status", status) == []
+    assert [one["number"] for one in status["expiring"]] == [1]
+    assert lines("status")[0]["expiring"] is None
+    (forecast,) = lines("rescue", "--wait", "1s", "--base-url", address)
+    assert _faults("forecast", forecast) == []
+    assert forecast["at_risk"] == 1
+
+
+async def _endangered(address: str) -> None:
+    """A job in the ledger that was accepted there two days ago."""
+    store = docpoll.SQLiteStore("docpoll.db")
+    await store.open()
+    draft = draft_of(
+        docpoll.Document.from_bytes(b"%PDF-1.7", name="a.pdf"),
+        {"document_type": "invoice"},
+        provider=docpoll.Typless("k", base_url=address),
+        id="j",
+        now=SystemClock().now(),
+    )
+    then = SystemClock().now() - timedelta(hours=49)
+    accepted = {"state": JobState.RUNNING, "remote_id": "r", "sent_at": then, "accepted_at": then}
+    times = {"next_poll_at": then, "earliest_expiry_at": then + timedelta(hours=48)}
+    await store.new_jobs(None, [attrs.evolve(draft, job=attrs.evolve(draft.job, **accepted, **times))])
+    await store.close()
 
 
 def test_these_are_the_kinds_of_suspicion():

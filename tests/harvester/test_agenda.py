@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,7 +105,7 @@ def test_what_waits_is_ranked_anew_now_and_then():
     danger: set[str] = set()
 
     def urgency(job_id: str, due: float) -> tuple[int, float]:
-        return (ENDANGERED if job_id in danger else ORDINARY), due
+        return (ENDANGERED, 500.0) if job_id in danger else (ORDINARY, due)
 
     agenda = Agenda()
     for job_id, due in (("a", 1.0), ("b", 2.0), ("c", 3.0)):
@@ -125,3 +127,66 @@ def test_it_tells_which_jobs_are_planned():
     agenda.collect(5.0, ordinary)
     assert agenda.pop() == "a"
     assert sorted(agenda) == ["b", "c"]
+
+
+def test_what_passes_its_bound_while_it_waits_no_longer_comes_first():
+    """Those that can still be saved go before it, and all of them are ranked anew soon."""
+    bounds = {"a": 100.0, "b": 200.0, "c": 300.0}
+    ranked: list[str] = []
+    now = 0.0
+
+    def urgency(job_id: str, _: float) -> tuple[int, float]:
+        ranked.append(job_id)
+        return (PAST_BOUND, -bounds[job_id]) if bounds[job_id] <= now else (ENDANGERED, bounds[job_id])
+
+    agenda = Agenda()
+    for job_id in bounds:
+        agenda.plan(job_id, 0.0)
+    agenda.collect(now, urgency)
+    now = 100.0
+    ranked.clear()
+    agenda.collect(now, urgency)
+    assert sorted(set(ranked)) == ["a", "b", "c"]
+    assert popped(agenda) == ["b", "c", "a"]
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_ranking():
+    """What waits is ranked anew at once, not when the clock has caught up."""
+    danger: set[str] = set()
+    agenda = Agenda()
+    for job_id in "ab":
+        agenda.plan(job_id, 1.0)
+
+    def urgency(job_id: str, due: float) -> tuple[int, float]:
+        return (ENDANGERED, 5000.0) if job_id in danger else (ORDINARY, due)
+
+    agenda.collect(4000.0, urgency)
+    danger.add("b")
+    agenda.collect(100.0, urgency)
+    assert popped(agenda) == ["b", "a"]
+
+
+def test_it_looks_again_no_later_than_the_next_job_is_due():
+    """However far away that is, looking whenever it says finds each job at its time, and only seldom none."""
+    dues = {"soon": 3.0, "later": 90.0, "tomorrow": 86_400.5, "moved": 50.0}
+    agenda, now, looks, found = Agenda(), 0.0, 0, {}
+    for job_id, due in dues.items():
+        agenda.plan(job_id, due)
+    agenda.plan("moved", 200.0)
+    while (due := agenda.next_due()) is not None:
+        now, looks = max(now, due), looks + 1
+        agenda.collect(now, ordinary)
+        found |= dict.fromkeys(popped(agenda), now)
+    assert found == dues | {"moved": 200.0}
+    assert looks <= 2 * len(dues) + 1
+
+
+def test_what_lies_far_ahead_takes_little_room():
+    """The one place in a list, beside its due time."""
+    agenda = Agenda()
+    tracemalloc.start()
+    for number in range(10_000):
+        agenda.plan("the same", 1000.0 + number % 8)
+    took = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert took < 20 * 10_000

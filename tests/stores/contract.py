@@ -24,6 +24,7 @@ from docpoll.errors import ConfigError, OwnershipLost, StoreError
 from docpoll.events import ErrorInfo
 from docpoll.interfaces import Change, Draft, LedgerSummary, Owner, Store, Tally, Wish
 from docpoll.jobs import Job, JobState
+from docpoll.schedules import Durations, Observations
 
 NOW = datetime(2024, 5, 17, 9, 30, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -174,6 +175,8 @@ class StoreContract:
             lambda: store.set_suspect(*SCOPE_KEY, "gone", now=NOW),
             lambda: store.note_suspicions(*SCOPE_KEY, {"unknown_status": a_tally(1)}),
             lambda: store.adjust_budget(*SCOPE_KEY, "typless", lambda _: (a_budget(), None)),
+            lambda: store.durations("typless", "https://a"),
+            lambda: store.learn("typless", "https://a", "", []),
         ):
             with pytest.raises(StoreError, match="closed"):
                 await call()
@@ -904,6 +907,27 @@ class StoreContract:
             },
             ("typless", "d\udce9bris", "o"): {"unknown_status": a_tally(7, example="\0 \udce9")},
         }
+
+    async def test_durations_add_up_whoever_saw_them(self, store: Store) -> None:
+        """Each kind has its own, for all accounts of a provider and origin; what several saw is all there."""
+
+        def seen(*ages: float) -> Observations:
+            observations = Observations(Durations())
+            for age in ages:
+                observations.add_finished(after=age / 2, by=age)
+            return observations
+
+        assert await store.durations("typless", "https://a") == {}
+        assert (await store.learn("typless", "https://a", "invoice", [seen(4, 5), seen(6)])).finished == 3
+        await asyncio.gather(*(store.learn("typless", "https://a", "invoice", [seen(4)]) for _ in range(20)))
+        odd = ("\udce9", "https://a", "\udcff")
+        await store.learn(*odd, [seen(1)])
+        await store.learn("typless", "https://b", "", [seen(9)])
+        known = await store.durations("typless", "https://a")
+        assert {kind: durations.finished for kind, durations in known.items()} == {"invoice": 23}
+        assert 15 < sum(known["invoice"].ended) < 23, "younger ones count for more"
+        assert (await store.durations(*odd[:2]))[odd[2]].finished == 1
+        assert (await store.durations("typless", "https://b"))[""].finished == 1
 
     async def test_budgets_are_changed_by_what_they_are(self, store: Store) -> None:
         """A change gets what the last one made, for each scope of each account; what it says beside that comes back."""

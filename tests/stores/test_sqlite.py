@@ -449,7 +449,7 @@ async def test_a_change_is_noticed_while_a_write_waits_for_a_lock(store: SQLiteS
         connection.execute("INSERT INTO accounts (provider, account, origin) VALUES ('a', 'b', 'c')")
         connection.execute("COMMIT")
         connection.execute("BEGIN IMMEDIATE")
-        assert await asyncio.wait_for(waiting, 0.5)
+        assert await asyncio.wait_for(waiting, 4)  # before the write gives up, after 5 s
         connection.execute("ROLLBACK")
         await writing
 

@@ -71,7 +71,7 @@ Store = Annotated[
 Rate = Annotated[float | None, typer.Option("--rate", metavar="N", help="At most N requests a second.")]
 PollEvery = Annotated[
     str | None,
-    typer.Option("--poll-every", metavar="TIME", help="Look at a job that often, such as 2s (default: by age)."),
+    typer.Option("--poll-every", metavar="TIME", help="Look at a job that often, such as 2s (default: as learned)."),
 ]
 GiveUpAfter = Annotated[
     str | None,
@@ -79,6 +79,10 @@ GiveUpAfter = Annotated[
 ]
 Wait = Annotated[
     str | None, typer.Option("--wait", metavar="TIME", help="End the waiting after 90s, 15m or 2h; the jobs go on.")
+]
+Expiring = Annotated[
+    str | None,
+    typer.Option("--expiring", metavar="TIME", help="Results that can expire within that time, such as 6h, too."),
 ]
 Uncertain = Annotated[
     str,
@@ -256,11 +260,45 @@ def harvest(
     _end(lambda: carry_out(options, go_on=_go_on(ctx, options.settings)))
 
 
+@app.command()
+def rescue(
+    ctx: typer.Context,
+    *,
+    provider: Provider = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    url_prefix: UrlPrefix = None,
+    store: Store = None,
+    rate: Rate = None,
+    poll_every: PollEvery = None,
+    expiring: Expiring = None,
+    wait: Wait = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Save results that may soon expire.
+
+    Says first how many are in danger, which rate would save all of them, how many can surely be saved at the rate there
+    is, and which cannot; those are asked for all the same. Sends no documents. For example:
+
+        docpoll rescue --expiring 12h --rate 10
+
+    Exit codes: 0 all are stored or no longer in danger, 1 some failed, 2 wrong use, key or address,
+    3 some result expired, 5 some are still in danger (--wait ended), 130 interrupted.
+    """
+    options = _options({name: value for name, value in locals().items() if name != "expiring"})
+    from docpoll.cli.rescue import rescue as carry_out
+
+    _end(lambda: carry_out(options, expiring=expiring, go_on=_go_on(ctx, options.settings)))
+
+
 # -- looking ------------------------------------------------------------------------------------------------------
 
 
 @app.command()
 def status(
+    expiring: Expiring = None,
     provider: Provider = None,
     account: Account = None,
     base_url: BaseUrl = None,
@@ -270,12 +308,13 @@ def status(
 ) -> None:
     """Count the jobs, and name what needs care.
 
-    Exit code 4 with uncertain submits.
+    Exit code 4 with uncertain submits; 3 where --expiring finds results that can expire within that time, or that are
+    in danger anyway.
     """
     from docpoll.cli.looking import status as carry_out
 
     settings = _settings(provider=provider, account=account, base_url=base_url, store=store)
-    _end(lambda: carry_out(settings, json=json))
+    _end(lambda: carry_out(settings, expiring=expiring, json=json))
 
 
 @app.command()

@@ -10,12 +10,12 @@ from docpoll.cli.screen import many, printable
 from docpoll.config import DEFAULT_ACCOUNT, DEFAULT_STORE, Settings
 from docpoll.jobs import Job
 
-__all__ = ["command", "harvest_hint", "refused_hint", "resolve_hint", "settings_for", "uncertain_hint"]
+__all__ = ["command", "harvest_hint", "refused_hint", "rescue_hint", "resolve_hint", "settings_for", "uncertain_hint"]
 
 #: The flags that say where jobs are, by the command that takes them.
 _PLACE = ("base_url", "url_prefix", "account", "store")
 _FLAGS = {
-    **dict.fromkeys(("harvest", "recover", "resolve", "retry"), _PLACE),
+    **dict.fromkeys(("harvest", "recover", "rescue", "resolve", "retry"), _PLACE),
     **dict.fromkeys(("cancel", "export"), ("store",)),
     "jobs": ("account", "store"),
 }
@@ -39,6 +39,11 @@ def command(words: str, settings: Settings, *, always: tuple[str, ...] = ()) -> 
 def harvest_hint(settings: Settings) -> str:
     """The command that works off what is in the ledger."""
     return command("harvest", settings)
+
+
+def rescue_hint(settings: Settings) -> str:
+    """The command that saves what is in danger of expiring."""
+    return command("rescue", settings)
 
 
 def uncertain_hint(settings: Settings) -> str:

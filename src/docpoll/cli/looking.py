@@ -13,15 +13,15 @@ from typing import Any, Final
 
 from docpoll.budget import LONGEST_PAUSE, BudgetState
 from docpoll.cli.codes import ExitCode
-from docpoll.cli.hints import command, harvest_hint, settings_for, uncertain_hint
+from docpoll.cli.expiring import Expiring, expiring_in, in_danger
+from docpoll.cli.hints import command, harvest_hint, rescue_hint, settings_for, uncertain_hint
 from docpoll.cli.run import error_of_result
 from docpoll.cli.screen import Screen, lasting, many, printable
 from docpoll.cli.sending import looking_at, require_ledger
 from docpoll.client.outcomes import outcome_of
 from docpoll.clocks import SystemClock
-from docpoll.config import Settings, parse_states
+from docpoll.config import Settings, parse_length, parse_states
 from docpoll.errors import ConfigError
-from docpoll.expiry import DANGER, danger_of
 from docpoll.export import Export, Line, check_out, instant, line_from_job, with_result
 from docpoll.interfaces import Provider, Store
 from docpoll.jobs import NOT_FOUND, OPEN, Job, JobState, is_stalled
@@ -31,6 +31,9 @@ from docpoll.redaction import redact
 __all__ = ["export", "find", "jobs", "jobs_in", "show", "status"]
 
 _PAGE: Final = 500
+
+#: So many of the results that expire first are named: with `--json`, and to people.
+_FIRST, _SHOWN = 100, 10
 
 
 def _look(settings: Settings, work: Callable[[Store], Awaitable[int]]) -> int:
@@ -78,22 +81,25 @@ async def jobs_in(
 # -- status -------------------------------------------------------------------------------------------------------
 
 
-def status(settings: Settings, *, json: bool) -> int:
-    """Carry out `docpoll status`; 4 with uncertain jobs."""
+def status(settings: Settings, *, expiring: str | None, json: bool) -> int:
+    """Carry out `docpoll status`; 4 with uncertain jobs, 3 with *expiring* and danger."""
+    within = parse_length("--expiring", expiring)
     screen = Screen(json=json, secrets=settings.secrets)
 
     async def work(ledger: Store) -> int:
-        told = await _status(ledger, settings)
+        told = await _status(ledger, settings, within)
         if json:
             screen.line(told)
         else:
             _show_status(told, settings, screen)
-        return ExitCode.UNCERTAIN if told["uncertain"] else ExitCode.DONE
+        if told["uncertain"]:
+            return ExitCode.UNCERTAIN
+        return ExitCode.EXPIRED if told["expiring"] else ExitCode.DONE
 
     return _look(settings, work)
 
 
-async def _status(ledger: Store, settings: Settings) -> dict[str, Any]:
+async def _status(ledger: Store, settings: Settings, within: timedelta | None) -> dict[str, Any]:
     now = SystemClock().now()
     summary = await ledger.summary(now=now)
     scopes = [scope for scope in summary.counts if settings.concerns(scope[0], scope[1])]
@@ -106,10 +112,15 @@ async def _status(ledger: Store, settings: Settings) -> dict[str, Any]:
     first = min((summary.first_expiry_at[scope] for scope in scopes if scope in summary.first_expiry_at), default=None)
     oldest = min((summary.oldest_open_at[scope] for scope in scopes if scope in summary.oldest_open_at), default=None)
     at_risk = 0
-    if first is not None and first - now < DANGER:
-        for scope in scopes:
-            danger = danger_of(_reader(settings, scope[0]).result_ttl)
-            at_risk += (await ledger.count_expiring(before=now + danger)).get(scope, 0)
+    expiring = []
+    for scope in scopes:
+        provider = _reader(settings, scope[0])
+        number, _ = await in_danger(ledger, summary, scope, provider, now=now)
+        at_risk += number
+        if within is not None:
+            number, until = await in_danger(ledger, summary, scope, provider, now=now, within=within)
+            if number:
+                expiring.append(await expiring_in(ledger, summary, scope, provider, now=now, until=until))
     return {
         "store": settings.store,
         "counts": {str(state): counts[state] for state in JobState},
@@ -118,6 +129,7 @@ async def _status(ledger: Store, settings: Settings) -> dict[str, Any]:
         "oldest_open_at": instant(oldest),
         "smallest_slack_seconds": None if first is None else round((first - now).total_seconds(), 3),
         "at_risk": at_risk,
+        "expiring": None if within is None else [_expiring(one, now) for one in expiring],
         "uncertain": counts[JobState.UNCERTAIN],
         "elsewhere": sum(elsewhere.values()),
         "suspect": [
@@ -144,6 +156,29 @@ async def _status(ledger: Store, settings: Settings) -> dict[str, Any]:
             for scope in sorted(summary.budgets)
             if settings.concerns(scope[0], scope[1])
             for name, budget in summary.budgets[scope].items()
+        ],
+    }
+
+
+def _expiring(one: Expiring, now: datetime) -> dict[str, Any]:
+    """What `status` tells of the results in danger of an account; of many, the first to expire."""
+    return {
+        "provider": one.scope[0],
+        "account": one.scope[1],
+        "origin": one.scope[2],
+        "number": len(one.jobs),
+        "can_save": len(one.forecast.saved),
+        "needed_rate": round(one.forecast.needed_rate, 6),
+        "rate": None if math.isinf(one.rate) else round(one.rate, 6),
+        "first": [
+            {
+                "id": job.id,
+                "source": job.source,
+                "earliest_expiry_at": instant(job.earliest_expiry_at),
+                "slack_seconds": round((job.earliest_expiry_at - now).total_seconds(), 3),
+            }
+            for job in one.jobs[:_FIRST]
+            if job.earliest_expiry_at is not None
         ],
     }
 
@@ -185,7 +220,9 @@ def _show_status(told: dict[str, Any], settings: Settings, screen: Screen) -> No
     if slack is not None:
         rows.append(f"smallest slack until a result can expire: {lasting(timedelta(seconds=slack))}")
     if told["at_risk"]:
-        rows.append(f"in danger: {told['at_risk']}; {harvest_hint(settings)} brings home what can be saved")
+        rows.append(f"in danger: {told['at_risk']}; {rescue_hint(settings)} brings home what can be saved")
+    for one in told["expiring"] or ():
+        rows += _expiring_rows(one)
     if told["stalled"]:
         rows.append(f"stalled: {many(told['stalled'], 'open job')} without a change for 15 min; is docpoll running?")
     if told["uncertain"]:
@@ -203,6 +240,22 @@ def _show_status(told: dict[str, Any], settings: Settings, screen: Screen) -> No
     rows += [row for one in told["budgets"] if (row := _budget_row(one))]
     rows += _suspicion_rows(told["suspicions"])
     screen.show("\n".join(rows))
+
+
+def _expiring_rows(one: dict[str, Any]) -> list[str]:
+    """What expires first, and what can be saved."""
+    number, unsure = one["number"], one["number"] - one["can_save"]
+    limit = "nothing limits them" if one["rate"] is None else f"{one['rate']:.3g} are allowed"
+    row = f"expiring: {one['provider']} account {one['account']}: {many(number, 'result')}; to save what can be saved "
+    row += f"takes {one['needed_rate']:.3g} requests a second, and {limit}"
+    rows = [row + (f"; {unsure} cannot surely be saved" if unsure else "")]
+    for job in one["first"][:_SHOWN]:
+        slack = timedelta(seconds=job["slack_seconds"])
+        when = f"since {lasting(-slack)}" if slack < timedelta(0) else f"in {lasting(slack)}"
+        rows.append(f"  {when:<15} {job['id']}  {printable(job['source'])}")
+    if number > len(one["first"][:_SHOWN]):
+        rows.append(f"  … and {number - len(one['first'][:_SHOWN])} more")
+    return rows
 
 
 def _budget_row(one: dict[str, Any]) -> str | None:
@@ -378,7 +431,12 @@ def _next_steps(job: Job, settings: Settings) -> list[str]:
         case JobState.SUCCEEDED:
             return ["Its result is stored; nothing is left to do."]
         case JobState.EXPIRED:
-            return [f"The vendor dropped the result before it was read. {retry}"]
+            again = f"{command('retry --expired', place)} does that for every document whose result expired."
+            return [
+                "The vendor dropped the result before it was read, so nobody can get it any more.",
+                f"{retry_it} sends the document again, which is paid for like a new one.",
+                again,
+            ]
         case JobState.TIMED_OUT:
             return [f"We stopped looking, as --give-up-after said; the vendor may still finish.{expiry}", retry]
         case JobState.CANCELLED:

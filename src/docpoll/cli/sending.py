@@ -29,6 +29,7 @@ from docpoll.errors import (
 )
 from docpoll.export import Line, line_from_input, line_from_job, with_result
 from docpoll.files import Listing, describe, list_inputs
+from docpoll.harvester import Limits
 from docpoll.interfaces import Provider, Store
 from docpoll.jobs import CLOSED, OPEN, Job, JobState
 from docpoll.schedules import FixedSchedule
@@ -111,7 +112,14 @@ class Options:
         return None if length is None else length.total_seconds()
 
 
-def client_for(provider: Provider, options: Options, *, store: str, on_event: Callable[..., None]) -> Client:
+def client_for(
+    provider: Provider,
+    options: Options,
+    *,
+    store: str,
+    on_event: Callable[..., None],
+    limits: Limits | None = None,
+) -> Client:
     """The client that carries *options* out. Raises `ConfigError`."""
     poll_every = parse_length("--poll-every", options.poll_every)
     return Client(
@@ -122,6 +130,7 @@ def client_for(provider: Provider, options: Options, *, store: str, on_event: Ca
         uncertain=options.uncertain,
         give_up_after=parse_length("--give-up-after", options.give_up_after),
         on_event=on_event,
+        limits=limits,
     )
 
 

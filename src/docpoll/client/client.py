@@ -34,6 +34,7 @@ from docpoll.client.extraction import Extraction
 from docpoll.client.leftovers import settle_left_behind
 from docpoll.client.outcomes import Outcome, is_settled, outcome_of
 from docpoll.client.recovery import Recovery, adoptable, adopted, checked_name
+from docpoll.client.rescue import Rescue
 from docpoll.client.resubmitting import Resubmits
 from docpoll.clocks import SystemClock
 from docpoll.documents import Document
@@ -610,8 +611,20 @@ class Client:
         """
         return Harvest(self._harvest)
 
-    async def _harvest(self) -> AsyncIterator[Outcome]:
+    def rescue(self, *, within: timedelta | None = None) -> Rescue:
+        """What is in danger of expiring: `.forecast` says what can be saved, and iterating it brings the outcomes.
+
+        What cannot surely be saved is asked for all the same, after what can. *within*: whatever can expire within that
+        time is in danger (default: 6 h, at most a quarter of the time that results live; and what the budget cannot
+        serve in order of expiry). Of the jobs of this provider and account that no other process has in hand.
+        Raises as `harvest()` does.
+        """
+        return Rescue(self._running(), within=within, outcomes=self._harvest)
+
+    async def _harvest(self, goes_on: Callable[[], bool] | None = None) -> AsyncIterator[Outcome]:
+        """The outcomes of what is settled while *goes_on* (default: while there is work)."""
         harvester = self._running()
+        goes_on = goes_on or harvester.is_working
         news: asyncio.Queue[Job | str | tuple[str, AccountFault] | ConfigError | StoreError | None] = asyncio.Queue()
 
         def hear(job: Job) -> None:
@@ -630,7 +643,7 @@ class Client:
             news.put_nowait(known)
         told: set[str] = set()
         try:
-            while not news.empty() or harvester.is_working():
+            while not news.empty() or goes_on():
                 # Jobs that another process takes over leave without news, so now and then we look by ourselves.
                 timer = self._clock.call_later(_LOOK_AGAIN, lambda: news.put_nowait(None))
                 item = await news.get()

@@ -68,7 +68,9 @@ def _error_of(job: Job) -> DocpollError:
     subject = f"job {job.id} ({job.source})"
     match job.state:
         case JobState.EXPIRED:
-            return ResultExpired(f"{subject}: the vendor dropped the result before it was read; retry it", job=job)
+            said = "the vendor dropped the result before it was read, so nobody can get it any more; docpoll retry "
+            said += "--expired (in Python: submit with again=True) sends the document again, and pays for it again"
+            return ResultExpired(f"{subject}: {said}", job=job)
         case JobState.CANCELLED:
             return JobCancelled(f"{subject}: cancelled", job=job)
         case JobState.TIMED_OUT:

@@ -82,6 +82,11 @@ class Account:
         """Why the account is suspect, None where it is not."""
         return next(map(str, self._faults.values()), self.outage.reason or self.refusals.reason)
 
+    @property
+    def is_well(self) -> bool:
+        """Whether it answers, and nothing is known to be wrong with it."""
+        return self.answered and not (self._faults or self.outage.is_on or self.refusals.reason)
+
     def watch(self, watcher: FaultWatcher) -> Callable[[], None]:
         """Call *watcher* with operation and fault whenever an answer shows one; gives the way to stop."""
         self._watchers.append(watcher)
@@ -101,6 +106,14 @@ class Account:
                 needs[purse] = needs.get(purse, 0) + number
         pauses = [purse.pause(number) for purse, number in needs.items()]
         return min((pause for pause in pauses if pause is not None), default=None) if pauses else 0.0
+
+    def rate(self, operation: str) -> tuple[float, float]:
+        """Requests a second for the operation, and the seconds until the first of them may go."""
+        return self._purses[operation].rate()
+
+    def may_follow(self, operation: str, wanted: int) -> bool:
+        """Whether another request of *operation* may go at once, of so many that are *wanted*."""
+        return self._purses[operation].pause(wanted) == 0
 
     def has_token(self, operation: str) -> bool:
         """Whether the budget has room for a request of *operation* at this moment."""

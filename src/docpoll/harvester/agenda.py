@@ -1,4 +1,4 @@
-"""What is to be polled, and when: one heap of due times, one of what is due now."""
+"""What is to be polled, and when: what is due later by stretches of time, in order only what is due soon or now."""
 
 from __future__ import annotations
 
@@ -14,17 +14,28 @@ ENDANGERED: Final = 0
 PAST_BOUND: Final = 1
 ORDINARY: Final = 2
 
-#: Seconds after which jobs that are due and waiting are ranked anew.
+#: Seconds after which jobs that are due and waiting are ranked anew, and where one has passed its bound meanwhile.
 _RANK_AGAIN: Final = 60.0
+_LAPSED: Final = 10.0
+
+#: The length of a stretch, seconds. What lies in a stretch that has not begun is in no order, and takes a tenth of the
+#: room.
+_STRETCH: Final = 8.0
 
 
 class Agenda:
     """Due times of jobs, each job at most once. Instants are POSIX seconds; nothing here reads a clock."""
 
     def __init__(self) -> None:
+        #: When each job is due. What disagrees with this elsewhere is passed over.
         self._dues: dict[str, float] = {}
-        #: (due, order of entry, id). An entry whose due time is no longer the job's is passed over.
-        self._later: list[tuple[float, int, str]] = []
+        #: The jobs of each stretch that has not begun, and the numbers of those stretches, as a heap.
+        self._later: dict[float, list[str]] = {}
+        self._stretches: list[float] = []
+        #: Before this, every stretch has begun.
+        self._begun_until = float("-inf")
+        #: (due, order of entry, id) of the jobs that lie before that, and are not due yet.
+        self._soon: list[tuple[float, int, str]] = []
         #: (rank, urgency, order of entry, due, id) of the jobs that are due.
         self._now: list[tuple[int, float, int, float, str]] = []
         self._entry = itertools.count()
@@ -36,10 +47,22 @@ class Agenda:
     def __iter__(self) -> Iterator[str]:
         return iter(self._dues)
 
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self._dues
+
     def plan(self, job_id: str, due: float) -> None:
         """The job is due at *due*, and no longer when it was due before."""
         self._dues[job_id] = due
-        heapq.heappush(self._later, (due, next(self._entry), job_id))
+        if due < self._begun_until:
+            heapq.heappush(self._soon, (due, next(self._entry), job_id))
+            return
+        stretch = due // _STRETCH
+        jobs = self._later.get(stretch)
+        if jobs is None:
+            self._later[stretch] = [job_id]
+            heapq.heappush(self._stretches, stretch)
+        else:
+            jobs.append(job_id)
 
     def drop(self, job_id: str) -> None:
         """The job is no longer due at all."""
@@ -49,6 +72,8 @@ class Agenda:
         """Nothing is due any more."""
         self._dues.clear()
         self._later.clear()
+        self._stretches.clear()
+        self._soon.clear()
         self._now.clear()
 
     def collect(self, now: float, urgency: Callable[[str, float], tuple[int, float]]) -> None:
@@ -56,15 +81,21 @@ class Agenda:
 
         What waits since the last time is ranked anew now and then: while it waited it may have come into danger.
         """
-        if now - self._ranked_at >= _RANK_AGAIN:
+        if not 0 <= now - self._ranked_at < (_LAPSED if self._has_lapsed(now) else _RANK_AGAIN):
             self._ranked_at = now
             waiting = [(due, entry, job_id) for _, _, entry, due, job_id in self._now if self._dues.get(job_id) == due]
             self._now = [(*urgency(job_id, due), entry, due, job_id) for due, entry, job_id in waiting]
             heapq.heapify(self._now)
-        while self._later and self._later[0][0] <= now:
-            due, entry, job_id = heapq.heappop(self._later)
+        while self._stretches and self._stretches[0] * _STRETCH <= now:
+            self._begin(heapq.heappop(self._stretches))
+        while self._soon and self._soon[0][0] <= now:
+            due, entry, job_id = heapq.heappop(self._soon)
             if self._dues.get(job_id) == due:
                 heapq.heappush(self._now, (*urgency(job_id, due), entry, due, job_id))
+        while self._has_lapsed(now):
+            _, _, entry, due, job_id = self._now[0]
+            rank, order = urgency(job_id, due)
+            heapq.heapreplace(self._now, (max(rank, PAST_BOUND), order, entry, due, job_id))
 
     def first_rank(self) -> int | None:
         """The rank of the most urgent job that is due, None where none is."""
@@ -85,9 +116,32 @@ class Agenda:
         del self._dues[job_id]
         return job_id
 
+    def take(self, job_id: str, now: float) -> bool:
+        """Take off this job, if it is due at *now*."""
+        due = self._dues.get(job_id)
+        if due is None or due > now:
+            return False
+        del self._dues[job_id]
+        return True
+
     def next_due(self) -> float | None:
-        """When the next job becomes due, None where none will."""
-        return self._later[0][0] if self._later else None
+        """When to look again: the next job is due then, or its stretch begins; None where none will be due."""
+        if self._soon:
+            return self._soon[0][0]
+        return self._stretches[0] * _STRETCH if self._stretches else None
+
+    def _begin(self, stretch: float) -> None:
+        """Put the jobs of *stretch* in order."""
+        self._begun_until = max(self._begun_until, (stretch + 1) * _STRETCH)
+        for job_id in dict.fromkeys(self._later.pop(stretch)):
+            due = self._dues.get(job_id)
+            if due is not None and due // _STRETCH == stretch:
+                heapq.heappush(self._soon, (due, next(self._entry), job_id))
+
+    def _has_lapsed(self, now: float) -> bool:
+        """Whether the first of those in danger has passed its bound, which is its order, while it waited."""
+        self._pass_over()
+        return bool(self._now) and self._now[0][0] == ENDANGERED and 0 < self._now[0][1] <= now
 
     def _pass_over(self) -> None:
         while self._now and self._dues.get(self._now[0][4]) != self._now[0][3]:

@@ -121,7 +121,10 @@ class Courier:
         try:
             response = await self._send(self._provider.build_poll(job), sent_at)
             body = response.body
-            event = await self._read(self._provider.parse_poll, response)
+            if len(body) < _LONG:
+                event = self._provider.parse_poll(response)
+            else:
+                event = await self._read(self._provider.parse_poll, response)
         except AccountFault as exc:
             self._account.failed(POLL, exc)
             return PollMissed(reason=str(exc)), body

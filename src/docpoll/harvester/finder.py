@@ -69,6 +69,11 @@ class Finder:
     def __len__(self) -> int:
         return len(self._lookup)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is looked for, and nobody waits for what the vendor lists."""
+        return not (self._wanted or len(self._lookup))
+
     def begin(self, job: Job) -> None:
         """Look for the uncertain *job*."""
         self._lookup.begin(job, mono=self._clock.monotonic())

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import math
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -29,21 +29,24 @@ from docpoll.events import (
     NotSent,
     Nudged,
     Refused,
+    SeenUnfinished,
     Sent,
     Succeeded,
 )
-from docpoll.expiry import is_endangered, latest_look
+from docpoll.expiry import is_possible, latest_look
 from docpoll.harvester.account import LIST, POLL, SUBMIT, Account, FaultWatcher
-from docpoll.harvester.agenda import ENDANGERED, ORDINARY, PAST_BOUND, Agenda
+from docpoll.harvester.agenda import ENDANGERED, ORDINARY, Agenda
 from docpoll.harvester.courier import Courier, is_about_source
 from docpoll.harvester.finder import Finder
 from docpoll.harvester.health import Health, StoreWatcher
+from docpoll.harvester.learning import Learning
 from docpoll.harvester.limits import Limits
 from docpoll.harvester.lookup import is_on_its_way
 from docpoll.harvester.purse import Purse
 from docpoll.harvester.shelf import Shelf
 from docpoll.harvester.suspicions import Suspicions
 from docpoll.harvester.tasks import Tasks
+from docpoll.harvester.triage import Danger, Triage
 from docpoll.interfaces import Change, Clock, Draft, Owner, Provider, Store, Transport, Wish
 from docpoll.jobs import CLOSED, Job, JobState, advance
 from docpoll.schedules import PollSchedule
@@ -93,7 +96,7 @@ class Harvester:
         self._store = store
         self._clock = clock
         self._dice = dice
-        self._schedule = schedule
+        self._learning = Learning(f"{provider.name} account {provider.account}", schedule=schedule, clock=clock)
         self._give_up_after = give_up_after
         self._keep_until_finished = keep_documents == "until_finished"
         #: Whether the document of a closed job is needed all the same.
@@ -129,6 +132,8 @@ class Harvester:
         self._polls_in_a_row = 0
         self._tasks = Tasks(clock)
         self._wake = asyncio.Event()
+        #: When `_dispatch()` looks again by itself; monotonic seconds.
+        self._looks_at = math.inf
         self._closing = False
         self._ledger = Health(
             clock=clock,
@@ -160,11 +165,27 @@ class Harvester:
         )
         #: Who waits for the searches to end.
         self._searched: list[asyncio.Future[None]] = []
+        self._triage = Triage(
+            f"{provider.name} account {provider.account}",
+            clock=clock,
+            ttl=provider.result_ttl,
+            bounds=self._bounds,
+            unknown=lambda: [job_id for job_id in self._agenda if self._jobs.expiry(job_id) is None],
+            rate=lambda: self._account.rate(POLL),
+            travel=self._limits.travel,
+            # Whoever submits nothing rescues already.
+            warns=self._limits.submits > 0,
+        )
         self._beat_at = 0.0
         self._beat_wall = clock.now()
         self._starting_over = asyncio.Lock()
         #: Why another process does not send what is waited for here, as it was said last.
         self._told_of_others: str | None = None
+        #: The jobs accepted last, the newest at the end, and whether it is their turn while nothing finishes.
+        self._accepted_last: deque[str] = deque(maxlen=1000)
+        self._takes_newest = False
+        #: Nudged, or at the end of the user's patience, and not asked about since.
+        self._prompted: set[str] = set()
         #: Nudged while a poll was on its way: that answer may be older than the news.
         self._nudged: set[str] = set()
         #: Jobs accepted since `start()`.
@@ -210,6 +231,9 @@ class Harvester:
         self._owner = await self._store.register(now=self._clock.now())
         self._beat_at, self._beat_wall = self._clock.monotonic(), self._clock.now()
         await self._claim(bury=True)
+        with contextlib.suppress(StoreError):  # Without, it begins with what it would know at the very first time.
+            self._learning.know(await self._store.durations(self._provider.name, self._provider.origin))
+        self._triage.keep_up()
         await self._grant_wishes()
         for work in (self._dispatch, self._beat, self._listen, self._write_behind):
             self._tasks.spawn(self._tasks.keep_up(work, pause=self._limits.heartbeat))
@@ -229,6 +253,7 @@ class Harvester:
             sent = [job for job in open_jobs if is_on_its_way(job)]
             await asyncio.gather(*(self._apply(job, lost) for job in sent))
             await self._flush_dirty()
+            await self._write_learning(all_of_it=True)
             await self._write_suspicions()
             await self._store.release(self._owner)
         except StoreError as exc:
@@ -292,6 +317,27 @@ class Harvester:
         self._finder.drop(job.id)
         return await self._tasks.carry_out(self._apply(job, Accepted(remote_id=remote_id, found=True)))
 
+    def danger(self, within: timedelta | None = None) -> Danger:
+        """What is in danger of the jobs in hand, and what can be saved of it; it is asked for before all else.
+
+        *within*: those whose earliest expiry is no further away are in danger, here and from now on.
+        """
+        if within is not None:
+            self._triage.widen(within)
+        return self._triage.look()
+
+    def is_in_danger(self, job_id: str) -> bool:
+        """Whether the job is in hand, and in danger still."""
+        return job_id in self._jobs and self._triage.is_in_danger(self._jobs.expiry(job_id))
+
+    def hurry(self, job_ids: Iterable[str]) -> None:
+        """Make these jobs due now, where no request of theirs is in flight."""
+        now = self._clock.now().timestamp()
+        for job_id in job_ids:
+            if job_id in self._jobs and job_id not in self._busy:
+                self._agenda.plan(job_id, now)
+        self._wake.set()
+
     async def take_up(self) -> None:
         """Claim what nobody living owns: jobs that were changed in the ledger behind the harvester's back."""
         owner = self._held()
@@ -310,7 +356,7 @@ class Harvester:
 
     def is_submitting(self) -> bool:
         """Whether a job in hand is still to be accepted."""
-        return bool(self._pending or self._submitting)
+        return bool(self._submitting or (self._pending and self._limits.submits))
 
     def is_settled(self, job: Job) -> bool:
         """Whether waiting for *job* is over: it is closed, or only a decision can move it on."""
@@ -372,6 +418,7 @@ class Harvester:
             self._wake.clear()
             seconds = self._start_requests()
             timer = None if seconds is None else self._clock.call_later(seconds, self._wake.set)
+            self._looks_at = math.inf if seconds is None else self._clock.monotonic() + seconds
             try:
                 await self._wake.wait()
             finally:
@@ -405,7 +452,7 @@ class Harvester:
         polls = submits = 0
         if self._may_poll():
             look = self._finder.next_at() if self._may_look() else None
-            polls = self._agenda.waiting() + (look is not None and look <= 0)
+            polls = self._polls_waiting() + (look is not None and look <= 0)
         if self._may_submit():
             submits = len(self._pending)
         if not self._account.answered:
@@ -451,18 +498,65 @@ class Harvester:
         return not full and self._ledger.fault is None and self._may_go(SUBMIT)
 
     def _start_poll(self) -> bool:
-        if not self._may_poll() or not self._account.has_token(POLL):
+        if not self._may_poll() or not self._account.has_token(POLL) or (job := self._next_poll()) is None:
             return False
-        while (job_id := self._agenda.pop()) is not None:
-            job = self._jobs.get(job_id)
+        self._tasks.spawn(self._poll(job), name=POLL)
+        return True
+
+    def _polls_waiting(self) -> int:
+        """About how many polls are due and may go."""
+        return 0 if self._is_held_back() else self._agenda.waiting()
+
+    def _is_held_back(self) -> bool:
+        """Nothing finishes, and what is due is in no danger: it is asked about one job at a time, now and then."""
+        return self._learning.probe_in() > 0 and self._agenda.first_rank() == ORDINARY
+
+    def _next_poll(self) -> Job | None:
+        """The most urgent job that is due, now that its poll goes; None where none is."""
+        if self._is_held_back():
+            return None
+        is_probe = self._learning.is_stalled and self._agenda.first_rank() == ORDINARY
+        while (job_id := self._newest() if is_probe else self._agenda.pop()) is not None:
             # A job with a request in flight is planned anew when that is answered.
-            if job is not None and job_id not in self._busy:
+            if job_id not in self._busy and (job := self._jobs.take_up(job_id)) is not None:
                 self._account.goes(POLL)
+                if is_probe:
+                    self._learning.asks()
+                self._prompted.discard(job_id)
                 self._polling += 1
                 self._busy.add(job_id)
-                self._tasks.spawn(self._poll(job), name=POLL)
-                return True
-        return False
+                return job
+        return None
+
+    def _newest(self) -> str | None:
+        """Of what is due while nothing finishes: in turn the job accepted last, and the one that waits longest.
+
+        Old ones may be lost there for good, and must not stand before the others.
+        """
+        self._takes_newest = not self._takes_newest
+        while self._takes_newest and self._accepted_last:
+            job_id = self._accepted_last[-1]
+            if self._agenda.take(job_id, self._clock.now().timestamp()):
+                return job_id
+            if job_id in self._agenda:
+                break  # It is not due yet.
+            self._accepted_last.pop()
+        return self._agenda.pop()
+
+    def _following_poll(self) -> Job | None:
+        """The poll that takes the place of one that was answered, as `_start_requests()` would choose it.
+
+        None where that has to choose, or nothing is due.
+        """
+        self._agenda.collect(self._clock.now().timestamp(), self._urgency)
+        if not self._pending and self._finder.is_idle and self._account.is_well:
+            if not self._agenda.waiting() and ((due := self._agenda.next_due()) is None or not self._is_missed(due)):
+                return None
+            waiting = self._polls_waiting()
+            if waiting and self._polling < self._limits.polls and self._account.may_follow(POLL, waiting):
+                return self._next_poll()
+        self._wake.set()
+        return None
 
     def _start_look(self, *, at_once: bool = False) -> bool:
         """Ask about submits whose answer was lost, or whether the vendor answers at all."""
@@ -513,20 +607,25 @@ class Harvester:
         return _may_be_sent(job) or (job.state is JobState.UNCERTAIN and job_id in self._resending)
 
     def _urgency(self, job_id: str, due: float) -> tuple[int, float]:
-        now, expiry = self._clock.now(), self._jobs.expiry(job_id)
-        if expiry is None or not is_endangered(expiry, now=now, ttl=self._provider.result_ttl):
-            return ORDINARY, due
-        return (PAST_BOUND if expiry <= now else ENDANGERED), expiry.timestamp()
+        if job_id in self._prompted:
+            return ENDANGERED, math.inf  # There is news of it: before all that is only due.
+        return self._triage.rank(job_id, self._jobs.expiry(job_id), due)
+
+    def _bounds(self) -> Iterator[tuple[str, datetime]]:
+        """The jobs in hand that have an earliest expiry, with that."""
+        return ((job_id, expiry) for job_id in self._jobs if (expiry := self._jobs.expiry(job_id)) is not None)
 
     def _until_next(self) -> float | None:
         """Seconds until something becomes due, or may be tried again."""
         waits = [] if (probe := self._account.next_probe()) is None else [probe]
-        if (due := self._agenda.next_due()) is not None:
+        if self._polling < self._limits.polls and (due := self._agenda.next_due()) is not None:
             waits.append(due - self._clock.now().timestamp())
         if self._may_look() and (look := self._finder.next_at()) is not None:
             waits.append(look)
         if (tend := self._finder.next_tend()) is not None:
             waits.append(tend)
+        if self._is_held_back():
+            waits.append(self._learning.probe_in())
         # The wall clock may jump while we wait, so no wait is long.
         return max(min([*waits, self._limits.patience]), 0.001) if waits else None
 
@@ -542,9 +641,22 @@ class Harvester:
             self._agenda.drop(job.id)
             return
         if self._give_up_after is not None and job.accepted_at is not None and job.state is JobState.RUNNING:
-            due = min(due, job.accepted_at + self._give_up_after)
-        self._agenda.plan(job.id, due.timestamp())
-        self._wake.set()
+            ends = job.accepted_at + self._give_up_after
+            if ends <= due:
+                due = ends
+                self._prompted.add(job.id)
+        # What a clock that has been set back since wrote must not make us come too late.
+        look = latest_look(job.earliest_expiry_at)
+        if look is not None and look < due and look > self._clock.now():
+            due = look
+        at = due.timestamp()
+        self._agenda.plan(job.id, at)
+        if self._is_missed(at):
+            self._wake.set()
+
+    def _is_missed(self, due: float) -> bool:
+        """Whether `_dispatch()`, which may wait, has to look earlier for what is due then (POSIX seconds)."""
+        return due - self._clock.now().timestamp() < self._looks_at - self._clock.monotonic()
 
     # --- requests --------------------------------------------------------------------------------
 
@@ -654,23 +766,37 @@ class Harvester:
         self._wake.set()
 
     async def _poll(self, job: Job) -> None:
-        asked_at = self._clock.now()
+        """Poll *job*, and then what is due, as long as nothing else wants to go."""
+        following: Job | None = job
         try:
-            event, body = await self._courier.poll(job)
-            self._account.polled(job, event, jobs=len(self._agenda) + self._polling)
-        finally:
-            self._polling -= 1
+            while following is not None:
+                following = await self._poll_once(following)
+        except BaseException:
             self._wake.set()
+            raise
+
+    async def _poll_once(self, job: Job) -> Job | None:
+        """Poll *job*; gives the poll that follows."""
+        asked_at, event = self._clock.now(), None
         try:
+            try:
+                event, body = await self._courier.poll(job)
+                self._account.polled(job, event, jobs=len(self._agenda) + self._polling)
+            finally:
+                self._polling -= 1
+                if not isinstance(event, SeenUnfinished):
+                    self._wake.set()  # What has to be written takes its time, and others need not wait for it.
             after = await self._apply(job, event, asked_at=asked_at, body=body)
-            if after is not None and self._is_given_up(after):
-                await self._apply(job, GivenUp())
+            if after is not None:
+                self._learning.heard(job, event, asked_at=asked_at)
+                if self._is_given_up(after):
+                    await self._apply(job, GivenUp())
         finally:
             self._busy.discard(job.id)
-            self._wake.set()
         if job.id in self._nudged:
             self._nudged.discard(job.id)
             await self._apply(job, Nudged())
+        return self._following_poll()
 
     def _is_given_up(self, job: Job) -> bool:
         if self._give_up_after is None or job.state is not JobState.RUNNING or job.accepted_at is None:
@@ -708,8 +834,8 @@ class Harvester:
             before = job  # Taken over meanwhile; the vendor's name for it is kept all the same.
         self._suspicions.note(before, event)
         after = self._advanced(before, event, asked_at)
-        if isinstance(event, Nudged) and job.id in self._busy:
-            self._nudged.add(job.id)
+        if isinstance(event, Nudged):
+            (self._nudged if job.id in self._busy else self._prompted).add(job.id)
         if after is before:
             self._tell_second(before, event)
             return before
@@ -742,7 +868,7 @@ class Harvester:
             job,
             event,
             now=self._clock.now(),
-            schedule=self._schedule,
+            schedule=self._learning.schedule_of(job),
             ttl=self._provider.result_ttl,
             asked_at=asked_at,
             witness=isinstance(event, NotFound) and self._account.vouches_against(job),
@@ -753,6 +879,7 @@ class Harvester:
         """Commit *after*; None where the ledger could not be written."""
         if isinstance(event, Accepted):
             self.accepted += 1
+            self._accepted_last.append(after.id)
             stored = await self._write_acceptance(after)
             self._tell_second(stored, event)
             self._take(stored, event)
@@ -855,6 +982,7 @@ class Harvester:
 
     def _forget(self, job_id: str) -> None:
         self._jobs.pop(job_id, None)
+        self._prompted.discard(job_id)
         self._dirty.pop(job_id, None)
         self._untold.pop(job_id, None)
         self._ledger.forget(job_id)
@@ -906,6 +1034,10 @@ class Harvester:
             self._wake.set()
         else:
             self._plan(job)
+            now = self._clock.now()
+            if job.next_poll_at and not is_possible(job.earliest_expiry_at, now=now, ttl=self._provider.result_ttl):
+                # Written by a clock that has been set back since, as was the time of its next poll.
+                self._agenda.plan(job.id, now.timestamp())
             if self._uncertain != "hold":
                 self._look_for(job.id)
 
@@ -1033,6 +1165,8 @@ class Harvester:
             punctual = away < 2 * self._limits.heartbeat
             if now - self._beat_wall < timedelta(seconds=mono - self._beat_at) - _CLOCK_SET_BACK:
                 self._plan_anew(now)
+            elif not punctual:
+                self._wake.set()  # Much may be due at once.
             owner = self._held()
             try:
                 await self._store.heartbeat(owner, now=now)
@@ -1051,8 +1185,8 @@ class Harvester:
         log.warning("the clock was set back; open jobs are asked about now", extra={"action": "clock_set_back"})
         for job_id in list(self._agenda):
             if job_id not in self._busy:
-                wait = self._schedule.wait(age=timedelta(0), dice=self._dice())
-                self._agenda.plan(job_id, (now + wait).timestamp())
+                schedule = self._learning.schedule_of(self._jobs[job_id])
+                self._agenda.plan(job_id, (now + schedule.wait(age=timedelta(0), dice=self._dice())).timestamp())
         self._wake.set()
 
     async def _start_over(self, lost: Owner) -> None:
@@ -1068,6 +1202,7 @@ class Harvester:
     async def _register_anew(self) -> None:
         log.warning("another process has taken over the jobs of this one", extra={"action": "taken_over"})
         self._jobs.clear()
+        self._prompted.clear()
         self._dirty.clear()
         self._untold.clear()
         self._ledger.forget_all()
@@ -1078,6 +1213,7 @@ class Harvester:
         self._end_find()
         self._account.refusals.forget_waiting()
         self._agenda.clear()
+        self._triage.clear()
         self._owner = await self._store.register(now=self._clock.now())
         self._beat_at, self._beat_wall = self._clock.monotonic(), self._clock.now()
         with contextlib.suppress(StoreError):  # the next beat claims
@@ -1095,6 +1231,7 @@ class Harvester:
             try:
                 wrote = await self._flush_dirty()
                 await self._write_suspicions()
+                await self._write_learning()
             except OwnershipLost:
                 continue  # The heartbeat finds out and starts over.
             except StoreError as exc:
@@ -1107,6 +1244,10 @@ class Harvester:
         provider = self._provider
         where = (provider.name, provider.account, provider.origin)
         await self._suspicions.write(lambda tallies: self._store.note_suspicions(*where, tallies))
+
+    async def _write_learning(self, *, all_of_it: bool = False) -> None:
+        where = (self._provider.name, self._provider.origin)
+        await self._learning.write(partial(self._store.learn, *where), all_of_it=all_of_it)
 
     async def _flush_dirty(self) -> bool:
         """Write the jobs that differ from the ledger, but for those whose own commit is under way."""

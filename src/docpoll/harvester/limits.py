@@ -11,13 +11,15 @@ __all__ = ["Limits"]
 class Limits:
     """Numbers that are not a matter of any vendor. Times in seconds."""
 
-    #: Submits in flight.
+    #: Submits in flight; with 0, nothing is submitted.
     submits: int = 16
     #: Polls in flight.
     polls: int = 32
     #: Bytes of request bodies on their way at once; a larger single one goes alone.
     bytes_in_flight: int = 64 * 1024 * 1024
     heartbeat: float = 5.0
+    #: A result that must be read by an instant is asked for so much earlier, as a request takes its time.
+    travel: float = 1.0
     #: Polls that changed nothing are written at most this late.
     flush: float = 30.0
     #: How long a failed write, or an account at fault, is left alone before the next try.

@@ -159,6 +159,14 @@ class Purse:
             self._spawn(self._ask(max(wanted, len(self._sent))))
         return None
 
+    def rate(self) -> tuple[float, float]:
+        """Requests a second, as far as is known, and the seconds until the first of them may go."""
+        if not self._is_limited:
+            return math.inf, 0.0
+        if self._state is None:
+            return (self._start if self._cap is None else self._cap), 0.0
+        return self._state.allowed(self._cap), max(self._state.paused_until - self._now(), 0.0)
+
     def has_token(self) -> bool:
         """Whether a request may go at this moment."""
         now = self._clock.monotonic()

@@ -1,9 +1,12 @@
-"""Where the jobs in hand are kept, folded small: a hundred thousand open jobs are nothing unusual."""
+"""Where the jobs in hand are kept, folded small: a hundred thousand open jobs are nothing unusual.
+
+A job that runs and has nothing odd about it is *packed*: what it shares with others is kept once, and the rest stands
+in some 140 bytes. Any other job is *wrapped*, which takes whatever is plain, and twice the room.
+"""
 
 from __future__ import annotations
 
 import marshal
-import os
 import struct
 from collections.abc import Iterator, MutableMapping
 from contextlib import suppress
@@ -26,39 +29,60 @@ _HEAD: Final = struct.Struct("<Bq")
 _NO_EXPIRY: Final = -(2**63)
 _STATES: Final = tuple(JobState)
 _NUMBERS: Final = {state: number for number, state in enumerate(_STATES)}
+#: Beside the number of the state: the job is packed.
+_PACKED: Final = 0x80
 
-#: Nearly all jobs have these in common, so they are kept once.
-_COMMON: Final = ("provider", "account", "origin", "media_type")
-#: Instants, and what else is folded in a way of its own; the id is what a job is kept under.
+#: A packed job: state, earliest expiry, number of what it shares, `created_at`, and from there to `sent_at`, to
+#: `accepted_at`, to `changed_at` and to `next_poll_at` (five bytes each, which are 12 days); size, polls, length of the
+#: remote id, key, digest. Behind it the remote id, and the stem of its source.
+_LINE: Final = struct.Struct("<BqHq IB IB IB IB IHB 32s32s")
+_DIGEST_LENGTH: Final = 32
+_LOW: Final = 0xFFFFFFFF
+
+#: What packed jobs share as it is, and what they have none of.
+_alike = attrgetter("provider", "account", "origin", "media_type", "status", "attempt", "enveloped")
+_ODD: Final = (
+    "retry_of",
+    "finished_at",
+    "purged_at",
+    "error",
+    "trouble",
+    "not_found_at",
+    "bad_answer_at",
+    "lost_sent_at",
+    "lost_at",
+)
+_odd = attrgetter(*_ODD)
+_NOTHING_ODD: Final = (None,) * len(_ODD)
+#: So many different things that jobs share are kept; what shares none of them is wrapped.
+_MOST_SHARED: Final = 4096
+
+#: A wrapped job: instants as numbers, and what is plain; the id is what it is kept under.
 _INSTANTS: Final = tuple(
     field.name for field in attrs.fields(Job) if field.name.endswith("_at") and field.name != "earliest_expiry_at"
 )
-_SPECIAL: Final = ("key", "digest", "name", "path", "options", "error")
 _PLAIN: Final = tuple(
     field.name
     for field in attrs.fields(Job)
-    if field.name not in {"id", "state", "earliest_expiry_at", *_COMMON, *_INSTANTS, *_SPECIAL}
+    if field.name not in {"id", "state", "earliest_expiry_at", "key", "digest", "options", "error", *_INSTANTS}
 )
-_common, _instants, _plain = attrgetter(*_COMMON), attrgetter(*_INSTANTS), attrgetter(*_PLAIN)
-
-#: Stands for a text that follows from the source.
-_SAME: Final = True
-
+_instants, _plain = attrgetter(*_INSTANTS), attrgetter(*_PLAIN)
 
 #: So many of the jobs that were put in last stay as they are: those are the ones that are worked on.
-_AT_HAND: Final = 1000
+_AT_HAND: Final = 4096
 
 
 class Shelf(MutableMapping[str, Job]):
-    """Jobs by id. A job that rests is folded into some 300 bytes; what is taken out then is an equal job, made anew."""
+    """Jobs by id. A job that rests is folded; what is taken out then is an equal job, made anew."""
 
     def __init__(self, *, at_hand: int = _AT_HAND) -> None:
         self._folded: dict[str, bytes | Job] = {}
         #: The ids of those that are not folded, the one put in last at the end.
         self._at_hand: dict[str, None] = {}
         self._most_at_hand = at_hand
-        self._common: list[tuple[str | None, ...]] = []
-        self._places: dict[tuple[str | None, ...], int] = {}
+        #: What packed jobs share, and where it stands.
+        self._shared: list[tuple[Any, ...]] = []
+        self._places: dict[tuple[Any, ...], int] = {}
 
     def __len__(self) -> int:
         return len(self._folded)
@@ -70,7 +94,8 @@ class Shelf(MutableMapping[str, Job]):
         return job_id in self._folded
 
     def __getitem__(self, job_id: str) -> Job:
-        return self._unfold(job_id, self._folded[job_id])
+        folded = self._folded[job_id]
+        return folded if isinstance(folded, Job) else self._unfold(job_id, folded)
 
     def __setitem__(self, job_id: str, job: Job) -> None:
         self._folded[job_id] = job
@@ -87,12 +112,25 @@ class Shelf(MutableMapping[str, Job]):
         """Keep nothing."""
         self._folded.clear()
         self._at_hand.clear()
+        self._shared.clear()
+        self._places.clear()
+
+    def take_up(self, job_id: str) -> Job | None:
+        """The job, which is worked on from now on, and so stays at hand; None where it is not here."""
+        folded = self._folded.get(job_id)
+        if folded is None or isinstance(folded, Job):
+            return folded
+        job = self[job_id] = self._unfold(job_id, folded)
+        return job
 
     def in_state(self, state: JobState) -> Iterator[Job]:
         """The jobs in *state*, one after another; the others are not unfolded."""
         number = _NUMBERS[state]
         for job_id, folded in self._folded.items():
-            if (folded[0] if isinstance(folded, bytes) else _NUMBERS[folded.state]) == number:
+            if isinstance(folded, Job):
+                if folded.state is state:
+                    yield folded
+            elif folded[0] & ~_PACKED == number:
                 yield self._unfold(job_id, folded)
 
     def expiry(self, job_id: str) -> datetime | None:
@@ -109,48 +147,132 @@ class Shelf(MutableMapping[str, Job]):
         job = self._folded[job_id]
         if isinstance(job, Job):
             with suppress(ValueError):  # Options, or an error's details, that are no plain values: it stays as it is.
-                self._folded[job_id] = self._fold(job)
+                self._folded[job_id] = self._pack(job) or _wrap(job)
 
-    def _fold(self, job: Job) -> bytes:
-        common = _common(job)
-        place = self._places.get(common)
-        if place is None:
-            place = self._places[common] = len(self._common)
-            self._common.append(common)
-        special = (
-            _packed(job.key),
-            _packed(job.digest),
-            _SAME if job.name == os.path.basename(job.source) else job.name,
-            _SAME if job.path == job.source else job.path,
-            dict(job.options),
-            None if job.error is None else attrs.asdict(job.error, recurse=False),
+    def _unfold(self, job_id: str, folded: bytes) -> Job:
+        return self._unpack(job_id, folded) if folded[0] & _PACKED else _unwrap(job_id, folded)
+
+    def _pack(self, job: Job) -> bytes | None:
+        """*job* as a line; None where something of it has no place there."""
+        sent, accepted, changed, due = job.sent_at, job.accepted_at, job.changed_at, job.next_poll_at
+        expiry, unfinished, remote_id, path = job.earliest_expiry_at, job.unfinished_at, job.remote_id, job.path
+        if sent is None or accepted is None or changed is None or due is None or expiry is None or remote_id is None:
+            return None
+        source, name = job.source, job.name
+        if job.finish_claimed or _odd(job) != _NOTHING_ODD or not name or source.rpartition("/")[2] != name:
+            return None
+        key, digest, named = _half(job.key), _half(job.digest), _half(remote_id)
+        if not (isinstance(key, bytes) and isinstance(digest, bytes) and len(key) == len(digest) == _DIGEST_LENGTH):
+            return None
+        if path is not None and not path.endswith(name):
+            return None
+        stem, dot, suffix = name.rpartition(".")
+        stem, suffix = (stem, dot + suffix) if stem else (name, "")
+        created, expires = _microseconds(job.created_at), _microseconds(expiry)
+        place = self._place(
+            (
+                *_alike(job),
+                marshal.dumps(dict(job.options)),
+                source[: len(source) - len(name)],
+                suffix,
+                None if path is None else path[: len(path) - len(name)],
+                isinstance(named, bytes),
+                # Mostly the time for which the vendor keeps a result.
+                None if unfinished is None else expires - _microseconds(unfinished),
+            )
         )
-        instants = [None if instant is None else _microseconds(instant) for instant in _instants(job)]
-        expiry = job.earliest_expiry_at
-        head = _HEAD.pack(_NUMBERS[job.state], _NO_EXPIRY if expiry is None else _microseconds(expiry))
-        return head + marshal.dumps((place, special, instants, _plain(job)))
+        if place is None:
+            return None
+        numbers = [_microseconds(instant) - created for instant in (sent, accepted, changed, due)]
+        since = [part for number in numbers for part in (number & _LOW, number >> 32)]
+        if isinstance(named, str):
+            named = named.encode("utf-8", "surrogatepass")
+        head = _NUMBERS[job.state] | _PACKED
+        try:
+            line = _LINE.pack(head, expires, place, created, *since, job.size, job.polls, len(named), key, digest)
+        except struct.error:  # A number that is too large for its place.
+            return None
+        return line + named + stem.encode("utf-8", "surrogatepass")
 
-    def _unfold(self, job_id: str, folded: bytes | Job) -> Job:
-        if isinstance(folded, Job):
-            return folded
-        place, special, instants, plain = marshal.loads(memoryview(folded)[_HEAD.size :])  # noqa: S302 - `_fold`'s own
-        key, digest, name, path, options, error = special
-        told: dict[str, Any] = dict(zip(_PLAIN, plain, strict=True))
-        told |= zip(_COMMON, self._common[place], strict=True)
-        told |= zip(_INSTANTS, map(_instant, instants), strict=True)
-        source = told["source"]
+    def _place(self, shared: tuple[Any, ...]) -> int | None:
+        """Where *shared* stands; None where there is no more room for it."""
+        place = self._places.get(shared)
+        if place is None and len(self._shared) < _MOST_SHARED:
+            place = self._places[shared] = len(self._shared)
+            self._shared.append(shared)
+        return place
+
+    def _unpack(self, job_id: str, line: bytes) -> Job:
+        (
+            head, expires, place, created, sent, sent_high, accepted, accepted_high, changed, changed_high,
+            due, due_high, size, polls, length, key, digest,
+        ) = _LINE.unpack_from(line)  # fmt: skip
+        (
+            provider, account, origin, media_type, status, attempt, enveloped, options, before, suffix, path_before,
+            is_hex, lived,
+        ) = self._shared[place]  # fmt: skip
+        end = _LINE.size + length
+        named = line[_LINE.size : end]
+        name = line[end:].decode("utf-8", "surrogatepass") + suffix
+        created_at = _EPOCH + created * _MICROSECOND
         return Job(
             id=job_id,
-            state=_STATES[folded[0]],
-            earliest_expiry_at=_expiry(folded),
-            key=_unpacked(key),
-            digest=_unpacked(digest),
-            name=os.path.basename(source) if name is _SAME else name,
-            path=source if path is _SAME else path,
-            options=options,
-            error=None if error is None else ErrorInfo(**error),
-            **told,
+            key=key.hex(),
+            attempt=attempt,
+            provider=provider,
+            account=account,
+            origin=origin,
+            state=_STATES[head & ~_PACKED],
+            source=before + name,
+            digest=digest.hex(),
+            name=name,
+            size=size,
+            media_type=media_type,
+            path=None if path_before is None else path_before + name,
+            options=marshal.loads(options),  # noqa: S302 - `_pack`'s own
+            remote_id=named.hex() if is_hex else named.decode("utf-8", "surrogatepass"),
+            created_at=created_at,
+            sent_at=created_at + (sent | sent_high << 32) * _MICROSECOND,
+            accepted_at=created_at + (accepted | accepted_high << 32) * _MICROSECOND,
+            changed_at=created_at + (changed | changed_high << 32) * _MICROSECOND,
+            next_poll_at=created_at + (due | due_high << 32) * _MICROSECOND,
+            earliest_expiry_at=_EPOCH + expires * _MICROSECOND,
+            unfinished_at=None if lived is None else _EPOCH + (expires - lived) * _MICROSECOND,
+            polls=polls,
+            status=status,
+            enveloped=enveloped,
         )
+
+
+def _wrap(job: Job) -> bytes:
+    """*job* with whatever it has. Raises `ValueError` for values that are not plain."""
+    special = (
+        _half(job.key),
+        _half(job.digest),
+        dict(job.options),
+        None if job.error is None else attrs.asdict(job.error, recurse=False),
+    )
+    instants = [None if instant is None else _microseconds(instant) for instant in _instants(job)]
+    expiry = job.earliest_expiry_at
+    head = _HEAD.pack(_NUMBERS[job.state], _NO_EXPIRY if expiry is None else _microseconds(expiry))
+    return head + marshal.dumps((special, instants, _plain(job)))
+
+
+def _unwrap(job_id: str, wrapped: bytes) -> Job:
+    special, instants, plain = marshal.loads(memoryview(wrapped)[_HEAD.size :])  # noqa: S302 - `_wrap`'s own
+    key, digest, options, error = special
+    told: dict[str, Any] = dict(zip(_PLAIN, plain, strict=True))
+    told |= zip(_INSTANTS, map(_instant, instants), strict=True)
+    return Job(
+        id=job_id,
+        state=_STATES[wrapped[0]],
+        earliest_expiry_at=_expiry(wrapped),
+        key=_whole(key),
+        digest=_whole(digest),
+        options=options,
+        error=None if error is None else ErrorInfo(**error),
+        **told,
+    )
 
 
 def _microseconds(instant: datetime) -> int:
@@ -158,24 +280,24 @@ def _microseconds(instant: datetime) -> int:
 
 
 def _instant(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
+    return None if microseconds is None else _EPOCH + microseconds * _MICROSECOND
 
 
 def _expiry(folded: bytes | Job) -> datetime | None:
     if isinstance(folded, Job):
         return folded.earliest_expiry_at
     _, expiry = _HEAD.unpack_from(folded)
-    return None if expiry == _NO_EXPIRY else _EPOCH + timedelta(microseconds=expiry)
+    return None if expiry == _NO_EXPIRY else _EPOCH + expiry * _MICROSECOND
 
 
-def _packed(text: str) -> str | bytes:
+def _half(text: str) -> str | bytes:
     """A digest in half its length; any other text as it is."""
     try:
-        packed = bytes.fromhex(text)
+        half = bytes.fromhex(text)
     except ValueError:
         return text
-    return packed if packed.hex() == text else text
+    return half if half.hex() == text else text
 
 
-def _unpacked(packed: str | bytes) -> str:
-    return packed.hex() if isinstance(packed, bytes) else packed
+def _whole(half: str | bytes) -> str:
+    return half.hex() if isinstance(half, bytes) else half

@@ -60,13 +60,14 @@ class Suspicions:
 
     def note(self, job: Job, event: Event) -> None:
         """*event* is about to happen to *job*."""
-        said = _said(event)
+        if isinstance(event, SeenUnfinished) and not (event.suspicions or job.finish_claimed):
+            return  # As nearly all are.
         for kind in suspicions_of(job, event, now=self._clock.now()):
-            self._count(kind, job, said)
+            self._count(kind, job, _said(event))
         if isinstance(event, Accepted) and not event.found:
             other = self._given.setdefault(event.remote_id, job.id)
             if other != job.id:
-                self._count(Suspicion.ID_GIVEN_TWICE, job, f"{said}, as job {other}")
+                self._count(Suspicion.ID_GIVEN_TWICE, job, f"{_said(event)}, as job {other}")
             if len(self._given) > _IDS:
                 del self._given[next(iter(self._given))]
 

@@ -15,7 +15,7 @@ from attrs.converters import optional
 from docpoll.documents import MEDIA_TYPES, XML, Document
 from docpoll.errors import ConfigError, LocalProtocolError
 from docpoll.providers.typless import DEFAULT_PREFIX, TyplessWire, tidy_base_url
-from docpoll.schedules import GrowingSchedule, PollSchedule
+from docpoll.schedules import Durations, LearnedSchedule, PollSchedule
 
 __all__ = ["Local"]
 
@@ -24,7 +24,8 @@ _DOCUMENT_TYPE: Final = "invoice"
 
 
 def _schedule() -> PollSchedule:
-    return GrowingSchedule(first=0.3, factor=1.5, ceiling=5.0)
+    # Nobody pays for these polls, and an answer is a step away.
+    return LearnedSchedule(durations=Durations(typical=1.0), price=0.05, floor=0.1, ceiling=5.0)
 
 
 @attrs.frozen(kw_only=True)

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Final, NoReturn, TypeGuard
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 import attrs
 import orjson
@@ -40,7 +40,7 @@ from docpoll.interfaces import Likeness
 from docpoll.jobs import LONGEST_WAIT, Job
 from docpoll.keys import origin_of
 from docpoll.results import Box, Candidate, Field, Result, Row, Value
-from docpoll.schedules import GrowingSchedule, PollSchedule
+from docpoll.schedules import LearnedSchedule, PollSchedule
 from docpoll.wire import Base64Body, Request, Response
 
 __all__ = ["DEFAULT_PREFIX", "Typless", "TyplessWire", "tidy_base_url"]
@@ -94,7 +94,7 @@ class TyplessWire(ABC):
 
     #: A label, never derived from the key, so keys can rotate.
     account: str = attrs.field(default="default")
-    schedule: PollSchedule = attrs.field(factory=GrowingSchedule)
+    schedule: PollSchedule = attrs.field(factory=LearnedSchedule)
     #: Send `invoice~<job id>.pdf` for `invoice.pdf`: should the answer be lost, the job is found by that for certain.
     tag_file_names: bool = False
 
@@ -191,7 +191,7 @@ class TyplessWire(ABC):
         return {**_READ_HEADERS, "Authorization": f"Token {self._token}"}
 
     def _get(self, path: str, query: Mapping[str, str], *, operation: str) -> Request:
-        tail = f"?{urlencode(query, quote_via=quote, safe='', errors='replace')}" if query else ""
+        tail = f"?{'&'.join(f'{name}={_quoted(value)}' for name, value in query.items())}" if query else ""
         return Request(method="GET", url=f"{self._root}/{path}{tail}", headers=self._headers(), operation=operation)
 
     # Answers.
@@ -339,6 +339,11 @@ class TyplessWire(ABC):
             f"{self.name}: {self._root} answered HTTP {status}{what}; check --base-url and --url-prefix{hint}",
             status=status,
         )
+
+
+def _quoted(value: str) -> str:
+    """*value* as a query holds it; an id mostly needs no quotes."""
+    return value if value.isascii() and value.isalnum() else quote(value, safe="", errors="replace")
 
 
 def tagged_name(name: str, job_id: str) -> str:

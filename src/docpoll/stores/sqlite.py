@@ -21,6 +21,7 @@ from docpoll.budget import BudgetState, from_json, to_json
 from docpoll.errors import ConfigError, OwnershipLost, StoreError
 from docpoll.interfaces import Change, Draft, LedgerSummary, Owner, Tally, Wish
 from docpoll.jobs import CLOSED, STALLED_AFTER, Job, JobState
+from docpoll.schedules import Durations, Observations
 from docpoll.stores.ledger import Ledger, Place, Reading
 from docpoll.stores.locks import FileLocks, OwnerLocks
 from docpoll.stores.records import (
@@ -503,6 +504,30 @@ class SQLiteStore:
 
         return await self._write(adjust)
 
+    async def durations(self, provider: str, origin: str) -> Mapping[str, Durations]:
+        """See `docpoll.interfaces.Store`."""
+        values = {"provider": to_text(provider), "origin": to_text(origin)}
+        rows = await self._read(lambda connection: connection.execute(SQL["durations"], values).fetchall())
+        read = {from_text(document_type) or "": _durations(state) for document_type, state in rows}
+        return {document_type: known for document_type, known in read.items() if known is not None}
+
+    async def learn(self, provider: str, origin: str, document_type: str, seen: Sequence[Observations]) -> Durations:
+        """See `docpoll.interfaces.Store`."""
+        values = {
+            "provider": to_text(provider),
+            "origin": to_text(origin),
+            "document_type": to_text(document_type),
+        }
+
+        def add(connection: sqlite3.Connection) -> Durations:
+            after = _durations(_value(connection, "durations_of", values)) or Durations()
+            for observations in seen:
+                after = after.learned(observations)
+            connection.execute(SQL["set_durations"], values | {"state": after.to_json()})
+            return after
+
+        return await self._write(add)
+
     async def note_suspicions(self, provider: str, account: str, origin: str, tallies: Mapping[str, Tally]) -> None:
         """See `docpoll.interfaces.Store`."""
         rows = [
@@ -709,6 +734,14 @@ class SQLiteStore:
             return {scopes[account_id]: jobs for account_id, jobs in connection.execute(SQL["count_expiring"], values)}
 
         return await self._read(count)
+
+
+def _durations(state: bytes | None) -> Durations | None:
+    """What is known of how long jobs take; None where nothing is, or what is kept cannot be read."""
+    try:
+        return None if state is None else Durations.from_json(state)
+    except ValueError:
+        return None
 
 
 def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:

@@ -101,6 +101,16 @@ ON CONFLICT DO UPDATE SET state = excluded.state
 -- name: budgets
 SELECT account_id, scope, state FROM budgets ORDER BY account_id, scope
 
+-- name: durations
+SELECT document_type, CAST(state AS BLOB) FROM durations WHERE provider = :provider AND origin = :origin ORDER BY document_type
+
+-- name: durations_of
+SELECT CAST(state AS BLOB) FROM durations WHERE provider = :provider AND origin = :origin AND document_type = :document_type
+
+-- name: set_durations
+INSERT INTO durations (provider, origin, document_type, state) VALUES (:provider, :origin, :document_type, :state)
+ON CONFLICT DO UPDATE SET state = excluded.state
+
 -- name: note_suspicion
 INSERT INTO suspicions (account_id, kind, times, first_at, last_at, example)
 VALUES (:account_id, :kind, :times, :first_at, :last_at, :example)
@@ -119,13 +129,13 @@ INSERT INTO jobs (
     id, key, key_version, attempt, retry_of, account_id, owner, state,
     source, digest, name, size, media_type, path, options,
     remote_id, created_at, sent_at, accepted_at, finished_at, changed_at, purged_at, next_poll_at, earliest_expiry_at,
-    polls, status, error, trouble, enveloped, not_found_at, bad_answer_at, finish_claimed, lost_sent_at, lost_at
+    polls, status, error, trouble, enveloped, not_found_at, bad_answer_at, finish_claimed, lost_sent_at, lost_at, unfinished_at
 )
 SELECT
     :id, :key, :key_version, :attempt, :retry_of, :account_id, :owner, :state,
     :source, :digest, :name, :size, :media_type, :path, :options,
     :remote_id, :created_at, :sent_at, :accepted_at, :finished_at, :changed_at, :purged_at, :next_poll_at, :earliest_expiry_at,
-    :polls, :status, :error, :trouble, :enveloped, :not_found_at, :bad_answer_at, :finish_claimed, :lost_sent_at, :lost_at
+    :polls, :status, :error, :trouble, :enveloped, :not_found_at, :bad_answer_at, :finish_claimed, :lost_sent_at, :lost_at, :unfinished_at
 WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE key = :key AND attempt >= :attempt)
 
 -- A closed job belongs to nobody; what leaves it in its state may still be written, unless it is older news.
@@ -136,7 +146,8 @@ UPDATE jobs SET
     sent_at = :sent_at, accepted_at = :accepted_at, finished_at = :finished_at, changed_at = :changed_at, purged_at = :purged_at, next_poll_at = :next_poll_at,
     earliest_expiry_at = :earliest_expiry_at, polls = :polls, status = :status, error = :error, trouble = :trouble,
     enveloped = :enveloped, not_found_at = :not_found_at, bad_answer_at = :bad_answer_at,
-    finish_claimed = :finish_claimed, lost_sent_at = :lost_sent_at, lost_at = :lost_at
+    finish_claimed = :finish_claimed, lost_sent_at = :lost_sent_at, lost_at = :lost_at,
+    unfinished_at = :unfinished_at
 WHERE id = :id AND (
     owner = :epoch
     OR owner IS NULL AND state = :state AND coalesce(changed_at, created_at) <= coalesce(:changed_at, created_at)
@@ -149,7 +160,8 @@ UPDATE jobs SET
     finished_at = :finished_at, changed_at = :changed_at, purged_at = :purged_at, next_poll_at = :next_poll_at,
     earliest_expiry_at = :earliest_expiry_at, polls = :polls, status = :status, error = :error, trouble = :trouble,
     enveloped = :enveloped, not_found_at = :not_found_at, bad_answer_at = :bad_answer_at,
-    finish_claimed = :finish_claimed, lost_sent_at = :lost_sent_at, lost_at = :lost_at
+    finish_claimed = :finish_claimed, lost_sent_at = :lost_sent_at, lost_at = :lost_at,
+    unfinished_at = :unfinished_at
 WHERE id = :id
 
 -- name: record_remote_id

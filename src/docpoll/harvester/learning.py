@@ -1,0 +1,201 @@
+"""When to look again, from how long jobs have taken: learned for each kind of document, kept in the ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import attrs
+
+from docpoll.errors import StoreError
+from docpoll.events import Event, Failed, SeenUnfinished, Succeeded
+from docpoll.interfaces import Clock
+from docpoll.jobs import Job
+from docpoll.schedules import Durations, LearnedSchedule, Observations, PollSchedule, StallWatch
+
+__all__ = ["Learning"]
+
+log = logging.getLogger("docpoll")
+
+#: What took longer to be accepted than this, and its upload at so many bytes a second, was found later, by its name:
+#: nobody knows when it began.
+_FOUND: Final = timedelta(seconds=3)
+_UPLOAD: Final = 250_000.0
+
+#: Whoever was not looked at for this long, or three times its age before, tells too little of when it finished.
+_UNSEEN: Final = 600.0
+_UNSEEN_TIMES: Final = 3.0
+
+#: One job counts for no more than one that should have finished: some may be stuck for ever.
+_ONE_JOB: Final = 1.0
+
+#: Gives what is known then.
+Write = Callable[[str, Sequence[Observations]], Awaitable[Durations]]
+
+
+class _Kind:
+    """What is known of one kind of document, and what has been seen since."""
+
+    def __init__(self, schedule: LearnedSchedule) -> None:
+        self.schedule = schedule
+        self.seen = Observations(schedule.durations)
+        #: Learned here, and not in the ledger yet.
+        self.unwritten: list[Observations] = []
+
+    def know(self, durations: Durations) -> None:
+        if durations.finished < self.schedule.durations.finished:
+            return  # Whoever made the schedule knew more.
+        durations = attrs.evolve(durations, typical=self.schedule.durations.typical)
+        self.schedule = attrs.evolve(self.schedule, durations=durations)
+
+    def learn(self) -> None:
+        self.know(self.schedule.durations.learned(self.seen))
+        self.unwritten.append(self.seen)
+        self.seen = Observations(self.schedule.durations)
+
+
+class Learning:
+    """The schedules of one account's jobs, and whether its jobs finish at all. *name* says whose they are, in messages.
+
+    They begin with *schedule*; one that is no `LearnedSchedule` stays as it is, and nothing is learned.
+    """
+
+    def __init__(self, name: str, *, schedule: PollSchedule, clock: Clock) -> None:
+        self._name = name
+        self._clock = clock
+        self._schedule = schedule
+        self._kinds: dict[str, _Kind] = {}
+        #: What the ledger knew of other kinds when this began.
+        self._known: dict[str, Durations] = {}
+        self._has_failed = False
+        self._watch = StallWatch()
+
+    def schedule_of(self, job: Job) -> PollSchedule:
+        """When to look at *job* again."""
+        if not isinstance(self._schedule, LearnedSchedule):
+            return self._schedule
+        return self._kind(job.document_type or "", self._schedule).schedule
+
+    def know(self, durations: Mapping[str, Durations]) -> None:
+        """*durations*, by document type, were in the ledger."""
+        self._known |= durations
+
+    # --- what answers tell -----------------------------------------------------------------------
+
+    def heard(self, job: Job, event: Event, *, asked_at: datetime) -> None:
+        """A poll of *job*, as it was before, that was sent at *asked_at* brought *event*, and the ledger has that."""
+        if not isinstance(self._schedule, LearnedSchedule):
+            return
+        if not isinstance(event, SeenUnfinished | Succeeded | Failed):
+            return
+        kind, span = self._kind(job.document_type or "", self._schedule), _span(job, asked_at)
+        if isinstance(event, SeenUnfinished):
+            if event.known and span is not None:
+                self._unfinished(job, kind, *span)
+            return
+        now = self._clock.monotonic()
+        if self._watch.finished(now=now):
+            log.warning("%s: jobs finish again", self._name, extra={"action": "stall_ended"})
+        if span is not None and self._teaches(job, now) and _is_telling(*span):
+            self._watch.taught()
+            kind.seen.add_finished(after=span[0], by=span[1])
+            if kind.schedule.durations.is_outdated_by(kind.seen):
+                kind.learn()
+
+    def _unfinished(self, job: Job, kind: _Kind, after: float, until: float) -> None:
+        now = self._clock.monotonic()
+        if not self._teaches(job, now):
+            return
+        kind.seen.add_unfinished(after=after, until=until)
+        durations = kind.schedule.durations
+        before, since = durations.expected(after=0, until=after), durations.expected(after=0, until=until)
+        if self._watch.unfinished(min(since, _ONE_JOB) - min(before, _ONE_JOB), now=now):
+            for each in self._kinds.values():
+                each.seen.forget_unsettled()
+            log.warning(
+                "%s: nothing has finished for a while, although it should; one job is asked about every %d s until "
+                "something does",
+                *(self._name, self._watch.probe_every),
+                extra={"action": "stalled"},
+            )
+
+    def _teaches(self, job: Job, now: float) -> bool:
+        age = 0.0 if job.accepted_at is None else (self._clock.now() - job.accepted_at).total_seconds()
+        return self._watch.teaches(now - age)
+
+    def _kind(self, document_type: str, schedule: LearnedSchedule) -> _Kind:
+        kind = self._kinds.get(document_type)
+        if kind is None:
+            kind = self._kinds[document_type] = _Kind(schedule)
+            if (known := self._known.pop(document_type, None)) is not None:
+                kind.know(known)
+        return kind
+
+    # --- while nothing finishes ------------------------------------------------------------------
+
+    @property
+    def is_stalled(self) -> bool:
+        """Nothing finishes although it should: jobs are asked about one at a time."""
+        return self._watch.stalled_since is not None
+
+    def probe_in(self) -> float:
+        """Seconds until a job that is in no danger may be asked about; 0 where one may."""
+        return self._watch.probe_in(now=self._clock.monotonic())
+
+    def asks(self) -> None:
+        """A job is asked about."""
+        if self.is_stalled:
+            self._watch.probed(now=self._clock.monotonic())
+
+    # --- the ledger ------------------------------------------------------------------------------
+
+    async def write(self, write: Write, *, all_of_it: bool = False) -> None:
+        """Have *write* add what was learned here to what is known; it stays here where that cannot be written.
+
+        *all_of_it*: also the little that changes no schedule yet, since this process ends.
+        """
+        try:
+            await self._write(write, all_of_it=all_of_it)
+        except StoreError as exc:
+            # It is no job's business, and only makes the next run begin with less.
+            level = logging.DEBUG if self._has_failed else logging.WARNING
+            self._has_failed = True
+            log.log(level, "%s: how long jobs take was not kept (%s)", self._name, exc, extra={"action": "not_kept"})
+        else:
+            self._has_failed = False
+
+    async def _write(self, write: Write, *, all_of_it: bool) -> None:
+        for document_type, kind in list(self._kinds.items()):
+            if all_of_it and kind.seen.finished:
+                kind.learn()
+            taken, kind.unwritten = kind.unwritten, []
+            if not taken:
+                continue
+            try:
+                known = await write(document_type, taken)
+            except StoreError:
+                kind.unwritten[:0] = taken
+                raise
+            for seen in kind.unwritten:
+                known = known.learned(seen)
+            kind.know(known)
+
+
+def _span(job: Job, asked_at: datetime) -> tuple[float, float] | None:
+    """The ages of *job* between which a poll sent at *asked_at* tells something; None where nobody knows them."""
+    begun = job.accepted_at
+    if begun is None or job.finish_claimed:
+        return None
+    if job.sent_at is not None and begun - job.sent_at > _FOUND + timedelta(seconds=job.size / _UPLOAD):
+        return None
+    until = (asked_at - begun).total_seconds()
+    after = 0.0 if job.unfinished_at is None else (job.unfinished_at - begun).total_seconds()
+    # Below nothing where the clock was set back.
+    return None if until < after or after < 0 else (after, until)
+
+
+def _is_telling(after: float, by: float) -> bool:
+    """Whether a job was looked at often enough for its finish between these ages to say how long it took."""
+    return by - after <= max(_UNSEEN, _UNSEEN_TIMES * after)

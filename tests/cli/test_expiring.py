@@ -1,0 +1,194 @@
+"""`docpoll status --expiring` and `docpoll rescue`: results that may soon be gone, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docpoll import Budget, Client, Typless
+from docpoll.clocks import SystemClock
+from docpoll.schedules import FixedSchedule
+from tests.cli.support import KEY, Emulator, Said, until
+
+Run = Callable[..., Said]
+
+
+class Back(SystemClock):
+    """The system's clock, set back by a length that can be changed."""
+
+    by = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() - self.by
+
+
+@pytest.fixture
+def unread(emulate: Callable[..., Emulator], documents: Callable[..., Path]) -> Callable[..., Emulator]:
+    """`unread(60, 47.5, …)`: so many documents, submitted so many hours ago, finished, unread; their emulator.
+
+    Further pairs are further documents.
+    """
+
+    def make(*ages: float, **settings: Any) -> Emulator:
+        clock = Back()
+        emulator = emulate(now=clock.now, **settings)
+        count = 0
+
+        async def send(first: int, number: int) -> None:
+            client = Client(
+                Typless(KEY, base_url=emulator.url),
+                store="docpoll.db",
+                clock=clock,
+                budget=Budget(math.inf),
+                schedule=FixedSchedule(80_000.0),
+            )
+            place = documents(number, first=first)
+            async with client:
+                paths = sorted(place.iterdir())[first : first + number]
+                await asyncio.gather(*(client.submit(path, document_type="invoice") for path in paths))
+
+        for number, hours in sorted(zip(ages[::2], ages[1::2], strict=True), key=lambda pair: -pair[1]):
+            clock.by = timedelta(hours=hours)
+            asyncio.run(send(count, int(number)))
+            count += int(number)
+            if "speed" not in settings:
+                until(lambda: [job["status"] for job in emulator.seen["jobs"]].count("IN_PROGRESS") == 0)
+        clock.by = timedelta(0)
+        return emulator
+
+    return make
+
+
+def test_what_can_soon_expire_is_found_and_rescued(cli: Run, unread: Callable[..., Emulator]) -> None:
+    """`status --expiring` ends with 3 and lists the first; `rescue` says that all can be saved, and saves all."""
+    emulator = unread(60, 47.5)
+    where = ["--base-url", emulator.url]
+    said = cli("status", "--expiring", "6h", *where)
+    assert said.code == 3
+    assert "in danger: 60; docpoll rescue --base-url" in said.out
+    assert "expiring: typless account default: 60 results; to save what can be saved takes 0.03" in said.out
+    assert "… and 50 more" in said.out
+    assert cli("status", *where).code == 0, "danger is an exit code only for those who ask"
+    (status,) = cli("status", "--expiring", "6h", "--json", *where).lines
+    assert status["at_risk"] == 60
+    assert 0 < status["smallest_slack_seconds"] <= 1800
+    (one,) = status["expiring"]
+    assert (one["number"], one["can_save"], len(one["first"])) == (60, 60, 60)
+
+    rescued = cli("rescue", *where, "--rate", "100")
+    assert rescued.code == 0
+    assert "60 results are in danger, the first can expire in 2" in rescued.err
+    assert "and 100 are allowed: all 60 can surely be saved" in rescued.err
+    assert "60 stored" in rescued.err
+    assert rescued.out.count("SUCCEEDED") == 60
+    assert emulator.seen["requests"]["poll"] == 60
+    assert cli("status", "--expiring", "6h", *where).code == 0
+    again = cli("rescue", *where)
+    assert (again.code, again.out) == (0, "")
+    assert "nothing is in danger of expiring" in again.err
+
+
+def test_what_cannot_surely_be_saved_is_named_before_and_asked_for_all_the_same(
+    cli: Run, unread: Callable[..., Emulator]
+) -> None:
+    """By source and id; what was gone is `EXPIRED`, exit code 3, with what to do; the rest is stored."""
+    emulator = unread(3, 49, 4, 47.5)
+    where = ["--base-url", emulator.url]
+    (one,) = cli("status", "--expiring", "1h", "--json", *where).lines[0]["expiring"]
+    assert (one["number"], one["can_save"]) == (7, 4)
+    assert "3 cannot surely be saved" in cli("status", "--expiring", "1h", *where).out
+    said = cli("rescue", "--json", *where)
+    assert said.code == 3
+    forecast, *lines = said.lines
+    assert (forecast["at_risk"], forecast["can_save"], len(forecast["cannot_save"])) == (7, 4, 3)
+    assert {line["id"] for line in lines if line["state"] == "EXPIRED"} == {
+        job["id"] for job in forecast["cannot_save"]
+    }
+    assert [line["state"] for line in lines].count("SUCCEEDED") == 4
+    announced, _, told = said.err.partition("expired: ")
+    assert all(f"  {job['id']}  {job['source']}\n" in announced for job in forecast["cannot_save"])
+    assert "4 can surely be saved, 3 cannot, and are asked for all the same:" in announced
+    assert told
+    shown = cli("show", forecast["cannot_save"][0]["id"], *where).out
+    assert "The vendor dropped the result before it was read, so nobody can get it any more." in shown
+    assert "docpoll retry --expired" in shown
+
+
+def test_a_rescue_sends_nothing_and_ends_when_nothing_is_in_danger_any_more(
+    cli: Run, unread: Callable[..., Emulator], documents: Callable[..., Path]
+) -> None:
+    """What is not finished yet cannot expire for two days; what waits to be sent waits on."""
+    emulator = unread(3, 47.5, speed=0.00001)
+    documents(1, "others", first=50)
+    where = ["--base-url", emulator.url]
+
+    async def enter() -> None:
+        async with Client(Typless(KEY, base_url=emulator.url), store="docpoll.db", harvest=False) as client:
+            await client.submit(Path("others/0050.pdf"), document_type="invoice")
+
+    asyncio.run(enter())
+    said = cli("rescue", *where)
+    assert said.code == 0
+    assert "3 jobs are not finished yet, and in danger no longer" in said.err
+    assert cli("status", "--json", *where).lines[0]["counts"]["PENDING"] == 1
+    assert emulator.seen["requests"]["submit"] == 3
+    assert cli("status", "--expiring", "6h", *where).code == 0
+    assert cli("status", "--expiring", "2d", *where).code == 3, "it reaches as far as one likes"
+
+
+def test_a_rescue_that_is_waited_for_only_so_long_says_what_is_left(cli: Run, unread: Callable[..., Emulator]) -> None:
+    """Exit code 5; the jobs stay open."""
+    emulator = unread(3, 47.5)
+    said = cli("rescue", "--base-url", emulator.url, "--rate", "0.02", "--wait", "2s")
+    assert said.code == 5
+    assert "still in danger" in said.err
+    assert "the waiting ended, the jobs go on" in said.err
+
+
+def test_a_rescue_with_a_wrong_key_ends_with_2(
+    cli: Run, unread: Callable[..., Emulator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is lost by it; without a key it says what is left alone."""
+    emulator = unread(2, 47.5)
+    monkeypatch.setenv("TYPLESS_API_KEY", "a-wrong-key")
+    said = cli("rescue", "--base-url", emulator.url)
+    assert said.code == 2
+    assert "2 jobs stay open" in said.err
+    monkeypatch.delenv("TYPLESS_API_KEY")
+    said = cli("rescue", "--base-url", emulator.url)
+    assert "left alone: 2 open jobs of typless account default; set TYPLESS_API_KEY" in said.err
+    assert "2 jobs still in danger" in said.err
+    assert said.code == 5
+
+
+def test_a_run_that_finds_results_in_danger_says_so_at_its_start(cli: Run, unread: Callable[..., Emulator]) -> None:
+    """Once: how many, by when, the rate it takes, and what to type."""
+    emulator = unread(2, 47.5)
+    said = cli("harvest", "--base-url", emulator.url)
+    assert said.code == 0
+    assert said.err.count("2 results are in danger of expiring, the first at ") == 1
+    assert "docpoll rescue asks for them before all else, docpoll status --expiring 6h lists them" in said.err
+
+
+def test_a_length_of_time_that_is_none_is_wrong_use(cli: Run, unread: Callable[..., Emulator]) -> None:
+    """Exit code 2, naming the flag."""
+    emulator = unread(1, 1)
+    for command in ("status", "rescue"):
+        said = cli(command, "--base-url", emulator.url, "--expiring", "soon")
+        assert said.code == 2
+        assert "--expiring soon: write a length of time" in said.err
+
+
+def test_the_lines_of_a_rescue_are_json(cli: Run, unread: Callable[..., Emulator]) -> None:
+    """With `--json` stdout holds the forecast of each account and the jobs, one object a line."""
+    emulator = unread(2, 47.5)
+    said = cli("rescue", "--json", "--base-url", emulator.url)
+    assert [sorted(json.loads(line)) != [] for line in said.out.splitlines()] == [True] * 3
+    assert said.lines[0]["rate"] is not None

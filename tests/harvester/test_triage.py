@@ -1,0 +1,128 @@
+"""Which results are in danger, and in which order they are asked for."""
+
+from __future__ import annotations
+
+import logging
+import math
+from datetime import timedelta
+
+import pytest
+
+from docpoll.harvester.agenda import ENDANGERED, ORDINARY, PAST_BOUND
+from docpoll.harvester.triage import Triage
+from docpoll.testing import FakeClock
+
+HOUR = timedelta(hours=1)
+TTL = timedelta(hours=48)
+
+
+class Ward:
+    """Jobs in hand with so many seconds of slack, and a rate."""
+
+    def __init__(self, *, rate: float = math.inf, ttl: timedelta | None = TTL, **slacks: float) -> None:
+        self.clock = FakeClock()
+        self.bounds = {job_id: self.clock.now() + timedelta(seconds=slack) for job_id, slack in slacks.items()}
+        self.unknown: list[str] = []
+        self.rate = (rate, 0.0)
+        self.triage = Triage(
+            "typless account default",
+            clock=self.clock,
+            ttl=ttl,
+            bounds=lambda: iter(self.bounds.items()),
+            unknown=lambda: self.unknown,
+            rate=lambda: self.rate,
+            travel=0.0,
+            warns=True,
+        )
+
+    def rank(self, job_id: str, due: float = 7.0) -> int:
+        return self.triage.rank(job_id, self.bounds.get(job_id), due)[0]
+
+    def order(self, *job_ids: str) -> list[str]:
+        """In the order in which the agenda gives them."""
+        return sorted(job_ids, key=lambda job_id: self.triage.rank(job_id, self.bounds.get(job_id), 7.0))
+
+
+def test_little_slack_comes_first_then_what_is_past_its_bound_then_the_rest():
+    """The earliest first of those that can be saved; the latest of those past, as it is the likeliest to be there."""
+    ward = Ward(safe=100_000, soon=3600, next=60, gone=-3600, going=-1)
+    assert ward.order(*ward.bounds) == ["next", "soon", "going", "gone", "safe"]
+    assert ward.triage.rank("safe", ward.bounds["safe"], 7.0) == (ORDINARY, 7.0)
+
+
+def test_what_cannot_surely_be_saved_waits_for_what_can():
+    """Two of three within ten seconds, at a request in five: those with the most time to spare are kept."""
+    ward = Ward(rate=0.2, a=8, b=9, c=10, far=100_000)
+    assert [ward.rank(job_id) for job_id in ward.bounds] == [PAST_BOUND, ENDANGERED, ENDANGERED, ORDINARY]
+
+
+def test_what_the_budget_cannot_serve_is_in_danger_from_afar():
+    """Three days of work for a rate, due within a day and a half; what lies behind that is not."""
+    ward = Ward(rate=1 / 43_200, a=129_000, b=129_100, c=129_200, d=129_300, far=100_000_000)
+    assert [ward.rank(job_id) for job_id in ward.bounds] == [PAST_BOUND, PAST_BOUND, ENDANGERED, ENDANGERED, ORDINARY]
+    assert set(ward.triage.look().jobs) == {"a", "b", "c", "d"}
+
+
+def test_unknown_bounds_come_first_where_results_expire():
+    """Where they do not, nothing is in danger."""
+    ward = Ward(rate=1.0, soon=2)
+    ward.unknown = ["nobody knows", "this one neither"]
+    assert ward.order("soon", "nobody knows") == ["nobody knows", "soon"]
+    assert ward.triage.is_in_danger(None)
+    assert ward.triage.look().forecast.lost == ("nobody knows", "this one neither", "soon"), "two go before it"
+    kept = Ward(ttl=None)
+    kept.unknown = ["kept for good"]
+    assert kept.rank("kept for good") == ORDINARY
+    assert not kept.triage.is_in_danger(None)
+    assert kept.triage.look().jobs == ()
+
+
+def test_a_plan_is_made_anew_each_minute_and_sooner_when_it_failed():
+    """A rate that has fallen is heard of then; what was to be saved and came too late tells before."""
+    ward = Ward(rate=1.0, a=11, b=20, c=21, d=22)
+    assert ward.rank("d") == ENDANGERED
+    ward.rate = (1.0, 100.0)  # the vendor asks for a pause
+    ward.clock.advance(11)
+    assert ward.rank("a") == PAST_BOUND, "it was not asked for in time"
+    assert ward.rank("d") == PAST_BOUND, "so all is looked at again: the pause is longer than there is time"
+    far = Ward(rate=1.0, a=3600, b=3600)
+    assert far.rank("a") == ENDANGERED
+    far.rate = (1 / 3600, 0.0)
+    far.clock.advance(59)
+    assert {far.rank("a"), far.rank("b")} == {ENDANGERED}
+    far.clock.advance(1)
+    assert [far.rank("a"), far.rank("b")] == [PAST_BOUND, ENDANGERED]
+    far.rate = (1.0, 0.0)
+    far.clock.jump(-HOUR)
+    assert {far.rank("a"), far.rank("b")} == {ENDANGERED}, "a clock that was set back does not make a plan last"
+
+
+def test_danger_can_be_made_wider_and_forgotten():
+    """`rescue --expiring`; and after a takeover the jobs in hand are others."""
+    ward = Ward(a=7 * 3600)
+    assert ward.rank("a") == ORDINARY
+    ward.triage.widen(8 * HOUR)
+    assert ward.rank("a") == ENDANGERED
+    ward.bounds.clear()
+    ward.triage.clear()
+    assert ward.triage.look().first is None
+
+
+def test_people_are_told_when_there_is_more_in_danger_than_they_knew(caplog: pytest.LogCaptureFixture):
+    """Not each minute; again where more cannot be saved."""
+    caplog.set_level(logging.WARNING)
+    ward = Ward(rate=1.0, a=3600, b=3601)
+    for _ in range(3):
+        ward.rank("a")
+        ward.clock.advance(60)
+    assert len(caplog.records) == 1
+    assert "2 results are in danger of expiring" in caplog.text
+    assert "1 are allowed" in caplog.text
+    ward.rate = (1 / 7200, 0.0)
+    ward.rank("a")
+    assert len(caplog.records) == 2
+    assert "2 cannot surely be saved" in caplog.records[1].getMessage()
+    gone = Ward(gone=-1)
+    gone.triage.keep_up()
+    assert "1 result is in danger" in caplog.records[2].getMessage()
+    assert "requests a second" not in caplog.records[2].getMessage()
