@@ -38,6 +38,9 @@ BODY_LIMIT: Final = 64 * 1024 * 1024
 #: An answer over the limit is nothing but evidence: so much of it is kept.
 _EVIDENCE: Final = 64 * 1024
 
+#: A GET that was never sent is tried again as long as its first try began no more than so many seconds ago.
+_AGAIN_WITHIN: Final = 5.0
+
 #: Of answers above this size only so many are in memory at once; the others wait on their way.
 _LARGE: Final = 1024 * 1024
 _LARGE_AT_ONCE: Final = 4
@@ -90,10 +93,11 @@ class AiohttpTransport:
 
     async def send(self, request: Request) -> Response:
         """See `docpoll.interfaces.Transport`. Only a GET that was never sent is tried again, within seconds."""
+        began = self._clock.monotonic()
         try:
             return await self._send(request)
         except RequestNotSent as exc:
-            if request.method != "GET":
+            if request.method != "GET" or self._clock.monotonic() - began >= _AGAIN_WITHIN:
                 raise
             return await self._send_again(request, [exc])
 
@@ -103,7 +107,7 @@ class AiohttpTransport:
         if session is not None:
             await session.close()
 
-    @backoff.on_exception(backoff.expo, RequestNotSent, max_tries=3, max_time=5, factor=0.2, logger=None)
+    @backoff.on_exception(backoff.expo, RequestNotSent, max_tries=3, max_time=_AGAIN_WITHIN, factor=0.2, logger=None)
     async def _send_again(self, request: Request, failed: list[RequestNotSent]) -> Response:
         """The second try, after a pause, and the third; the first one has *failed*."""
         if failed:
@@ -138,7 +142,7 @@ class AiohttpTransport:
             ours = _our_error(exc, body, request.url)
             if isinstance(ours, AnswerMissing) and began and deadline.expired():
                 ours = AnswerMissing(f"the answer began, and had not ended after {seconds:.0f} s", endless=True)
-            raise ours from ours.__cause__ or exc
+            raise ours from (ours.__cause__ if isinstance(ours, DocumentError) else exc)
         response = Response(
             status=answer.status,
             headers={name.lower(): value for name, value in answer.headers.items()},

@@ -10,12 +10,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
-from docpoll import Budget, Client, Typless
+from docpoll import Budget, Client, JobState, Typless
 from docpoll.clocks import SystemClock
+from docpoll.interfaces import Change
 from docpoll.schedules import FixedSchedule
-from tests.cli.support import KEY, Emulator, Said, until
+from docpoll.stores import open_store
+from tests.cli.support import KEY, Emulator, Program, Said, until
 
 Run = Callable[..., Said]
 
@@ -87,6 +90,7 @@ def test_what_can_soon_expire_is_found_and_rescued(cli: Run, unread: Callable[..
     assert "60 results are in danger, the first can expire in 2" in rescued.err
     assert "and 100 are allowed: all 60 can surely be saved" in rescued.err
     assert "60 stored" in rescued.err
+    assert "brings home the rest" not in rescued.err
     assert rescued.out.count("SUCCEEDED") == 60
     assert emulator.seen["requests"]["poll"] == 60
     assert cli("status", "--expiring", "6h", *where).code == 0
@@ -116,6 +120,9 @@ def test_what_cannot_surely_be_saved_is_named_before_and_asked_for_all_the_same(
     assert all(f"  {job['id']}  {job['source']}\n" in announced for job in forecast["cannot_save"])
     assert "4 can surely be saved, 3 cannot, and are asked for all the same:" in announced
     assert told
+    assert "retry --expired --base-url" in told
+    assert "sends again what expired, which costs as many documents (--dry-run says how many)" in told
+    assert "brings home the rest" not in told
     shown = cli("show", forecast["cannot_save"][0]["id"], *where).out
     assert "The vendor dropped the result before it was read, so nobody can get it any more." in shown
     assert "docpoll retry --expired" in shown
@@ -136,7 +143,7 @@ def test_a_rescue_sends_nothing_and_ends_when_nothing_is_in_danger_any_more(
     asyncio.run(enter())
     said = cli("rescue", *where)
     assert said.code == 0
-    assert "3 jobs are not finished yet, and in danger no longer" in said.err
+    assert "3 jobs are not finished yet, and in danger no longer; docpoll harvest" in said.err
     assert cli("status", "--json", *where).lines[0]["counts"]["PENDING"] == 1
     assert emulator.seen["requests"]["submit"] == 3
     assert cli("status", "--expiring", "6h", *where).code == 0
@@ -150,6 +157,75 @@ def test_a_rescue_that_is_waited_for_only_so_long_says_what_is_left(cli: Run, un
     assert said.code == 5
     assert "still in danger" in said.err
     assert "the waiting ended, the jobs go on" in said.err
+
+
+def test_what_another_process_has_in_hand_is_not_called_safe(
+    cli: Run, start: Callable[..., Program], unread: Callable[..., Emulator]
+) -> None:
+    """It is told to ask for them, and waited for; exit code 5 while they are in danger. Once it is gone: saved."""
+    emulator = unread(3, 45)
+    where = ["--base-url", emulator.url]
+    other = start("harvest", *where, "--rate", "0.0001")
+    other.wait_for("in danger of expiring")
+    until(lambda: emulator.seen["requests"]["poll"] == 1)
+    until(lambda: cli("status", "--json", *where).lines[0]["counts"]["RUNNING"] == 2)
+    said = cli("rescue", *where, "--wait", "3s", "--json")
+    assert said.code == 5
+    assert (said.lines[0]["at_risk"], said.lines[0]["elsewhere"]) == (0, 2)
+    assert "2 results in danger are in the hands of another process, which is told to ask for them now" in said.err
+    assert "2 jobs still in danger, 2 in the hands of another process" in said.err
+    assert "brings home the rest" not in said.err
+    other.process.kill()
+    other.process.wait()
+    saved = cli("rescue", *where, "--rate", "100")
+    assert (saved.code, saved.out.count("SUCCEEDED")) == (0, 2)
+
+
+async def take_over(url: str, *, state: JobState) -> set[str]:
+    """Another process takes the open jobs over, leaves them in *state*, and ends in order; gives their ids."""
+    ledger = open_store("docpoll.db")
+    await ledger.open()
+    soon = SystemClock().now() + timedelta(hours=1)
+    owner = await ledger.register(now=soon)
+    await ledger.bury(owner, now=soon)
+    jobs = await ledger.claim(owner, provider="typless", account="default", origin=url, limit=9)
+    if state is not JobState.RUNNING:
+        gone = [attrs.evolve(job, state=state, next_poll_at=None) for job in jobs]
+        await ledger.flush(owner, [Change(job=job) for job in gone])
+    await ledger.release(owner)
+    await ledger.close()
+    return {job.id for job in jobs}
+
+
+def test_what_another_process_took_over_and_left_is_rescued(
+    start: Callable[..., Program], unread: Callable[..., Emulator]
+) -> None:
+    """The jobs come back into the same hands, and the rescue goes on with them."""
+    emulator = unread(3, 45)
+    rescue = start("rescue", "--base-url", emulator.url, "--rate", "0.2", "--json")
+    rescue.line()
+    rescue.line()
+    taken = asyncio.run(take_over(emulator.url, state=JobState.RUNNING))
+    said = rescue.end()
+    assert said.code == 0
+    assert {line["id"] for line in said.lines if line["state"] == "SUCCEEDED"} >= taken
+    assert "3 stored" in said.err
+
+
+def test_what_another_process_took_over_ends_as_the_ledger_says(
+    start: Callable[..., Program], unread: Callable[..., Emulator]
+) -> None:
+    """Nothing was heard of it here: its line is written all the same, and the exit code is 3 where it expired."""
+    emulator = unread(3, 45)
+    rescue = start("rescue", "--base-url", emulator.url, "--rate", "0.0001", "--json")
+    rescue.line()
+    rescue.line()
+    taken = asyncio.run(take_over(emulator.url, state=JobState.EXPIRED))
+    assert len(taken) == 2
+    said = rescue.end()
+    assert said.code == 3
+    assert {(line["id"], line["state"]) for line in said.lines} == {(job_id, "EXPIRED") for job_id in taken}
+    assert "1 stored · 2 expired" in said.err
 
 
 def test_a_rescue_with_a_wrong_key_ends_with_2(
@@ -184,6 +260,26 @@ def test_a_length_of_time_that_is_none_is_wrong_use(cli: Run, unread: Callable[.
         said = cli(command, "--base-url", emulator.url, "--expiring", "soon")
         assert said.code == 2
         assert "--expiring soon: write a length of time" in said.err
+
+
+def test_no_length_of_time_is_too_long(cli: Run, unread: Callable[..., Emulator]) -> None:
+    """Beyond the end of the calendar, too."""
+    emulator = unread(1, 1)
+    where = ["--expiring", "999999999d", "--base-url", emulator.url]
+    assert cli("status", *where).code == 3
+    said = cli("rescue", *where)
+    assert (said.code, said.out.count("SUCCEEDED")) == (0, 1)
+
+
+def test_no_rate_is_named_for_what_is_past_its_bound(cli: Run, unread: Callable[..., Emulator]) -> None:
+    """None would save it for sure."""
+    emulator = unread(1, 49)
+    where = ["--base-url", emulator.url]
+    for command in (["status", "--expiring", "6h"], ["rescue"]):
+        said = cli(*command, *where)
+        assert said.code == 3
+        assert "requests a second, and" not in said.out + said.err
+    assert "0 can surely be saved, 1 cannot, and are asked for all the same:" in said.err
 
 
 def test_the_lines_of_a_rescue_are_json(cli: Run, unread: Callable[..., Emulator]) -> None:

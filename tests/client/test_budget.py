@@ -14,6 +14,7 @@ import pytest
 
 import docpoll
 from docpoll import Budget, Client
+from docpoll.budget import begin
 from docpoll.jobs import Job
 from docpoll.schedules import GrowingSchedule
 from docpoll.testing import FakeClock, RunningEmulator
@@ -237,3 +238,16 @@ async def test_a_lie_about_when_to_come_back_costs_no_result(
             await moved(clock, 2, 0.2)
             stored = [job async for job in it.jobs(state="SUCCEEDED")]
     assert len(stored) == 30
+
+
+async def test_what_the_ledger_knows_of_the_rate_is_known_before_the_first_request(
+    client: Make, vendor: Vendor, clock: FakeClock
+):
+    """What can be saved is worked out with the rate that was found, not with the one that a new account begins with."""
+    async with client(budget=Budget()) as it:
+        where = ("typless", "default", it.provider.origin, "typless")
+        await it.store.adjust_budget(*where, lambda _: (begin(clock.now().timestamp(), start=2.0, cap=None), None))
+    async with client(budget=Budget()) as it:
+        assert it._harvester is not None
+        assert it._harvester.danger().rate == 2.0
+    assert vendor.counts.total() == 0

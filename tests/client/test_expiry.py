@@ -153,6 +153,29 @@ async def test_a_rescue_ends_when_what_was_in_danger_is_safe(client: Make, vendo
         assert vendor.counts["submit"] == 3
 
 
+async def test_a_rescue_within_a_time_widens_what_is_in_danger_for_as_long_as_it_lasts(
+    client: Make, vendor: Vendor, clock: FakeClock
+) -> None:
+    """Also when that is longer than results live: what is seen unfinished is safe. Less does not narrow it."""
+    vendor.usual_polls = [UNFINISHED]
+    ids = await away(client, clock, 3, hours=20)
+    async with client(schedule=FixedSchedule(80_000.0)) as it:
+        assert it.rescue().forecast.saved == ()
+        rescue = it.rescue(within=timedelta(days=9))
+        assert set(rescue.forecast.saved) == set(rescue.left()) == set(ids)
+        assert it.rescue().forecast.saved == (), "it was not begun"
+        waiting = asyncio.ensure_future(_states(rescue))
+        await settle(clock, 60)
+        assert await waiting == {}
+        assert rescue.left() == []
+        assert it.rescue().forecast.saved == ()
+        assert vendor.counts["poll"] == 3
+    clock.advance(timedelta(hours=45))
+    vendor.gate = asyncio.Event()
+    async with client() as it:
+        assert set(it.rescue(within=timedelta(hours=1)).forecast.saved) == set(ids)
+
+
 async def _states(rescue: Any) -> dict[str, JobState]:
     return {outcome.job.id: outcome.job.state async for outcome in rescue}
 

@@ -6,8 +6,9 @@ import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,19 @@ def cost(world: World, found: list[Outcome], price: float) -> float:
         late = one.job.finished_at - datetime.fromisoformat(told["finished_at"])
         total += price * told["polls"] + late.total_seconds()
     return total / len(found)
+
+
+def finished(world: World) -> int:
+    """How many jobs have taught the ledger how long invoices take."""
+
+    async def read() -> int:
+        store = world.store()
+        await store.open()
+        known = await store.durations("typless", "http://127.0.0.1:80")
+        await store.close()
+        return known["invoice"].finished
+
+    return world.run(read())
 
 
 def test_what_jobs_took_tells_when_to_look(tmp_path: Path) -> None:
@@ -97,8 +111,8 @@ def test_a_schedule_that_was_given_stays_as_it_is(tmp_path: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("kept", ["", "{}", "[1]", '{"version": 99}', "\x00"])
-def test_what_cannot_be_read_of_earlier_durations_is_learned_anew(tmp_path: Path, kept: str) -> None:
+@pytest.mark.parametrize("kept", ["", "{}", "[1]", '{"version": 99}', "\x00", b"{\xff", 5])
+def test_what_cannot_be_read_of_earlier_durations_is_learned_anew(tmp_path: Path, kept: Any) -> None:
     """A row that somebody damaged costs what was learned, and no job."""
     ledger = tmp_path / "docpoll.db"
     with World(seed=6, ledger=ledger) as world:
@@ -109,19 +123,12 @@ def test_what_cannot_be_read_of_earlier_durations_is_learned_anew(tmp_path: Path
 
         world.run(work(range(3)))
         connection = sqlite3.connect(ledger)
-        connection.execute("UPDATE durations SET state = ?", [kept])
+        connection.execute("UPDATE durations SET state = CAST(? AS TEXT)", [kept])
         connection.commit()
         connection.close()
         assert all(one.result is not None for one in world.run(work(range(3, 8))))
 
-        async def finished() -> int:
-            store = world.store()
-            await store.open()
-            (durations,) = (await store.durations("typless", "http://127.0.0.1:80")).values()
-            await store.close()
-            return durations.finished
-
-        assert world.run(finished()) == 5
+        assert finished(world) == 5
 
 
 def test_an_hour_in_which_nothing_finishes_costs_few_polls_and_teaches_nothing(
@@ -175,3 +182,87 @@ def test_news_of_a_job_is_followed_while_nothing_finishes() -> None:
 
         before, after = world.run(work())
     assert after - before == 3
+
+
+STOPPED = {"faults": {"stop": {"kind": "stuck", "rate": 1.0, "hours": 40.0}}}
+
+
+@pytest.mark.parametrize("lost", [5, 100])
+def test_jobs_that_are_lost_there_do_not_stand_before_new_ones(lost: int) -> None:
+    """However many never finish, a document that comes afterwards is asked about in turn with them."""
+    with World(seed=7, latency=0.0) as world:
+
+        async def work() -> float:
+            async with world.client() as client:
+                await extracted(client, documents(range(150)))
+                world.emulator.play(STOPPED)
+                task = asyncio.ensure_future(extracted(client, documents(range(150, 150 + lost))))
+                await asyncio.sleep(900)
+                world.emulator.play(None)
+                began = world.time.elapsed
+                await extracted(client, documents([1000]))
+                took = world.time.elapsed - began
+                task.cancel()
+                await asyncio.wait([task])
+                return took
+
+        # Two intervals of 30 s, and what the document itself takes.
+        assert world.run(work()) < 70
+
+
+def test_the_users_patience_ends_in_time_while_nothing_finishes() -> None:
+    """`give_up_after` is kept to, however few jobs are asked about."""
+    with World(seed=7, latency=0.0) as world:
+
+        async def work() -> list[Outcome]:
+            async with world.client(give_up_after=timedelta(minutes=10)) as client:
+                await extracted(client, documents(range(150)))
+                world.emulator.play(STOPPED)
+                return await extracted(client, documents(range(150, 250)))
+
+        ages = []
+        for one in world.run(work()):
+            assert one.job is not None
+            assert one.job.finished_at is not None
+            assert one.job.accepted_at is not None
+            ages.append((one.job.finished_at - one.job.accepted_at).total_seconds())
+    assert len(ages) == 100
+    assert 600 <= min(ages) <= max(ages) < 605
+
+
+def test_a_vendor_that_becomes_slower_for_good_is_learned(tmp_path: Path) -> None:
+    """Batches that all take long look like one stall after the other, but what they took is learned."""
+    with World(seed=7, ledger=tmp_path / "docpoll.db", latency=0.0) as world:
+
+        async def work() -> None:
+            async with world.client() as client:
+                await extracted(client, documents(range(50)))
+                world.emulator.play({"faults": {"slow": {"kind": "stuck", "rate": 1.0, "hours": 2 / 60}}})
+                for batch in range(6):
+                    await extracted(client, documents(range(1000 + 50 * batch, 1050 + 50 * batch)))
+                    await asyncio.sleep(60)
+
+        world.run(work())
+        assert finished(world) >= 150
+
+
+def test_a_lost_submit_that_was_found_teaches_nothing(tmp_path: Path) -> None:
+    """Nobody knows when it began, so what it took is not known either."""
+    with World({"faults": {"lost": {"rate": 0.3}}}, seed=9, ledger=tmp_path / "docpoll.db") as world:
+
+        async def work() -> int:
+            async with world.client() as client:
+                found = await extracted(client, documents(range(120)))
+                late = [
+                    one
+                    for one in found
+                    if one.job is not None
+                    and one.job.accepted_at is not None
+                    and one.job.sent_at is not None
+                    and one.job.accepted_at - one.job.sent_at > timedelta(seconds=3)
+                ]
+            return len(late)
+
+        late = world.run(work())
+        assert late > 10
+        assert finished(world) == 120 - late

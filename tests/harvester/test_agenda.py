@@ -190,3 +190,19 @@ def test_what_lies_far_ahead_takes_little_room():
     took = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert took < 20 * 10_000
+
+
+def test_one_job_can_be_taken_out_of_its_turn():
+    """If it is due; the others stay as they are."""
+    agenda = Agenda()
+    for job_id, due in (("a", 1.0), ("b", 2.0), ("c", 30.0)):
+        agenda.plan(job_id, due)
+    agenda.collect(5.0, ordinary)
+    assert "b" in agenda
+    assert agenda.take("b", 5.0)
+    assert "b" not in agenda
+    assert not agenda.take("b", 5.0)
+    assert not agenda.take("c", 5.0)
+    assert popped(agenda) == ["a"]
+    agenda.collect(30.0, ordinary)
+    assert popped(agenda) == ["c"]

@@ -101,8 +101,13 @@ def test_danger_can_be_made_wider_and_forgotten():
     """`rescue --expiring`; and after a takeover the jobs in hand are others."""
     ward = Ward(a=7 * 3600)
     assert ward.rank("a") == ORDINARY
-    ward.triage.widen(8 * HOUR)
+    narrow = ward.triage.widen(8 * HOUR)
+    ward.triage.widen(HOUR)
     assert ward.rank("a") == ENDANGERED
+    narrow()
+    assert ward.rank("a") == ORDINARY
+    ward.clock.advance(HOUR + HOUR / 60)
+    assert ward.rank("a") == ENDANGERED, "what is so anyway stays in danger, however little was asked for"
     ward.bounds.clear()
     ward.triage.clear()
     assert ward.triage.look().first is None

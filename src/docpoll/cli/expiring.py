@@ -20,6 +20,9 @@ Scope = tuple[str, str, str]
 #: What a rate cannot serve is found in a few steps; where it takes more, the last one says enough.
 _STEPS: Final = 50
 
+#: No result lives longer than that.
+_LONGEST: Final = timedelta(days=36_525)
+
 
 @attrs.frozen(kw_only=True)
 class Expiring:
@@ -42,7 +45,7 @@ async def in_danger(
     within: timedelta | None = None,
 ) -> tuple[int, datetime]:
     """How many results of *scope* are in danger, or expire *within* that time, and the instant they lie before."""
-    until = now + max(danger_of(provider.result_ttl), within or timedelta(0))
+    until = now + min(max(danger_of(provider.result_ttl), within or timedelta(0)), _LONGEST)
     first = summary.first_expiry_at.get(scope)
     if first is None:
         return 0, until

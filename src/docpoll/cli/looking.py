@@ -246,8 +246,9 @@ def _expiring_rows(one: dict[str, Any]) -> list[str]:
     """What expires first, and what can be saved."""
     number, unsure = one["number"], one["number"] - one["can_save"]
     limit = "nothing limits them" if one["rate"] is None else f"{one['rate']:.3g} are allowed"
-    row = f"expiring: {one['provider']} account {one['account']}: {many(number, 'result')}; to save what can be saved "
-    row += f"takes {one['needed_rate']:.3g} requests a second, and {limit}"
+    row = f"expiring: {one['provider']} account {one['account']}: {many(number, 'result')}"
+    if one["needed_rate"]:
+        row += f"; to save what can be saved takes {one['needed_rate']:.3g} requests a second, and {limit}"
     rows = [row + (f"; {unsure} cannot surely be saved" if unsure else "")]
     for job in one["first"][:_SHOWN]:
         slack = timedelta(seconds=job["slack_seconds"])

@@ -116,6 +116,10 @@ class Progress:
             self._fresh += 1
             self._news.append(_now())
 
+    def ends(self) -> None:
+        """Nothing more will be settled: what is open is no part of the counts any longer."""
+        self._total = self.done
+
     @property
     def done(self) -> int:
         """How many inputs are settled."""

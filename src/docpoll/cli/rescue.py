@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import attrs
 
 from docpoll.cli.codes import ExitCode, code_of
-from docpoll.cli.expiring import in_danger
+from docpoll.cli.expiring import expiring_in, in_danger
 from docpoll.cli.harvest import left_alone
-from docpoll.cli.hints import harvest_hint
+from docpoll.cli.hints import command, harvest_hint
 from docpoll.cli.progress import Progress, watched
 from docpoll.cli.run import named, outcome_line
 from docpoll.cli.screen import Logs, Screen, lasting, many, printable
 from docpoll.cli.sending import Options, client_for, looking_at, require_ledger, stopped, warn_of_key
 from docpoll.cli.supervise import supervise
 from docpoll.client import Client
-from docpoll.client.rescue import Rescue
+from docpoll.client.outcomes import Outcome, outcome_of
+from docpoll.client.rescue import Rescue, has_moved_on
 from docpoll.clocks import SystemClock
 from docpoll.config import Settings, parse_length
 from docpoll.errors import AccountFault, StoreError
@@ -35,6 +36,13 @@ Scope = tuple[str, str, str]
 
 #: So many of those that cannot be saved are named to people; `--json` names all.
 _NAMED: Final = 20
+
+#: So many of those that another process has are it told to ask for: the first to expire.
+_NUDGED: Final = 1000
+
+#: Seconds without any news of those that another process has, until they are waited for no longer: within this, a
+#: process that is gone is thought dead, and what one saw unfinished is in the ledger.
+_NO_NEWS: Final = 40.0
 
 
 def rescue(options: Options, *, expiring: str | None, go_on: str) -> int:
@@ -52,6 +60,22 @@ def rescue(options: Options, *, expiring: str | None, go_on: str) -> int:
     return supervise(work.carry_out, screen=screen, go_on=go_on)
 
 
+@attrs.frozen(kw_only=True)
+class _Awaited:
+    """A job that was in danger, and of which no outcome was heard yet."""
+
+    provider: Provider
+    #: Its bound at the beginning.
+    since: datetime | None
+
+    def is_over(self, job: Job) -> bool:
+        """Whether *job*, as it is in the ledger now, has ended, or is not finished and in danger no longer."""
+        if job.state is not JobState.RUNNING:
+            return True
+        now, ttl = SystemClock().now(), self.provider.result_ttl
+        return has_moved_on(job.earliest_expiry_at, since=self.since, now=now, ttl=ttl)
+
+
 @attrs.define(kw_only=True)
 class _Rescuing:
     """The command at work, and what became of the jobs so far."""
@@ -63,7 +87,11 @@ class _Rescuing:
     states: list[JobState] = attrs.field(factory=list)
     #: How many were in danger at the beginning.
     number: int = 0
-    rescues: list[Rescue] = attrs.field(factory=list)
+    #: Those without an outcome yet, by id.
+    awaited: dict[str, _Awaited] = attrs.field(factory=dict)
+    #: Of these, what this process had in hand at the end, and what of that was in danger no longer.
+    held: set[str] = attrs.field(factory=set)
+    safe: set[str] = attrs.field(factory=set)
     waited: bool = False
 
     async def carry_out(self) -> int:
@@ -78,7 +106,7 @@ class _Rescuing:
                 if not waiting.expired():
                     raise
                 self.waited = True
-        return self._end(progress)
+        return await self._end(progress)
 
     async def _scopes(self) -> dict[Scope, int]:
         """Where something is in danger that can be worked on with these settings; tells what is left alone."""
@@ -124,33 +152,89 @@ class _Rescuing:
         try:
             async with client:
                 rescuing = client.rescue(within=self.within)
-                self.rescues.append(rescuing)
-                jobs = {*rescuing.forecast.saved, *rescuing.forecast.lost}
-                self.number += len(jobs)
-                await self._foretell(client, rescuing)
+                bounds = dict(rescuing.bounds)
+                elsewhere = await self._elsewhere(client, rescuing)
+                bounds |= {job.id: job.earliest_expiry_at for job in elsewhere}
+                self.number += len(bounds)
+                self.awaited |= {job_id: _Awaited(provider=provider, since=since) for job_id, since in bounds.items()}
                 try:
-                    async for outcome in rescuing:
-                        assert outcome.job is not None
-                        line = await asyncio.to_thread(outcome_line, outcome, provider, secrets=self.settings.secrets)
-                        if outcome.job.id in jobs:
-                            progress.settled(outcome.job.state, fresh=True)
-                            self.states.append(outcome.job.state)
-                        if self.screen.json:
-                            await self.screen.line_aside(line)
-                        elif not self.screen.quiet:
-                            text = f"{line['id']}  {line['state']:<9}  {printable(line['source'])}"
-                            await self.screen.show_aside(text)
-                        if line["error"] is not None:
-                            self.screen.say(named(line))
+                    await self._foretell(client, rescuing, elsewhere=len(elsewhere))
+                    for job in elsewhere[:_NUDGED]:
+                        if job.remote_id is not None:
+                            await client.nudge(job.remote_id)
+                    while True:
+                        async for outcome in rescuing:
+                            await self._settle(outcome, provider, progress)
+                        if not await self._see_to_the_others(client, rescuing, bounds, progress):
+                            break
                 except AccountFault:
                     logs.drop()
                     raise
                 finally:
-                    self.states += [JobState.RUNNING] * len(rescuing.left())
+                    self.held |= {job_id for job_id in bounds if rescuing.has(job_id)}
+                    self.safe |= {job_id for job_id in rescuing.bounds if rescuing.has(job_id)} - {*rescuing.left()}
         except (AccountFault, StoreError) as exc:
             raise await stopped(exc, self.settings, provider) from exc
 
-    async def _foretell(self, client: Client, rescuing: Rescue) -> None:
+    async def _elsewhere(self, client: Client, rescuing: Rescue) -> list[Job]:
+        """What is in danger and in the hands of another process, the earliest bound first."""
+        provider, ledger, now = client.provider, client.store, SystemClock().now()
+        scope = (provider.name, provider.account, provider.origin)
+        summary = await ledger.summary(now=now)
+        if scope not in summary.counts:
+            return []
+        number, until = await in_danger(ledger, summary, scope, provider, now=now, within=self.within)
+        if not number:
+            return []
+        found = await expiring_in(ledger, summary, scope, provider, now=now, until=until)
+        return [job for job in found.jobs if job.id not in rescuing.bounds and not rescuing.has(job.id)]
+
+    async def _settle(self, outcome: Outcome, provider: Provider, progress: Progress) -> None:
+        """Tell of *outcome*, and count it where its job was in danger."""
+        assert outcome.job is not None
+        line = await asyncio.to_thread(outcome_line, outcome, provider, secrets=self.settings.secrets)
+        if self.awaited.pop(outcome.job.id, None) is not None:
+            progress.settled(outcome.job.state, fresh=True)
+            self.states.append(outcome.job.state)
+        if self.screen.json:
+            await self.screen.line_aside(line)
+        elif not self.screen.quiet:
+            text = f"{line['id']}  {line['state']:<9}  {printable(line['source'])}"
+            await self.screen.show_aside(text)
+        if line["error"] is not None:
+            self.screen.say(named(line))
+
+    async def _see_to_the_others(
+        self, client: Client, rescuing: Rescue, job_ids: Collection[str], progress: Progress
+    ) -> bool:
+        """Tell what became of those of which this process heard nothing; wait for them while there is news.
+
+        Gives whether some have come back into the hands of this process, and are in danger still.
+        """
+        heard_at, before = SystemClock().monotonic(), len(job_ids)
+        while True:
+            jobs = await client.store.by_ids([job_id for job_id in job_ids if job_id in self.awaited])
+            for job in jobs.values():
+                if job.state is not JobState.RUNNING:
+                    outcome = await outcome_of(job, source=job.source, store=client.store, provider=client.provider)
+                    await self._settle(outcome, client.provider, progress)
+            job_ids = [
+                job.id
+                for job in jobs.values()
+                if job.state is JobState.RUNNING
+                and not (job.id in rescuing.bounds and rescuing.has(job.id))  # It is safe, or has come back.
+                and not self.awaited[job.id].is_over(job)
+            ]
+            now = SystemClock().monotonic()
+            if len(job_ids) < before:
+                heard_at, before = now, len(job_ids)
+            if rescuing.left():
+                return True
+            if not job_ids or now - heard_at >= _NO_NEWS:
+                return False
+            await asyncio.sleep(1)
+
+    async def _foretell(self, client: Client, rescuing: Rescue, *, elsewhere: int) -> None:
         """Say what is in danger, what can surely be saved, and name what cannot."""
         told, provider = rescuing.forecast, client.provider
         number, lost = len(told.saved) + len(told.lost), len(told.lost)
@@ -158,20 +242,16 @@ class _Rescuing:
         known = await client.store.by_ids(names)
         unsure = [known[job_id] for job_id in names if job_id in known]
         if self.screen.json:
-            self.screen.line(_line(provider, rescuing, unsure))
+            self.screen.line(_line(provider, rescuing, unsure, elsewhere=elsewhere))
+        if elsewhere:
+            others = many(elsewhere, "result in danger is", "results in danger are")
+            self.screen.say(
+                f"{provider.name} account {provider.account}: {others} in the hands of another process, "
+                "which is told to ask for them now"
+            )
         if not number:
             return
-        limit = "nothing limits them" if math.isinf(rescuing.rate) else f"{rescuing.rate:.3g} are allowed"
-        all_of_them = "it" if number == 1 else f"all {number}"
-        rows = [f"{provider.name} account {provider.account}: {_of(rescuing, number)}"]
-        rows.append(
-            f"to save what can be saved takes {told.needed_rate:.3g} requests a second, and {limit}: "
-            + (
-                f"{all_of_them} can surely be saved"
-                if not lost
-                else f"{len(told.saved)} can surely be saved, {lost} cannot, and are asked for all the same:"
-            )
-        )
+        rows = [f"{provider.name} account {provider.account}: {_of(rescuing, number)}", _prospect(rescuing)]
         rows += [f"  {job.id}  {printable(job.source)}" for job in unsure]
         if not self.screen.json and lost > len(unsure):
             rows.append(f"  … and {lost - len(unsure)} more; --json names them all")
@@ -180,22 +260,67 @@ class _Rescuing:
         else:
             self.screen.tell("\n".join(rows))
 
-    def _end(self, progress: Progress) -> int:
+    async def _end(self, progress: Progress) -> int:
         """Tell what is left; gives the exit code."""
         if not self.number:
             self.screen.tell("nothing is in danger of expiring")
             return ExitCode.DONE
+        later, ours, others = await self._unheard(progress)
+        progress.ends()
         parts = [progress.counts()] if progress.done else []
-        left = self.states.count(JobState.RUNNING)
-        later = self.number - len(self.states)
-        if later > 0:
+        if later:
             parts.append(f"{many(later, 'job is', 'jobs are')} not finished yet, and in danger no longer")
-        if left:
-            parts.append(f"{many(left, 'job')} still in danger")
+        if left := self.states.count(JobState.RUNNING):
+            said = f"{many(left, 'job')} still in danger"
+            parts.append(f"{said}, {others} in the hands of another process" if others else said)
+        if JobState.EXPIRED in self.states:
+            again = f"{command('retry --expired', self.settings)} sends again what expired"
+            parts.append(f"{again}, which costs as many documents (--dry-run says how many)")
         if self.waited:
             parts.append("the waiting ended, the jobs go on")
-        self.screen.tell(f"{'; '.join(parts)}; {harvest_hint(self.settings)} brings home the rest")
+        if later + ours:
+            parts.append(f"{harvest_hint(self.settings)} brings home the rest")
+        self.screen.tell("; ".join(parts))
         return code_of(self.states)
+
+    async def _unheard(self, progress: Progress) -> tuple[int, int, int]:
+        """Count what became of the awaited, as the ledger tells.
+
+        Gives how many are safe though not finished, and how many are in danger here, and in other hands.
+        """
+        if not self.awaited:
+            return 0, 0, 0
+        later = ours = others = 0
+        ledger = await looking_at(self.settings.store)
+        try:
+            jobs = await ledger.by_ids(self.awaited)
+        finally:
+            await ledger.close()
+        for job in jobs.values():
+            if job.state is not JobState.RUNNING:
+                progress.settled(job.state, fresh=False)
+                self.states.append(job.state)
+            elif job.id in self.safe or self.awaited[job.id].is_over(job):
+                later += 1
+            else:
+                self.states.append(JobState.RUNNING)
+                ours += job.id in self.held
+                others += job.id not in self.held
+        return later, ours, others
+
+
+def _prospect(rescuing: Rescue) -> str:
+    """What can be saved, and at what rate."""
+    told = rescuing.forecast
+    number, lost = len(told.saved) + len(told.lost), len(told.lost)
+    if lost:
+        said = f"{len(told.saved)} can surely be saved, {lost} cannot, and are asked for all the same:"
+    else:
+        said = f"{'it' if number == 1 else f'all {number}'} can surely be saved"
+    if not told.needed_rate:  # Each is past its bound, or has none.
+        return said
+    limit = "nothing limits them" if math.isinf(rescuing.rate) else f"{rescuing.rate:.3g} are allowed"
+    return f"to save what can be saved takes {told.needed_rate:.3g} requests a second, and {limit}: {said}"
 
 
 def _of(rescuing: Rescue, number: int) -> str:
@@ -207,7 +332,7 @@ def _of(rescuing: Rescue, number: int) -> str:
     return f"{said}, the first {when}"
 
 
-def _line(provider: Provider, rescuing: Rescue, unsure: Sequence[Job]) -> dict[str, Any]:
+def _line(provider: Provider, rescuing: Rescue, unsure: Sequence[Job], *, elsewhere: int) -> dict[str, Any]:
     """The forecast as the first line of an account."""
     told = rescuing.forecast
     return {
@@ -222,4 +347,5 @@ def _line(provider: Provider, rescuing: Rescue, unsure: Sequence[Job]) -> dict[s
             {"id": job.id, "source": job.source, "earliest_expiry_at": instant(job.earliest_expiry_at)}
             for job in unsure
         ],
+        "elsewhere": elsewhere,
     }

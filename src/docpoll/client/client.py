@@ -615,11 +615,18 @@ class Client:
         """What is in danger of expiring: `.forecast` says what can be saved, and iterating it brings the outcomes.
 
         What cannot surely be saved is asked for all the same, after what can. *within*: whatever can expire within that
-        time is in danger (default: 6 h, at most a quarter of the time that results live; and what the budget cannot
-        serve in order of expiry). Of the jobs of this provider and account that no other process has in hand.
+        time is in danger, besides what is so anyway (6 h, at most a quarter of the time that results live; and what
+        the budget cannot serve in order of expiry). Of the jobs of this provider and account that no other process has
+        in hand.
         Raises as `harvest()` does.
         """
-        return Rescue(self._running(), within=within, outcomes=self._harvest)
+        return Rescue(
+            self._running(),
+            within=within,
+            ttl=self.provider.result_ttl,
+            clock=self._clock,
+            outcomes=self._harvest,
+        )
 
     async def _harvest(self, goes_on: Callable[[], bool] | None = None) -> AsyncIterator[Outcome]:
         """The outcomes of what is settled while *goes_on* (default: while there is work)."""

@@ -6,17 +6,19 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 
 from docpoll.client.outcomes import Outcome
-from docpoll.expiry import Forecast
+from docpoll.expiry import Forecast, is_endangered
 from docpoll.harvester import Harvester
+from docpoll.interfaces import Clock
 
-__all__ = ["Rescue"]
+__all__ = ["Rescue", "has_moved_on"]
 
 
 class Rescue:
     """What `Client.rescue()` gives: the forecast, and, iterated, the outcomes.
 
     Iterating ends when nothing of what was in danger at the beginning is so any more: each result is stored,
-    each job has ended, or it is not finished yet, so that its result cannot expire for a while.
+    each job has ended, or it is not finished yet, so that its result cannot expire for a while. What another process
+    takes over meanwhile is not waited for; should it come back, iterating once more goes on with it.
     """
 
     def __init__(
@@ -24,29 +26,58 @@ class Rescue:
         harvester: Harvester,
         *,
         within: timedelta | None,
+        ttl: timedelta | None,
+        clock: Clock,
         outcomes: Callable[[Callable[[], bool]], AsyncIterator[Outcome]],
     ) -> None:
         self._harvester = harvester
+        self._within = within
+        self._ttl = ttl
+        self._clock = clock
         self._outcomes = outcomes
-        found = harvester.danger(within)
+        with harvester.danger_within(within):
+            found = harvester.danger()
         #: What can surely be saved, in the order it is asked for, and what cannot; ids of jobs.
         self.forecast: Forecast = found.forecast
         #: Requests a second there are; infinite where nothing limits them.
         self.rate: float = found.rate
         #: The earliest bound of all, None where nothing is in danger.
         self.first: datetime | None = found.first
-        self._left = list(found.jobs)
+        #: The jobs, each with its bound at the beginning.
+        self.bounds: dict[str, datetime | None] = {job_id: self._bound(job_id) for job_id in found.jobs}
 
     def left(self) -> list[str]:
-        """The ids of those that are still in danger."""
-        return [job_id for job_id in self._left if self._harvester.is_in_danger(job_id)]
+        """The ids of those that are still in danger, and in the hands of this client."""
+        with self._harvester.danger_within(self._within):
+            return [job_id for job_id in self.bounds if self._is_left(job_id)]
+
+    def has(self, job_id: str) -> bool:
+        """Whether the job is in the hands of this client."""
+        return self._harvester.current(job_id) is not None
 
     async def __aiter__(self) -> AsyncIterator[Outcome]:
-        self._harvester.hurry(self._left)
-        async for outcome in self._outcomes(self._goes_on):
-            yield outcome
+        with self._harvester.danger_within(self._within):
+            left = self.left()
+            self._harvester.hurry(left)
 
-    def _goes_on(self) -> bool:
-        while self._left and not self._harvester.is_in_danger(self._left[-1]):
-            self._left.pop()
-        return bool(self._left)
+            def goes_on() -> bool:
+                while left and not self._is_left(left[-1]):
+                    left.pop()
+                return bool(left)
+
+            async for outcome in self._outcomes(goes_on):
+                yield outcome
+
+    def _is_left(self, job_id: str) -> bool:
+        return self._harvester.is_in_danger(job_id) and not has_moved_on(
+            self._bound(job_id), since=self.bounds[job_id], now=self._clock.now(), ttl=self._ttl
+        )
+
+    def _bound(self, job_id: str) -> datetime | None:
+        job = self._harvester.current(job_id)
+        return None if job is None else job.earliest_expiry_at
+
+
+def has_moved_on(bound: datetime | None, *, since: datetime | None, now: datetime, ttl: timedelta | None) -> bool:
+    """Whether a job that was in danger with the bound *since* was seen unfinished meanwhile, so that it is not now."""
+    return bound is not None and (since is None or bound > since) and not is_endangered(bound, now=now, ttl=ttl)

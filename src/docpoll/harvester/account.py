@@ -107,6 +107,11 @@ class Account:
         pauses = [purse.pause(number) for purse, number in needs.items()]
         return min((pause for pause in pauses if pause is not None), default=None) if pauses else 0.0
 
+    async def know_rates(self) -> None:
+        """Hear what the ledger knows of the budgets. Raises `StoreError`."""
+        for purse in set(self._purses.values()):
+            await purse.know()
+
     def rate(self, operation: str) -> tuple[float, float]:
         """Requests a second for the operation, and the seconds until the first of them may go."""
         return self._purses[operation].rate()

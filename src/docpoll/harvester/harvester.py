@@ -62,6 +62,9 @@ Watcher = Callable[[Job], None]
 #: So many jobs are looked at before the loop goes on with something else.
 _AT_ONCE: Final = 200
 
+#: After so many polls, one after the other, a task lets others have their turn.
+_IN_A_ROW: Final = 2
+
 #: So often a job is sent again by itself; a document whose answer is lost each time would be paid for without end.
 _MOST_RESENDS: Final = 10
 
@@ -233,6 +236,8 @@ class Harvester:
         await self._claim(bury=True)
         with contextlib.suppress(StoreError):  # Without, it begins with what it would know at the very first time.
             self._learning.know(await self._store.durations(self._provider.name, self._provider.origin))
+        with contextlib.suppress(StoreError):  # Then it is heard with the first request.
+            await self._account.know_rates()
         self._triage.keep_up()
         await self._grant_wishes()
         for work in (self._dispatch, self._beat, self._listen, self._write_behind):
@@ -317,14 +322,18 @@ class Harvester:
         self._finder.drop(job.id)
         return await self._tasks.carry_out(self._apply(job, Accepted(remote_id=remote_id, found=True)))
 
-    def danger(self, within: timedelta | None = None) -> Danger:
-        """What is in danger of the jobs in hand, and what can be saved of it; it is asked for before all else.
-
-        *within*: those whose earliest expiry is no further away are in danger, here and from now on.
-        """
-        if within is not None:
-            self._triage.widen(within)
+    def danger(self) -> Danger:
+        """What is in danger of the jobs in hand, and what can be saved of it; it is asked for before all else."""
         return self._triage.look()
+
+    @contextlib.contextmanager
+    def danger_within(self, within: timedelta | None) -> Iterator[None]:
+        """While this lasts, those whose earliest expiry is no further away are in danger as well."""
+        narrow = self._triage.widen(within or timedelta(0))
+        try:
+            yield
+        finally:
+            narrow()
 
     def is_in_danger(self, job_id: str) -> bool:
         """Whether the job is in hand, and in danger still."""
@@ -554,7 +563,9 @@ class Harvester:
                 return None
             waiting = self._polls_waiting()
             if waiting and self._polling < self._limits.polls and self._account.may_follow(POLL, waiting):
-                return self._next_poll()
+                following = self._next_poll()
+                if following is not None:
+                    return following
         self._wake.set()
         return None
 
@@ -768,9 +779,13 @@ class Harvester:
     async def _poll(self, job: Job) -> None:
         """Poll *job*, and then what is due, as long as nothing else wants to go."""
         following: Job | None = job
+        polls = 0
         try:
             while following is not None:
                 following = await self._poll_once(following)
+                polls += 1
+                if polls % _IN_A_ROW == 0:
+                    await asyncio.sleep(0)  # A transport may answer without a pause; others have their turn too.
         except BaseException:
             self._wake.set()
             raise
@@ -917,8 +932,9 @@ class Harvester:
         if isinstance(event, Sent):
             return  # Nothing has left yet.
         if before.remote_id is not None and not isinstance(event, Cancelled | GivenUp | Nudged):
-            later = self._clock.now() + timedelta(seconds=self._ledger.pause())
-            self._agenda.plan(before.id, later.timestamp())
+            if before.id in self._jobs:
+                later = self._clock.now() + timedelta(seconds=self._ledger.pause())
+                self._agenda.plan(before.id, later.timestamp())
             return
         self._jobs[after.id] = after
         self._dirty[after.id] = self._drops(after)
@@ -1159,6 +1175,7 @@ class Harvester:
         while True:
             await self._tasks.sleep(self._limits.heartbeat)
             now, mono = self._clock.now(), self._clock.monotonic()
+            self._triage.heed_rate()
             # A process that slept must not call others dead before they had time to say that they live.
             # The monotonic clock may have slept too; then only the wall clock tells.
             away = max(mono - self._beat_at, (now - self._beat_wall).total_seconds())
@@ -1185,8 +1202,11 @@ class Harvester:
         log.warning("the clock was set back; open jobs are asked about now", extra={"action": "clock_set_back"})
         for job_id in list(self._agenda):
             if job_id not in self._busy:
-                schedule = self._learning.schedule_of(self._jobs[job_id])
-                self._agenda.plan(job_id, (now + schedule.wait(age=timedelta(0), dice=self._dice())).timestamp())
+                if (job := self._jobs.get(job_id)) is None:
+                    self._agenda.drop(job_id)
+                    continue
+                wait = self._learning.schedule_of(job).wait(age=timedelta(0), dice=self._dice())
+                self._agenda.plan(job_id, (now + wait).timestamp())
         self._wake.set()
 
     async def _start_over(self, lost: Owner) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections import deque
@@ -63,6 +64,12 @@ class _Hand:
 
 class _NothingKept(Exception):
     """The ledger knows nothing of this budget, and need not."""
+
+
+def _as_it_is(state: BudgetState | None) -> tuple[BudgetState, BudgetState]:
+    if state is None:
+        raise _NothingKept
+    return state, state
 
 
 class Purse:
@@ -158,6 +165,12 @@ class Purse:
             self._asking = True
             self._spawn(self._ask(max(wanted, len(self._sent))))
         return None
+
+    async def know(self) -> None:
+        """Hear what the ledger knows, so that `rate()` tells it from the beginning. Raises `StoreError`."""
+        if self._is_limited or not self._is_known:
+            with contextlib.suppress(_NothingKept):
+                self._state = await self._adjust(_as_it_is)
 
     def rate(self) -> tuple[float, float]:
         """Requests a second, as far as is known, and the seconds until the first of them may go."""
@@ -271,14 +284,8 @@ class Purse:
 
     async def _look_up(self) -> None:
         """Hear whether the ledger knows of a limit, or a pause."""
-
-        def change(state: BudgetState | None) -> tuple[BudgetState, BudgetState]:
-            if state is None:
-                raise _NothingKept
-            return state, state
-
         try:
-            state = await self._change(change)
+            state = await self._change(_as_it_is)
             self._is_limited = state.ceiling is not None or state.paused_until > self._now()
         except _NothingKept:
             pass

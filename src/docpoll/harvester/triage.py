@@ -24,6 +24,11 @@ _LAPSED: Final = timedelta(seconds=10)
 
 #: People are told again where so many times more cannot be saved than they were told.
 _CLEARLY: Final = 1.1
+_FAR: Final = 2.0
+#: Danger that comes back sooner is the same, and was told.
+_FORGOTTEN_AFTER: Final = timedelta(hours=6)
+#: Seconds that a new pause is longer than the one that was planned with.
+_PAUSED: Final = 5.0
 
 _NOBODY: Final[frozenset[str]] = frozenset()
 
@@ -73,8 +78,9 @@ class Triage:
         self._rate = rate
         self._travel = timedelta(seconds=travel)
         self._warns = warns
-        #: The slack below which a job is in danger, where it is not the usual one.
-        self._danger: timedelta | None = None
+        #: The slack below which a job is in danger, and what makes it wider, each as long as somebody wants it.
+        self._danger = danger_of(ttl)
+        self._wider: list[timedelta] = []
         self._planned_at: datetime | None = None
         #: Something had to be given up, or might have had to, so there is an earlier plan to keep to.
         self._has_plan = False
@@ -83,17 +89,27 @@ class Triage:
         self._short_until: datetime | None = None
         #: Something that was to be saved was not asked for in time.
         self._has_lapsed = False
-        #: How many cannot be saved, as people were told; None where they were told of no danger.
-        self._told: int | None = None
+        #: The rate that was planned with, and the pause before it.
+        self._planned_rate = (0.0, 0.0)
+        #: How many are in danger, and how many of them cannot be saved, as people were told; None where they were told
+        #: of no danger. And when there was any last.
+        self._told: tuple[int, int] | None = None
+        self._endangered_at: datetime | None = None
 
     def clear(self) -> None:
         """The jobs in hand are others now."""
         self._planned_at, self._has_plan = None, False
         self._lost, self._short_until = _NOBODY, None
 
-    def widen(self, danger: timedelta) -> None:
-        """Those with less slack than this are in danger, from now on."""
-        self._danger = danger
+    def widen(self, within: timedelta) -> Callable[[], None]:
+        """Those with less slack than this are in danger as well; gives the way back."""
+
+        def put(change: Callable[[timedelta], None]) -> None:
+            change(within)
+            self._danger = max([danger_of(self._ttl), *self._wider])
+
+        put(self._wider.append)
+        return lambda: put(self._wider.remove)
 
     def rank(self, job_id: str, expiry: datetime | None, due: float) -> tuple[int, float]:
         """Rank and order of a job whose poll is due."""
@@ -130,17 +146,23 @@ class Triage:
             first=min(chosen.values(), default=None),
         )
 
+    def heed_rate(self) -> None:
+        """Plan anew at the next occasion, where the rate is clearly another than was planned with."""
+        (rate, pause), (before, paused) = self._rate(), self._planned_rate
+        if not before / _CLEARLY <= rate <= before * _CLEARLY or pause > paused + _PAUSED:
+            self._planned_at = None
+
     def keep_up(self) -> None:
         """Work out what can be saved, where that was not done lately, and tell people of danger."""
         self._keep_up(self._clock.now())
 
-    def _warn(self) -> None:
-        """Tell people once what is in danger, and again where clearly more of it cannot be saved."""
-        if self._told is not None and len(self._lost) <= _CLEARLY * self._told:
+    def _warn(self, number: int) -> None:
+        """Tell people once what is in danger, and again where clearly more of it cannot be saved, or far more is."""
+        if self._told is not None and len(self._lost) <= _CLEARLY * self._told[1] and number <= _FAR * self._told[0]:
             return
         danger = self.look()
         number, lost = len(danger.jobs), len(danger.forecast.lost)
-        self._told = lost
+        self._told = (number, lost)
         needed, first = danger.forecast.needed_rate, danger.first
         have = "nothing limits them" if math.isinf(danger.rate) else f"{danger.rate:.3g} are allowed"
         log.warning(
@@ -157,8 +179,7 @@ class Triage:
         return [] if self._ttl is None else self._unknown()
 
     def _is_endangered(self, expiry: datetime, now: datetime) -> bool:
-        danger = danger_of(self._ttl) if self._danger is None else self._danger
-        return expiry - now < danger or (self._short_until is not None and expiry <= self._short_until)
+        return expiry - now < self._danger or (self._short_until is not None and expiry <= self._short_until)
 
     def _keep_up(self, now: datetime) -> None:
         if self._planned_at is not None:
@@ -166,7 +187,7 @@ class Triage:
             if timedelta(0) <= age < (_LAPSED if self._has_lapsed else _PLAN_AGAIN):
                 return
         self._planned_at, self._has_lapsed = now, False
-        rate, pause = self._rate()
+        self._planned_rate = rate, pause = self._rate()
         ahead, first, first_ahead = 0, None, None
         for _, expiry in self._bounds():
             first = expiry if first is None else min(first, expiry)
@@ -179,10 +200,12 @@ class Triage:
             self._lost, self._short_until, self._has_plan = _NOBODY, None, False
         else:
             self._plan(now, dict(self._bounds()))
-        if first is None or not self._is_endangered(first, now):
+        if first is not None and self._is_endangered(first, now):
+            self._endangered_at = now
+            if self._warns:
+                self._warn(sum(self._is_endangered(expiry, now) for _, expiry in self._bounds()))
+        elif self._endangered_at is None or not timedelta(0) <= now - self._endangered_at < _FORGOTTEN_AFTER:
             self._told = None
-        elif self._warns:
-            self._warn()
 
     def _plan(self, now: datetime, bounds: Mapping[str, datetime]) -> Forecast:
         """What can be saved of all that is in hand; what was given up before is not taken back lightly."""

@@ -1,0 +1,153 @@
+"""What answers to polls teach, and what becomes of it in the ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+import attrs
+import pytest
+
+from docpoll.errors import StoreError
+from docpoll.events import SeenUnfinished, Succeeded
+from docpoll.harvester.learning import Learning
+from docpoll.jobs import Job, JobState
+from docpoll.schedules import Durations, FixedSchedule, LearnedSchedule, Observations
+from docpoll.testing import FakeClock
+
+JOB = Job(
+    id="j1",
+    key="k",
+    provider="typless",
+    account="default",
+    origin="https://example.com:443",
+    state=JobState.RUNNING,
+    source="a.pdf",
+    digest="d",
+    name="a.pdf",
+    options={"document_type": "invoice"},
+    created_at=FakeClock().now(),
+    sent_at=FakeClock().now(),
+    accepted_at=FakeClock().now(),
+    remote_id="r1",
+)
+DONE = Succeeded(status="SUCCESS")
+UNFINISHED = SeenUnfinished(status="IN_PROGRESS")
+
+
+def learning(clock: FakeClock, **settings: object) -> Learning:
+    return Learning("typless account default", schedule=LearnedSchedule(**settings), clock=clock)  # type: ignore[arg-type]
+
+
+def kind(document_type: str) -> Job:
+    return attrs.evolve(JOB, options={"document_type": document_type})
+
+
+async def test_what_was_learned_of_several_kinds_is_written_while_another_appears():
+    """The ledger takes its time, and answers come meanwhile; nothing is lost, and what comes late is written later."""
+    clock = FakeClock()
+    it = learning(clock)
+    written: list[tuple[str, int]] = []
+    clock.advance(4)
+    for name in ("a", "b"):
+        it.heard(kind(name), DONE, asked_at=clock.now())
+
+    async def write(document_type: str, seen: Sequence[Observations]) -> Durations:
+        it.heard(kind(f"beside {document_type}"), DONE, asked_at=clock.now())
+        written.append((document_type, sum(one.finished for one in seen)))
+        known = Durations()
+        for one in seen:
+            known = known.learned(one)
+        return known
+
+    await it.write(write)
+    assert written == [("a", 1), ("b", 1)]
+    await it.write(write)
+    assert [name for name, _ in written[2:]] == ["beside a", "beside b"]
+
+
+async def test_a_ledger_that_cannot_take_it_is_told_once_and_has_it_later(caplog: pytest.LogCaptureFixture):
+    """It is no job's business."""
+    clock = FakeClock()
+    it = learning(clock)
+    clock.advance(4)
+    it.heard(JOB, DONE, asked_at=clock.now())
+
+    async def fail(document_type: str, seen: Sequence[Observations]) -> Durations:
+        raise StoreError("the disk is full")
+
+    with caplog.at_level(logging.WARNING, "docpoll"):
+        await it.write(fail)
+        await it.write(fail)
+    assert [record.getMessage() for record in caplog.records] == [
+        "typless account default: how long jobs take was not kept (the disk is full)"
+    ]
+    kept: list[int] = []
+
+    async def write(document_type: str, seen: Sequence[Observations]) -> Durations:
+        kept.extend(one.finished for one in seen)
+        return Durations()
+
+    await it.write(write)
+    assert kept == [1]
+
+
+def test_durations_that_a_user_brings_stay_until_the_ledger_knows_more():
+    """A row that is younger than what was given does not replace it."""
+    clock = FakeClock()
+    seen = Observations(Durations())
+    for _ in range(50):
+        seen.add_unfinished(after=0, until=250)
+        seen.add_finished(after=250, by=300)
+    brought = Durations().learned(seen)
+    it = learning(clock, durations=brought)
+    young = Observations(Durations())
+    young.add_finished(after=1, by=2)
+    it.know({"invoice": Durations().learned(young)})
+    first = it.schedule_of(JOB).wait(age=timedelta(0), dice=0.5)
+    assert first > timedelta(seconds=100)
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        attrs.evolve(JOB, accepted_at=None),
+        attrs.evolve(JOB, finish_claimed=True),
+        attrs.evolve(JOB, accepted_at=JOB.created_at + timedelta(seconds=30)),
+        attrs.evolve(JOB, accepted_at=JOB.created_at + timedelta(hours=1), sent_at=None),
+    ],
+    ids=["no beginning", "claimed to be finished", "found later", "a clock that was set back"],
+)
+def test_what_nobody_knows_the_age_of_teaches_nothing(job: Job):
+    """Only from acceptance to finish, both seen, does a job tell how long it took."""
+    clock = FakeClock()
+    it = learning(clock)
+    before = it.schedule_of(job).wait(age=timedelta(0), dice=0.5)
+    clock.advance(40)
+    it.heard(job, UNFINISHED, asked_at=clock.now())
+    it.heard(job, DONE, asked_at=clock.now())
+    assert it.schedule_of(job).wait(age=timedelta(0), dice=0.5) == before
+
+
+def test_a_finish_that_was_seen_long_afterwards_teaches_nothing():
+    """docpoll was not running: it may have finished at any time since."""
+    clock = FakeClock()
+    it = learning(clock)
+    before = it.schedule_of(JOB).wait(age=timedelta(0), dice=0.5)
+    clock.advance(timedelta(hours=10))
+    it.heard(JOB, DONE, asked_at=clock.now())
+    assert it.schedule_of(JOB).wait(age=timedelta(0), dice=0.5) == before
+
+
+def test_a_schedule_that_is_fixed_learns_nothing():
+    """And is given as it is."""
+    clock = FakeClock()
+    fixed = FixedSchedule(5.0)
+    it = Learning("x", schedule=fixed, clock=clock)
+    it.know({"invoice": Durations()})
+    clock.advance(4)
+    it.heard(JOB, DONE, asked_at=clock.now())
+    assert it.schedule_of(JOB) is fixed
+    assert not it.is_stalled
+    assert it.probe_in() == 0
