@@ -36,8 +36,9 @@ DONE = Succeeded(status="SUCCESS")
 UNFINISHED = SeenUnfinished(status="IN_PROGRESS")
 
 
-def learning(clock: FakeClock, **settings: object) -> Learning:
-    return Learning("typless account default", schedule=LearnedSchedule(**settings), clock=clock)  # type: ignore[arg-type]
+def learning(clock: FakeClock, durations: Durations | None = None) -> Learning:
+    schedule = LearnedSchedule(durations=durations or Durations())
+    return Learning("typless account default", schedule=schedule, clock=clock)
 
 
 def kind(document_type: str) -> Job:
@@ -101,12 +102,12 @@ def test_durations_that_a_user_brings_stay_until_the_ledger_knows_more():
         seen.add_unfinished(after=0, until=250)
         seen.add_finished(after=250, by=300)
     brought = Durations().learned(seen)
-    it = learning(clock, durations=brought)
+    it = learning(clock, brought)
+    before = it.schedule_of(JOB).wait(age=timedelta(0), dice=0.5)
     young = Observations(Durations())
     young.add_finished(after=1, by=2)
     it.know({"invoice": Durations().learned(young)})
-    first = it.schedule_of(JOB).wait(age=timedelta(0), dice=0.5)
-    assert first > timedelta(seconds=100)
+    assert it.schedule_of(JOB).wait(age=timedelta(0), dice=0.5) == before > timedelta(seconds=20)
 
 
 @pytest.mark.parametrize(
