@@ -132,7 +132,7 @@ def test_a_rescue_sends_nothing_and_ends_when_nothing_is_in_danger_any_more(
     cli: Run, unread: Callable[..., Emulator], documents: Callable[..., Path]
 ) -> None:
     """What is not finished yet cannot expire for two days; what waits to be sent waits on."""
-    emulator = unread(3, 47.5, speed=1e-9)
+    emulator = unread(3, 47.5, speed=1e-7)
     documents(1, "others", first=50)
     where = ["--base-url", emulator.url]
 
