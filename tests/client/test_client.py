@@ -23,7 +23,7 @@ from docpoll.jobs import Job
 from docpoll.testing import FakeClock
 from docpoll.wire import Request
 from tests.vendor import SUCCESS, UNFINISHED, Vendor, accepted, envelope, name_of, pdf, plain, until
-from tests.virtual import InlineStore
+from tests.virtual import InlineRunner, InlineStore
 
 Make = Callable[..., Client]
 
@@ -901,7 +901,7 @@ async def test_a_client_is_opened_once_and_closed_for_good(client: Make, ledger:
 
 async def test_without_a_file_everything_works_in_memory(vendor: Vendor, clock: FakeClock, client: Make):
     """`MemoryStore` for trying things out."""
-    async with client(store=MemoryStore()) as it:
+    async with client(store=MemoryStore(runner=InlineRunner)) as it:
         result = await finished(it, clock, await it.submit(pdf(), document_type="invoice"))
     assert result.fields["total_amount"].confidence == 0.9
 

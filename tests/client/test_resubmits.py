@@ -25,7 +25,7 @@ from docpoll.testing import FakeClock
 from docpoll.wire import Request, Response
 from tests.stores.contract import a_job
 from tests.vendor import SUCCESS, UNFINISHED, Vendor, digest_of, envelope, pdf, plain, until
-from tests.virtual import InlineStore
+from tests.virtual import InlineRunner, InlineStore
 
 Make = Callable[..., Client]
 Rows = Callable[..., list[dict[str, Any]]]
@@ -444,7 +444,7 @@ async def test_after_closing_no_attempt_begins():
         raise AssertionError(f"{document} was never there")
 
     first, second, third = (attrs.evolve(a_job(number), state=JobState.EXPIRED) for number in (1, 2, 3))
-    store = docpoll.MemoryStore()
+    store = docpoll.MemoryStore(runner=InlineRunner)
     await store.open()
     resubmits = Resubmits(
         ResubmitPolicy(max_attempts=2, max_per_run=1),
