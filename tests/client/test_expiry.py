@@ -19,7 +19,7 @@ from docpoll.interfaces import Draft
 from docpoll.schedules import FixedSchedule
 from docpoll.testing import FakeClock
 from tests.expiring import Saved, World, rescued, unread
-from tests.vendor import SUCCESS, UNFINISHED, Vendor, envelope, pdf, plain
+from tests.vendor import SUCCESS, UNFINISHED, Vendor, envelope, pdf, plain, until
 
 Make = Callable[..., Client]
 
@@ -292,3 +292,24 @@ async def test_a_next_poll_that_a_wrong_clock_wrote_does_not_come_too_late(
     async with client() as it:
         await settle(clock, 47.9 * 3600, 60)
         assert (await it.job(job.id)).state is JobState.SUCCEEDED
+
+
+async def test_a_nudge_moves_no_result_in_danger_behind_others(
+    client: Make, vendor: Vendor, clock: FakeClock, tmp_path: Path
+) -> None:
+    """It makes its job due now and no less urgent: a forged one must not cost the result it names."""
+    async with client(harvest=True, schedule=FixedSchedule(80_000.0)) as it:
+        for number in range(5):
+            await it.submit(pdf(number), document_type="invoice")
+            clock.advance(1)
+    clock.advance(timedelta(hours=47))
+    asked: list[str] = []
+    vendor.witness = lambda request: asked.append(request.url.rpartition("=")[2])
+    vendor.usual_polls = [SUCCESS]
+    gate = vendor.gate = asyncio.Event()
+    async with client(limits=Limits(polls=1)) as it:
+        await until(lambda: asked == ["r1"])
+        await it.nudge("r2")
+        gate.set()
+        await until(lambda: len(asked) == 5)
+    assert asked == ["r1", "r2", "r3", "r4", "r5"]

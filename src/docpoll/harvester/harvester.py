@@ -530,7 +530,7 @@ class Harvester:
             if job_id not in self._busy and (job := self._jobs.take_up(job_id)) is not None:
                 self._account.goes(POLL)
                 if is_probe:
-                    self._learning.asks()
+                    self._learning.probes()
                 self._prompted.discard(job_id)
                 self._polling += 1
                 self._busy.add(job_id)
@@ -618,9 +618,10 @@ class Harvester:
         return _may_be_sent(job) or (job.state is JobState.UNCERTAIN and job_id in self._resending)
 
     def _urgency(self, job_id: str, due: float) -> tuple[int, float]:
-        if job_id in self._prompted:
-            return ENDANGERED, math.inf  # There is news of it: before all that is only due.
-        return self._triage.rank(job_id, self._jobs.expiry(job_id), due)
+        rank, order = self._triage.rank(job_id, self._jobs.expiry(job_id), due)
+        if rank == ORDINARY and job_id in self._prompted:
+            return ENDANGERED, math.inf  # There is news of it: before all that is only due, after all in danger.
+        return rank, order
 
     def _bounds(self) -> Iterator[tuple[str, datetime]]:
         """The jobs in hand that have an earliest expiry, with that."""

@@ -144,10 +144,9 @@ class Learning:
         """Seconds until a job that is in no danger may be asked about; 0 where one may."""
         return self._watch.probe_in(now=self._clock.monotonic())
 
-    def asks(self) -> None:
-        """A job is asked about."""
-        if self.is_stalled:
-            self._watch.probed(now=self._clock.monotonic())
+    def probes(self) -> None:
+        """A job is asked about while nothing finishes."""
+        self._watch.probed(now=self._clock.monotonic())
 
     # --- the ledger ------------------------------------------------------------------------------
 
