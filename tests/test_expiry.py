@@ -17,7 +17,6 @@ from docpoll.expiry import (
     DANGER,
     MARGIN,
     earliest_expiry,
-    endangered_until,
     forecast,
     is_endangered,
     is_possible,
@@ -168,8 +167,7 @@ def test_the_needed_rate_saves_all_that_can_be_and_less_does_not(seconds: list[f
 def test_what_lies_up_to_the_shortage_is_in_danger_and_nothing_beyond(seconds: list[float], rate: float) -> None:
     """Behind it, order of expiry serves every job in time, whatever became of those before."""
     bounds = bounds_at(seconds)
-    until = endangered_until(bounds.values(), rate=rate, now=NOON)
-    assert until == forecast(bounds, rate=rate, now=NOON).short_until
+    until = forecast(bounds, rate=rate, now=NOON).short_until
     order = sorted((job_id for job_id, bound in bounds.items() if bound > NOON), key=bounds.__getitem__)
     late = set(order) - in_time(order, bounds, rate=rate)
     assert until == max((bounds[job_id] for job_id in late), default=None)

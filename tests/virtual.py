@@ -81,6 +81,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual.elapsed
 
+    def stand_still(self, seconds: float) -> None:
+        """Something on the loop takes so long without giving others a turn."""
+        self._virtual.elapsed += seconds
+
     def run_in_executor(  # type: ignore[override]  # what would be done in a thread is done at once
         self, executor: Executor | None, func: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:

@@ -19,7 +19,6 @@ __all__ = [
     "Forecast",
     "danger_of",
     "earliest_expiry",
-    "endangered_until",
     "forecast",
     "is_endangered",
     "is_possible",
@@ -101,20 +100,6 @@ def needed_rate(bounds: Iterable[datetime], *, now: datetime, margin: timedelta 
     """
     slacks = sorted(slack for bound in bounds if (slack := _seconds(bound, now, margin)) > 0)
     return max((count / slack for count, slack in enumerate(slacks, 1)), default=0.0)
-
-
-def endangered_until(
-    bounds: Iterable[datetime], *, rate: float, now: datetime, margin: timedelta = _NOTHING
-) -> datetime | None:
-    """The last bound up to which there are more jobs than *rate* can serve in order of expiry.
-
-    Whatever lies up to it is in danger, however much slack it has. None where all can be served.
-    """
-    ahead = sorted(bound for bound in bounds if _seconds(bound, now, margin) > 0)
-    short = (
-        bound for count, bound in enumerate(ahead, 1) if count > rate * _seconds(bound, now, margin) * (1 + _ROUNDING)
-    )
-    return max(short, default=None)
 
 
 def forecast(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from datetime import timedelta
 from itertools import pairwise
 from typing import ClassVar
@@ -517,7 +516,6 @@ async def test_a_path_given_instead_of_a_list_is_refused(client, tmp_path):
             _ = [one async for one in it.extract(str(tmp_path / "a.pdf"), document_type="invoice")]
 
 
-@pytest.mark.real_time
 async def test_a_slow_iterable_does_not_hold_up_the_loop_and_is_sent_as_it_comes(client, vendor):
     """Each input takes longer than a batch may: the first is sent before the last is made, the loop has its turns."""
     turns_at_each, made_at_first_submit, made, turns = [], [], 0, 0
@@ -526,7 +524,7 @@ async def test_a_slow_iterable_does_not_hold_up_the_loop_and_is_sent_as_it_comes
     def slow():
         nonlocal made
         for number in range(10):
-            time.sleep(0.06)  # stops the loop, as a user's iterable may
+            asyncio.get_running_loop().stand_still(0.06)  # as a user's iterable may
             turns_at_each.append(turns)
             made += 1
             yield pdf(number)

@@ -65,7 +65,7 @@ async def _short_until(
     """The instant before which more results can expire than *rate* reads until then; None where there is none.
 
     Where so many lie before an instant that reading them takes longer, that is one; the last such instant is found by
-    going back from when reading all *number* would end. `docpoll.expiry.endangered_until()`, by counting.
+    going back from when reading all *number* would end. It is `docpoll.expiry.Forecast.short_until`, by counting.
     """
     if first > now and number <= rate * (first - now).total_seconds():
         return None
