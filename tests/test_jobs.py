@@ -104,6 +104,22 @@ def after(
     return subject
 
 
+# --- an answer that was lost, and found -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("again", [None, timedelta(minutes=5)], ids=["sent once", "sent again"])
+def test_a_lost_submit_that_is_found_is_not_lost_any_more(again: timedelta | None) -> None:
+    """Unless the document was sent once more: of that, something may still be there."""
+    sent_at = T0 + (again or timedelta(0))
+    found = after(
+        job(JobState.UNCERTAIN, sent_at=sent_at, lost_sent_at=T0, lost_at=T0 + timedelta(minutes=1)),
+        Accepted(remote_id="r1", found=True),
+        now=T0 + timedelta(hours=1),
+    )
+    assert (found.state, found.remote_id, found.sent_at) == (JobState.RUNNING, "r1", T0)
+    assert (found.lost_sent_at, found.lost_at) == ((None, None) if again is None else (T0, T0 + timedelta(minutes=1)))
+
+
 # --- the table --------------------------------------------------------------------------------------
 
 

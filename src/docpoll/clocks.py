@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from docpoll.interfaces import Timer
 
@@ -15,13 +16,9 @@ __all__ = ["SystemClock"]
 class SystemClock:
     """Wall clock and monotonic clock of this machine."""
 
-    def now(self) -> datetime:
-        """See `docpoll.interfaces.Clock`."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """See `docpoll.interfaces.Clock`."""
-        return time.monotonic()
+    #: See `docpoll.interfaces.Clock`; each is asked several times for each poll.
+    now = staticmethod(partial(datetime.now, UTC))
+    monotonic = staticmethod(time.monotonic)
 
     def call_later(self, seconds: float, call: Callable[[], object]) -> Timer:
         """See `docpoll.interfaces.Clock`."""

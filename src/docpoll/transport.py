@@ -58,6 +58,10 @@ _WHOLE: Final = 1024 * 1024
 #: Read size while streaming: a multiple of 3, so that base64 pieces join without padding.
 _PIECE: Final = 3 * 64 * 1024
 
+#: asyncio takes room for so much at each read and gives most of it back. The GNU C library does that by three system
+#: calls each time, until something that is larger still has once been given back to it.
+_READ_BY_THE_LOOP: Final = 256 * 1024
+
 #: Servers close idle connections after 5 s and more (a POST that meets the closing is a lost answer),
 #: so a connection idle for longer than this is not used again.
 _KEEPALIVE: Final = 3.0
@@ -209,6 +213,7 @@ class AiohttpTransport:
 
     def _live_session(self) -> aiohttp.ClientSession:
         if self._session is None:
+            bytearray(_READ_BY_THE_LOOP + 1)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_KEEPALIVE),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),

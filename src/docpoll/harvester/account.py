@@ -167,6 +167,8 @@ class Account:
 
     def works(self, operation: str) -> None:
         """*operation* was answered by the vendor itself."""
+        if self.answered and not self._faults:
+            return
         first, self.answered = not self.answered, True
         recovered = self._faults.pop(operation, None) is not None
         if recovered:
@@ -268,11 +270,11 @@ class Account:
         if isinstance(event, NotFound):
             self.answered = True
             self._suspect(job, jobs)
-        else:
-            self._missing.clear()
-            self.works(POLL)
-            if job.accepted_at is not None:
-                self._witnesses.heard(self._clock.now(), job.accepted_at)
+            return
+        self._missing.clear()
+        self.works(POLL)
+        if job.accepted_at is not None:
+            self._witnesses.heard(self._clock.now(), job.accepted_at)
 
     def vouches_against(self, job: Job) -> bool:
         """Whether another job, accepted before *job* was first not found, has been answered since."""

@@ -55,11 +55,22 @@ class Adjust(Protocol):
 
 @attrs.define(eq=False)
 class _Hand:
-    """An allowance, and what became of its slots so far."""
+    """An allowance that begins at *first* (monotonic), and what became of its slots so far."""
 
     allowance: Allowance
-    left: int
+    first: float
+    gone: int = 0
     used: int = 0
+
+    @property
+    def left(self) -> int:
+        """How many slots are in hand."""
+        return self.allowance.count - self.gone
+
+    @property
+    def next_at(self) -> float:
+        """When the next of them may be used."""
+        return self.first + self.gone * self.allowance.step
 
 
 class _NothingKept(Exception):
@@ -113,8 +124,8 @@ class Purse:
         self._is_new = True
         #: What was last known of the budget.
         self._state: BudgetState | None = None
-        #: Slots in hand, in order.
-        self._slots: deque[tuple[float, _Hand]] = deque()
+        #: Slots in hand; None where none are left.
+        self._hand: _Hand | None = None
         #: Allowances that the ledger has not been told the use of.
         self._spent: list[Allowance] = []
         #: Requests made in the last second.
@@ -156,8 +167,8 @@ class Purse:
         if not self._is_limited:
             return 0.0
         self._lose_late_slots(now)
-        if self._slots:
-            wait = self._slots[0][0] - now
+        if self._hand is not None:
+            wait = self._hand.next_at - now
             return wait if wait > _EARLY else 0.0
         if not self._asking and not self._refusing:
             if now < self._ask_at:
@@ -185,7 +196,7 @@ class Purse:
         now = self._clock.monotonic()
         if now < self._paused_until or not self._is_known:
             return False
-        return not self._is_limited or bool(self._slots and self._slots[0][0] <= now + _EARLY)
+        return not self._is_limited or (self._hand is not None and self._hand.next_at <= now + _EARLY)
 
     def may_hurry(self) -> bool:
         """Whether a single request may go ahead of its turn: the vendor has asked for no pause."""
@@ -194,29 +205,35 @@ class Purse:
     def take(self) -> None:
         """A request goes."""
         now = self._clock.monotonic()
-        if self._slots:
-            _, hand = self._slots.popleft()
+        if (hand := self._hand) is not None:
             hand.used += 1
-            self._let_go(hand)
+            self._let_go(hand, 1)
         self._sent.append(now)
         while self._sent[0] <= now - 1.0:
             self._sent.popleft()
 
     def _lose_late_slots(self, now: float) -> None:
-        while self._slots and (late := now - self._slots[0][0]) > _LATE:
-            goes_on = len(self._slots) > 1 and self._slots[1][0] <= now
-            if not goes_on and late <= max(_LOST, self._slots[0][1].allowance.step):
-                return
-            self._let_go(self._slots.popleft()[1])
+        if (hand := self._hand) is None or now - hand.next_at <= _LATE:
+            return
+        step, left = hand.allowance.step, hand.left
+        late, lost = now - hand.next_at, 0
+        while lost < left and late > _LATE:
+            goes_on = lost + 1 < left and late >= step
+            if not goes_on and late <= max(_LOST, step):
+                break
+            late -= step
+            lost += 1
+        self._let_go(hand, lost)
 
-    def _let_go(self, hand: _Hand) -> None:
-        hand.left -= 1
+    def _let_go(self, hand: _Hand, number: int) -> None:
+        hand.gone += number
         if not hand.left:
             self._spent.append(attrs.evolve(hand.allowance, count=hand.used))
+            self._hand = None
 
     def _drop_slots(self) -> None:
-        while self._slots:
-            self._let_go(self._slots.popleft()[1])
+        if (hand := self._hand) is not None:
+            self._let_go(hand, hand.left)
 
     # --- what answers say ------------------------------------------------------------------------
 
@@ -225,7 +242,7 @@ class Purse:
         if served and sent_at > self._refused_at:
             self._next_pause = self._next_look = _PAUSE
             self._served_at = sent_at
-            if self._state is not None and not self._slots and self._was_probe(self._state):
+            if self._state is not None and self._hand is None and self._was_probe(self._state):
                 # One request was to find out whether more may go: they may.
                 self._ask_at = self._paused_until = -math.inf
                 self._wake()
@@ -238,7 +255,7 @@ class Purse:
                 self._paused_until = self._clock.monotonic() + min(state.left_until - state.at, _LONGEST_PAUSE)
             return
         self._heard = (limit.remaining, sent_at, self._clock.monotonic() + limit.reset.total_seconds())
-        if limit.remaining < len(self._slots):
+        if self._hand is not None and limit.remaining < self._hand.left:
             self._drop_slots()
             self._wake()
 
@@ -338,8 +355,7 @@ class Purse:
             self._is_new = self._is_impatient = False
             self._is_limited = state.allowed(self._cap) < math.inf
             # A disk may take longer to commit than a slot lasts; the stretch begins when it is there.
-            hand, first = _Hand(answer, answer.count), max(since + answer.start, now)
-            self._slots = deque((first + n * answer.step, hand) for n in range(answer.count))
+            self._hand = _Hand(answer, first=max(since + answer.start, now))
             if self._refused_at > refused_at:
                 self._drop_slots()
         elif self._refused_at == refused_at:

@@ -174,14 +174,14 @@ class TyplessWire(ABC):
         """The GET that asks about *job*; its remote id is quoted, whatever it holds."""
         if job.remote_id is None:
             raise LocalProtocolError(f"job {job.id}: it has no remote id, so there is nothing to ask about")
-        query = {"extraction_id": job.remote_id}
-        if job.options.get("parse_text_blocks"):
-            query["text_blocks"] = "true"
-        return self._get("get-extraction-data", query, operation="poll")
+        blocks = "&text_blocks=true" if job.options.get("parse_text_blocks") else ""
+        return self._get(f"get-extraction-data?extraction_id={_quoted(job.remote_id)}{blocks}", operation="poll")
 
     def build_list(self, *, customer: str | None = None) -> Request:
         """The GET for the ids that wait to be polled. Absence from the answer proves nothing."""
-        return self._get("awaiting-poll", {"customer": customer} if customer else {}, operation="list")
+        return self._get(
+            f"awaiting-poll?customer={_quoted(customer)}" if customer else "awaiting-poll", operation="list"
+        )
 
     def scope(self, request: Request) -> str:
         """One budget for everything an account asks."""
@@ -190,9 +190,8 @@ class TyplessWire(ABC):
     def _headers(self) -> dict[str, str]:
         return {**_READ_HEADERS, "Authorization": f"Token {self._token}"}
 
-    def _get(self, path: str, query: Mapping[str, str], *, operation: str) -> Request:
-        tail = f"?{'&'.join(f'{name}={_quoted(value)}' for name, value in query.items())}" if query else ""
-        return Request(method="GET", url=f"{self._root}/{path}{tail}", headers=self._headers(), operation=operation)
+    def _get(self, path: str, *, operation: str) -> Request:
+        return Request(method="GET", url=f"{self._root}/{path}", headers=self._headers(), operation=operation)
 
     # Answers.
 
@@ -377,18 +376,23 @@ def _suspected(event: Event, response: Response, *, documented: int) -> Event:
         is_json = media_type in {"", "application/json"} or media_type.endswith("+json")
         if not is_json and response.body.lstrip()[:1] in {b"{", b"["}:
             kinds.append(Suspicion.WRONG_CONTENT_TYPE)
-    wish = response.retry_after
-    # Without the time it came at, a date cannot be read, which is our fault.
-    if response.header("retry-after") and (wish > LONGEST_WAIT if wish is not None else response.received_at):
-        kinds.append(Suspicion.ODD_RETRY_AFTER)
+    if response.header("retry-after"):
+        wish = response.retry_after
+        # Without the time it came at, a date cannot be read, which is our fault.
+        if wish > LONGEST_WAIT if wish is not None else response.received_at:
+            kinds.append(Suspicion.ODD_RETRY_AFTER)
     return attrs.evolve(event, suspicions=tuple(kinds)) if kinds else event
 
 
 def _is_page(response: Response) -> bool:
     """Whether a web page (or a proxy's XML) came instead of the API's answer; its body decides before its type."""
-    start = response.body[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    start = response.body[:1]
+    if start != b"{":
+        start = response.body[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    if start in {b"{", b"["}:
+        return False
     if response.content_type in {"text/html", "application/xhtml+xml"}:
-        return start not in {b"", b"{", b"["}
+        return start != b""
     return start == b"<"
 
 
