@@ -3,8 +3,9 @@
     python bench/memory.py [--quick]
 
 docpoll is the real client on a ledger with so many jobs that run, all of which were polled and are looked at again
-tomorrow. The other side is what a program without docpoll would have: a task that sleeps and knows the job's id and
-URL, all in one process, and nothing on the disk.
+tomorrow: once jobs that share a folder and their options, and once jobs with a folder and an option of their own. The
+other side is what a program without docpoll would have: a task that sleeps and knows the job's id and URL, all in one
+process, and nothing on the disk.
 
 Each number of jobs has a process of its own. What is counted is the difference of two resident sets over the difference
 in jobs: both are large enough to fill the two page caches of the ledger, which no further job makes larger.
@@ -18,6 +19,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +31,13 @@ from rows import fill
 _MOST: Final = 400
 
 _ADDRESS: Final = "http://127.0.0.1:9"
+
+#: A folder and an option for each job.
+_OWN: Final = {
+    "source": "printf('/data/customers/c%07d/%07d.pdf', n, n)",
+    "path": "printf('/data/customers/c%07d/%07d.pdf', n, n)",
+    "options": """printf('{"document_type":"invoice","customer":"c%07d"}', n)""",
+}
 
 
 async def _docpoll(ledger: str) -> float:
@@ -60,27 +69,36 @@ def _apart(side: str, what: str) -> float:
     return told
 
 
+def _docpoll_apart(count: int, columns: Mapping[str, str]) -> float:
+    with tempfile.TemporaryDirectory(prefix="docpoll-bench-") as folder:
+        ledger = str(Path(folder) / "docpoll.db")
+        fill(ledger, jobs=count, still_open=count, columns=columns)
+        return _apart("docpoll", ledger)
+
+
 def _measure(few: int, many: int) -> bool:
-    ours, theirs = {}, {}
-    for count in (few, many):
-        theirs[count] = _apart("tasks", str(count))
-        with tempfile.TemporaryDirectory(prefix="docpoll-bench-") as folder:
-            ledger = str(Path(folder) / "docpoll.db")
-            fill(ledger, jobs=count, still_open=count)
-            ours[count] = _apart("docpoll", ledger)
-    job, task = ((side[many] - side[few]) * 1e6 / (many - few) for side in (ours, theirs))
+    tasks = {count: _apart("tasks", str(count)) for count in (few, many)}
+    alike = {count: _docpoll_apart(count, {}) for count in (few, many)}
+    own = {count: _docpoll_apart(count, _OWN) for count in (few, many)}
+    task, job, own_job = ((side[many] - side[few]) * 1e6 / (many - few) for side in (tasks, alike, own))
     return show(
         f"open jobs at rest: {few:,} and {many:,}",
         [
-            Figure(name=f"RSS with {few:,}", value=ours[few], unit="MB", digits=1),
-            Figure(name=f"RSS with {many:,}", value=ours[many], unit="MB", digits=1),
-            Figure(
-                name="for each open job",
-                value=job,
-                unit="bytes",
-                limit=_MOST + 1,
-                reference=task,
-                reference_name="a task for each job",
+            Figure(name=f"RSS with {few:,}", value=alike[few], unit="MB", digits=1),
+            Figure(name=f"RSS with {many:,}", value=alike[many], unit="MB", digits=1),
+            *(
+                Figure(
+                    name=name,
+                    value=value,
+                    unit="bytes",
+                    limit=_MOST + 1,
+                    reference=task,
+                    reference_name="a task for each job",
+                )
+                for name, value in (
+                    ("for each open job", job),
+                    ("for each with a folder and an option of its own", own_job),
+                )
             ),
             Figure(name="a task for each job: for each", value=task, unit="bytes"),
         ],

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,14 +64,18 @@ async def _begin(ledger: str) -> None:
         await client.submit(document, document_type="invoice", wait=False)
 
 
-def fill(ledger: str, *, jobs: int, still_open: int) -> None:
-    """Make *ledger*: one job through the client, and copies of it, each with names of its own."""
+def fill(ledger: str, *, jobs: int, still_open: int, columns: Mapping[str, str] | None = None) -> None:
+    """Make *ledger*: one job through the client, and copies of it, each with names of its own.
+
+    *columns* differ otherwise than usual.
+    """
+    differ = _COLUMNS | dict(columns or {})
     asyncio.run(_begin(ledger))
     connection = sqlite3.connect(ledger, isolation_level=None)
     try:
         connection.execute("PRAGMA cache_size = -1000000")
         names = [row[1] for row in connection.execute("PRAGMA table_info(jobs)")]
-        values = ", ".join(_COLUMNS.get(name, f"first.{name}") for name in names)
+        values = ", ".join(differ.get(name, f"first.{name}") for name in names)
         now = int(SystemClock().now().timestamp() * 1_000_000)
         given = {"jobs": jobs, "closed": jobs - still_open, "now": now}
         connection.execute("BEGIN IMMEDIATE")

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from docpoll.errors import ConfigError
@@ -42,6 +42,12 @@ from tests.policies import (
 
 DICE = st.floats(0, 1, exclude_max=True)
 AGES = st.timedeltas(timedelta(days=-1), timedelta(days=400))
+
+#: Where each example fills and reads whole `Durations`, which takes its time.
+some = settings(max_examples=40)
+
+#: Branches are counted in what is tested by itself; where thousands of jobs are simulated it would only take time.
+simulated = pytest.mark.no_cover
 
 
 def ages(schedule: GrowingSchedule, polls: int, dice: float = 0.5) -> list[float]:
@@ -161,6 +167,7 @@ def test_unfinished_jobs_count_as_much_as_finished_ones() -> None:
     assert hundred(20).expected(after=15, until=24) > 2 * half.expected(after=15, until=24)
 
 
+@some
 @given(jobs=st.lists(LOOKS, max_size=8))
 def test_each_finished_job_counts_once_wherever_it_is_spread(jobs: list[tuple[list[float], bool]]) -> None:
     """However wide the gap between two looks is, a finished job is one job, and no exposure is below nothing."""
@@ -210,6 +217,7 @@ def test_several_processes_add_what_each_of_them_saw() -> None:
     assert first.ended == pytest.approx(second.ended, abs=0.2)
 
 
+@simulated
 def test_a_vendor_that_changed_is_believed_within_a_few_hundred_jobs() -> None:
     """After 3,000 jobs of 20 s, 1,500 of 5 s: most of what is known is of these; about 1,000 are remembered."""
     known = Durations()
@@ -230,6 +238,7 @@ def test_news_is_every_job_at_first_and_a_fourteenth_later() -> None:
     assert known.is_outdated_by(saw(known, [([1.0], True)] * 8))
 
 
+@some
 @given(jobs=st.lists(LOOKS, max_size=8))
 def test_durations_come_back_from_the_ledger(jobs: list[tuple[list[float], bool]]) -> None:
     """Four digits of each number are kept, in less than 3 KB."""
@@ -282,6 +291,7 @@ def test_what_are_no_durations_is_refused(text: str) -> None:
 # -- the learned schedule -------------------------------------------------------------------------
 
 
+@some
 @given(jobs=st.lists(LOOKS, max_size=4), age=AGES, dice=DICE, price=st.floats(0.001, 1_000))
 def test_a_learned_wait_stays_between_its_bounds(
     jobs: list[tuple[list[float], bool]], age: timedelta, dice: float, price: float
@@ -354,6 +364,7 @@ def _cost_of_the_best(kind: Kind, price: float) -> float:
     return exactly(kind, best_looks(kind, price)).at(price)
 
 
+@simulated
 def test_the_best_is_the_best() -> None:
     """What docpoll is measured by: no look of the best plan can be moved for less, nor does a fixed wait cost less."""
     kind = KINDS["lognormal_4"]
@@ -368,6 +379,7 @@ def test_the_best_is_the_best() -> None:
         assert exactly(kind, [seconds * number for number in range(1, 30)]).at(0.5) > least * 1.1
 
 
+@simulated
 @pytest.mark.parametrize(
     ("name", "price"),
     [
@@ -387,6 +399,7 @@ def test_a_learned_schedule_costs_hardly_more_than_the_best(name: str, price: fl
     assert looked_at(jobs, scheduled(learned(kind, price, 1)), dice).at(price) < kind.learned * best.at(price)
 
 
+@simulated
 @pytest.mark.parametrize("name", ["lognormal_4", "slow"])
 def test_the_first_jobs_are_served_well_from_knowing_nothing(name: str) -> None:
     """The first 30 jobs cost within 30 % of the best, those that take minutes within 50 %."""
@@ -395,6 +408,7 @@ def test_the_first_jobs_are_served_well_from_knowing_nothing(name: str) -> None:
     assert costs.at(0.5) < kind.early * _cost_of_the_best(kind, 0.5)
 
 
+@simulated
 def test_learning_goes_on_for_ever() -> None:
     """After 3,000 jobs the schedule is as near to the best as after 300."""
     kind, dice, learner = KINDS["lognormal_4"], random.Random(5), Learner(0.5)
@@ -485,6 +499,47 @@ def test_jobs_that_lived_through_a_stall_teach_nothing() -> None:
     assert watch.teaches(1_000)
 
 
+def stands_still(watch: StallWatch, *, at: float, minutes: float) -> bool:
+    """Nothing finishes for so long; gives whether that was told."""
+    now, told = at, False
+    while now < at + 60 * minutes:
+        told = watch.unfinished(3, now=now) or told
+        now += watch.probe_in(now=now) or 1
+        if watch.stalled_since is not None:
+            watch.probed(now=now)
+    assert watch.finished(now=at + 60 * minutes) == told
+    return told
+
+
+def test_a_vendor_that_works_in_batches_is_told_once_and_learned() -> None:
+    """Stalls of like length that follow each other within an hour are how it works, and the jobs in them teach."""
+    watch, now = StallWatch(), 0.0
+    told = []
+    for minutes in (20, 19, 30, 20, 55, 20):
+        told.append(stands_still(watch, at=now, minutes=minutes))
+        began, now = now, now + 60 * minutes
+        assert watch.teaches(began + 1) == (not told[-1])
+        watch.taught()
+        now += 1
+    assert told == [True, False, False, False, False, False]
+
+
+@pytest.mark.parametrize(("minutes", "later", "told"), [(20, 61, True), (20, 59, False), (45, 1, True), (35, 1, False)])
+def test_an_outage_after_a_stall_is_told(minutes: float, later: float, told: bool) -> None:
+    """One that lasts twice as long as the stall before it, or comes more than an hour later, is no usual one."""
+    watch = StallWatch()
+    assert stands_still(watch, at=0, minutes=20)
+    watch.taught()
+    assert stands_still(watch, at=60 * (20 + later), minutes=minutes) == told
+
+
+def test_an_outage_is_never_usual_for_longer_than_six_hours() -> None:
+    """However long the one before it was."""
+    watch = StallWatch()
+    assert stands_still(watch, at=0, minutes=24 * 60)
+    assert stands_still(watch, at=60 * 25 * 60 - 1_800, minutes=6 * 60 + 2)
+
+
 def test_jobs_that_were_only_slower_teach() -> None:
     """Where something finishes before a stall is told, what was seen meanwhile is learned."""
     watch = StallWatch()
@@ -496,6 +551,7 @@ def test_jobs_that_were_only_slower_teach() -> None:
     assert watch.teaches(0)
 
 
+@some
 @given(jobs=st.lists(LOOKS, max_size=4), age=st.floats(0, 1e6), longer=st.floats(0, 1e6))
 def test_what_is_expected_is_never_less_than_nothing(
     jobs: list[tuple[list[float], bool]], age: float, longer: float
@@ -505,6 +561,7 @@ def test_what_is_expected_is_never_less_than_nothing(
     assert Durations().expected(after=0, until=age) == 0
 
 
+@simulated
 def test_an_hour_of_outage_costs_little_and_delays_nothing() -> None:
     """At most 1.5 times as many polls as probing makes, and what finishes afterwards is found no later."""
     kind = KINDS["lognormal_4"]

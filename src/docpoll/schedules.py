@@ -514,6 +514,11 @@ _NOTHING_FOR: Final = 10.0
 #: is believed of one age may be far off, and jobs that were submitted together reach it together.
 _FIRST_PROBE: Final = 1.0
 _PROBES_GROW: Final = 1.5
+#: What follows a stall so soon, and lasts no longer than so many times the longest of those before, is how the vendor
+#: works: in batches, say. That holds for stalls of up to six hours.
+_SOON: Final = 3_600.0
+_ALIKE: Final = 2.0
+_LONGEST_USUAL: Final = 21_600.0
 
 
 class StallWatch:
@@ -523,9 +528,13 @@ class StallWatch:
     intervals up to *probe_every* seconds. Only when these are reached, it is told, and nothing is learned any more:
     before, the jobs may be slower than they were. The first finished job ends it.
     Jobs that were open during a stall that was told teach nothing.
+
+    Where stalls of like length follow each other within an hour, only the first is told: that is how the vendor works,
+    and what its jobs took is learned.
     """
 
     __slots__ = (
+        "_ended_at",
         "_expected",
         "_finished_at",
         "_gap",
@@ -534,6 +543,8 @@ class StallWatch:
         "_taught",
         "_told",
         "_until",
+        "_usual",
+        "_usual_until",
         "probe_every",
     )
 
@@ -549,6 +560,10 @@ class StallWatch:
         self._until = -math.inf
         self._gap = _FIRST_PROBE
         self._probe_at = -math.inf
+        #: When the last stall that lasted ended, how long such a stall may be, and until when this one is as usual.
+        self._ended_at = -math.inf
+        self._usual = 0.0
+        self._usual_until = -math.inf
 
     @property
     def stalled_since(self) -> float | None:
@@ -567,8 +582,11 @@ class StallWatch:
         if self._since is None:
             if self._expected >= _STALLED and now - self._finished_at >= _NOTHING_FOR:
                 self._since, self._gap, self._probe_at = now, min(_FIRST_PROBE, self.probe_every), now
+                if now - self._ended_at >= _SOON:
+                    self._usual = 0.0
+                self._usual_until = now + self._usual
             return False
-        if self._told or self._gap < self.probe_every:
+        if self._told or self._gap < self.probe_every or now < self._usual_until:
             return False
         self._told = True
         return True
@@ -580,6 +598,9 @@ class StallWatch:
         jobs of the second do teach.
         """
         told, self._told = self._told, False
+        if self._since is not None and self._gap >= self.probe_every:
+            self._ended_at = now
+            self._usual = min(max(self._usual, _ALIKE * (now - self._since)), _LONGEST_USUAL)
         self._expected, self._finished_at, self._since = 0.0, now, None
         if told and self._taught:
             self._until, self._taught = now, False

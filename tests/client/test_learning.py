@@ -246,6 +246,49 @@ def test_a_vendor_that_becomes_slower_for_good_is_learned(tmp_path: Path) -> Non
         assert finished(world) >= 150
 
 
+def test_a_vendor_that_works_in_batches_is_learned_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It finishes everything each 20 minutes: that is a stall the first time, and afterwards how long jobs take."""
+    with World(seed=7, ledger=tmp_path / "docpoll.db", latency=0.0) as world:
+
+        async def batch(client: Client, number: int) -> None:
+            rest = 1_200 - world.time.elapsed % 1_200
+            world.emulator.play({"faults": {"slow": {"kind": "stuck", "rate": 1.0, "hours": rest / HOUR}}})
+            await extracted(client, documents(range(1000 * number, 1000 * number + 25)))
+            await asyncio.sleep(5)
+
+        async def work() -> None:
+            async with world.client() as client:
+                await extracted(client, documents(range(50)))
+                for number in range(1, 6):
+                    await batch(client, number)
+
+        world.run(work())
+        learned = finished(world)
+    said = Counter(getattr(record, "action", "") for record in caplog.records)
+    assert said["stalled"] == said["stall_ended"] == 1
+    # All but those of the first batch; of some nobody knows when they finished.
+    assert learned > 50 + 4 * 12
+
+
+def test_two_processes_learn_into_one_ledger(tmp_path: Path) -> None:
+    """What each of them saw is in it, once."""
+    with World(seed=11, ledger=tmp_path / "docpoll.db", latency=0.0) as world:
+
+        async def work(numbers: Iterable[int]) -> None:
+            async with world.client() as client:
+                for number in numbers:
+                    await extracted(client, documents(range(40 * number, 40 * number + 40)))
+                    await asyncio.sleep(40)
+
+        async def both() -> None:
+            await asyncio.gather(work(range(5)), work(range(5, 10)))
+
+        world.run(both())
+        assert finished(world) == 400
+
+
 def test_a_lost_submit_that_was_found_teaches_nothing(tmp_path: Path) -> None:
     """Nobody knows when it began, so what it took is not known either."""
     with World({"faults": {"lost": {"rate": 0.3}}}, seed=9, ledger=tmp_path / "docpoll.db") as world:

@@ -349,7 +349,17 @@ def test_only_the_configured_key_is_taken(state: State, configured: str) -> None
     assert "secret" not in repr(TyplessSettings(api_key=configured))
 
 
-@pytest.mark.parametrize("settings", [{"api_key": ""}, {"api_key": "a b"}, {"speed": 0}, {"result_ttl": timedelta(0)}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"api_key": ""},
+        {"api_key": "a b"},
+        {"speed": 0},
+        {"speed": math.nan},
+        {"speed": 0.99e-7},
+        {"result_ttl": timedelta(0)},
+    ],
+)
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any]) -> None:
     """A key nobody can send, a standstill, or results that never live are configuration errors."""
     with pytest.raises(ConfigError):
@@ -473,6 +483,13 @@ def test_processing_times_are_the_same_for_the_same_seed() -> None:
     others = [processing_time(seed=s, digest=d, nth=n) for s, d, n in [(2, "aa", 0), (1, "bb", 0), (1, "aa", 1)]]
     assert len({first, *others}) == 4
     assert processing_time(seed=1, digest="aa", nth=0, speed=10) == pytest.approx(first / 10, abs=SECOND / 1000)
+
+
+@pytest.mark.parametrize("at", [NOON, KSUID_EPOCH + timedelta(seconds=2**32 - 2)], ids=["now", "at the end of time"])
+def test_the_slowest_that_can_be_set_takes_a_document(state: State, at: datetime) -> None:
+    """It is accepted, and will not be finished."""
+    core = TyplessCore(state, TyplessSettings(speed=1e-7))
+    assert submit(core, now=at)
 
 
 def test_processing_times_look_like_the_vendors() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from docpoll.errors import StoreError
 from docpoll.events import SeenUnfinished, Succeeded
-from docpoll.harvester.learning import Learning
+from docpoll.harvester.learning import Learning, Write
 from docpoll.jobs import Job, JobState
 from docpoll.schedules import Durations, FixedSchedule, LearnedSchedule, Observations
 from docpoll.testing import FakeClock
@@ -152,3 +152,120 @@ def test_a_schedule_that_is_fixed_learns_nothing():
     assert it.schedule_of(JOB) is fixed
     assert not it.is_stalled
     assert it.probe_in() == 0
+
+
+def written(ledger: dict[str, Durations]) -> Write:
+    """A ledger's way to learn, on *ledger*."""
+
+    async def write(document_type: str, seen: Sequence[Observations]) -> Durations:
+        known = ledger.get(document_type, Durations())
+        for one in seen:
+            known = ledger[document_type] = known.learned(one)
+        return known
+
+    return write
+
+
+async def test_of_many_kinds_only_some_are_kept_in_memory():
+    """A document type for each customer fills no memory; all that was learned is in the ledger, whoever left."""
+    clock, ledger = FakeClock(), dict[str, Durations]()
+    it = learning(clock)
+    write = written(ledger)
+    clock.advance(4)
+    for number in range(150):
+        it.heard(kind(f"c{number}"), DONE, asked_at=clock.now())
+        it.schedule_of(kind(f"unseen {number}"))
+        if number % 50 == 49:
+            await it.write(write)
+    await it.write(write, all_of_it=True)
+    assert {name: known.finished for name, known in ledger.items()} == {f"c{number}": 1 for number in range(150)}
+    assert len(it._kinds) <= 64
+    assert not it._left
+
+
+async def test_a_kind_that_had_left_is_known_again_once_the_ledger_was_asked():
+    """It begins as every kind does, and is looked at as before after the next writing."""
+    clock, ledger = FakeClock(), dict[str, Durations]()
+    it = learning(clock)
+    write = written(ledger)
+    begin = it.schedule_of(JOB)
+    clock.advance(20)
+    for _ in range(30):
+        it.heard(JOB, DONE, asked_at=clock.now())
+    await it.write(write, all_of_it=True)
+    before = it.schedule_of(JOB)
+    assert before != begin
+    for number in range(64):
+        it.schedule_of(kind(f"c{number}"))
+    assert it.schedule_of(JOB) == begin
+    await it.write(write)
+    assert it.schedule_of(JOB) == before
+
+
+async def test_a_kind_that_is_used_stays():
+    """Those that were not used for the longest time leave first."""
+    clock = FakeClock()
+    it = learning(clock)
+    clock.advance(4)
+    it.heard(JOB, DONE, asked_at=clock.now())
+    before = it.schedule_of(JOB)
+    for number in range(200):
+        it.schedule_of(kind(f"c{number}"))
+        assert it.schedule_of(JOB) is before
+
+
+async def test_a_ledger_of_many_kinds_is_not_kept_in_memory():
+    """At the beginning the kinds with the most jobs are taken from it, and any other when it is needed."""
+    clock = FakeClock()
+    it = learning(clock)
+    ledger = {}
+    for number in range(100):
+        seen = Observations(Durations())
+        for _ in range(100 - number):
+            seen.add_unfinished(after=0, until=100)
+            seen.add_finished(after=100, by=200)
+        ledger[f"c{number}"] = Durations().learned(seen)
+    it.know(ledger)
+    assert len(it._known) == 64
+    assert it.schedule_of(kind("c63")).wait(age=timedelta(0), dice=0.5) > timedelta(seconds=20)
+    assert it.schedule_of(kind("c64")).wait(age=timedelta(0), dice=0.5) < timedelta(seconds=20)
+    await it.write(written(ledger))
+    assert it.schedule_of(kind("c64")).wait(age=timedelta(0), dice=0.5) > timedelta(seconds=20)
+
+
+async def test_while_the_ledger_cannot_be_written_no_memory_is_filled():
+    """What was learned of the kinds that left first is given up."""
+    clock, ledger = FakeClock(), dict[str, Durations]()
+    it = Learning("x", schedule=LearnedSchedule(), clock=clock, most_kinds=10, most_left=20)
+    clock.advance(4)
+
+    async def fail(document_type: str, seen: Sequence[Observations]) -> Durations:
+        raise StoreError("the disk is full")
+
+    for number in range(100):
+        it.heard(kind(f"c{number}"), DONE, asked_at=clock.now())
+        if number % 10 == 0:
+            await it.write(fail)
+    await it.write(written(ledger))
+    assert {f"c{number}" for number in range(90, 100)} <= ledger.keys()
+    assert len(ledger) == 30
+
+
+async def test_what_a_kind_had_learned_is_written_once_however_often_it_leaves():
+    """Also where the ledger cannot be written at first, and where the kind is back before it can."""
+    clock, ledger = FakeClock(), dict[str, Durations]()
+    it = Learning("x", schedule=LearnedSchedule(), clock=clock, most_kinds=1)
+    clock.advance(4)
+
+    async def fail(document_type: str, seen: Sequence[Observations]) -> Durations:
+        raise StoreError("the disk is full")
+
+    async def fail_beside(document_type: str, seen: Sequence[Observations]) -> Durations:
+        it.heard(kind(document_type), DONE, asked_at=clock.now())
+        raise StoreError("the disk is full")
+
+    for number in range(9):
+        it.heard(kind(f"c{number % 3}"), DONE, asked_at=clock.now())
+        await it.write([fail, fail_beside, fail][number % 3])
+    await it.write(written(ledger), all_of_it=True)
+    assert sum(known.finished for known in ledger.values()) == 9 + 3

@@ -88,13 +88,59 @@ def ordinary(number: int, **changes: Any) -> Job:
 def test_a_job_that_rests_is_small():
     """An ordinary one takes less than 180 bytes, before it was polled and after; an odd one less than 500."""
     shelf = Shelf(at_hand=0)
+    shelf["first"] = ordinary(0)
     shelf["new"] = ordinary(1)
     shelf["polled"] = ordinary(1, polls=9, unfinished_at=NOW, enveloped=True)
     shelf["odd"] = ordinary(1, trouble="HTTP 503")
-    new, polled, odd = map(sys.getsizeof, shelf._folded.values())
+    _, new, polled, odd = map(sys.getsizeof, shelf._folded.values())
     assert new < 180
     assert polled < 180
     assert odd < 500
+
+
+def of_its_own(number: int, **changes: Any) -> Job:
+    """A job that runs, in a folder and with an option of its own."""
+    source = f"/srv/archive/incoming/customers/c{number:07}/{number:07}.pdf"
+    options = {"customer": f"c{number:07}", "document_type": "invoice"}
+    return ordinary(number, **({"source": source, "path": source, "options": options} | changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"options": {"document_type": "invoice"}},
+        {"source": "./incoming/{}/{}.pdf", "path": "/srv/archive/incoming/{}/{}.pdf"},
+        {"source": "{1}.pdf", "path": None},
+        {"remote_id": "5b8f9d1e-8f0d-4c5e-9c1b-5f{:010x}"},
+    ],
+    ids=["folder and option", "folder", "relative", "no path", "UUID"],
+)
+def test_a_job_with_a_folder_and_options_of_its_own_is_small(changes: dict[str, Any]):
+    """It takes less than 200 bytes, however many there are, and comes out as it was put in."""
+    shelf = Shelf(at_hand=0)
+
+    def job(number: int) -> Job:
+        filled = {
+            name: value.format(number, f"{number:07}") if isinstance(value, str) else value
+            for name, value in changes.items()
+        }
+        return of_its_own(number, **{"remote_id": f"{number:040x}"} | filled, id=str(number))
+
+    for number in range(6000):
+        shelf[str(number)] = job(number)
+    assert max(map(sys.getsizeof, list(shelf._folded.values())[10:])) < 200
+    assert all(shelf[str(number)] == job(number) for number in range(0, 6000, 7))
+    assert len(shelf._shared) < 20
+
+
+def test_a_job_that_is_folded_again_and_again_keeps_what_is_its_own_to_itself():
+    """Only what another job has, too, is kept beside them all."""
+    shelf = Shelf(at_hand=0)
+    for _ in range(10):
+        for number in range(100):
+            shelf[str(number)] = of_its_own(number)
+    assert len(shelf._shared) < 10
 
 
 #: What a job has that runs and was polled.
@@ -102,11 +148,21 @@ INSTANTS = ("sent_at", "accepted_at", "changed_at", "next_poll_at", "earliest_ex
 #: Lengths of time that have room in a packed job, and some that have none.
 lengths = st.timedeltas(timedelta(0), timedelta(days=12))
 odd_lengths = st.sampled_from([timedelta(days=-1), timedelta(days=14)])
-ids = st.sampled_from(["0a" * 20, "0A" * 20, "2tXyZ", "a\udcff", "\u00e9", "x" * 300]) | st.text(
-    min_size=1, max_size=30
-)
+ids = st.sampled_from(
+    [
+        "0a" * 20,
+        "0A" * 20,
+        "5b8f9d1e-8f0d-4c5e-9c1b-5f0000000001",
+        "-" * 36,
+        "a" * 35 + "-",
+        "2tXyZ",
+        "a\udcff",
+        "\u00e9",
+        "x" * 300,
+    ]
+) | st.text(min_size=1, max_size=30)
 names = st.sampled_from(["a.pdf", "a", ".pdf", "a.b.PDF", "\udcff.pdf", "a/b.pdf", ""]) | st.text(max_size=20)
-folders = st.sampled_from(["", "/", "/srv/a/", "in/"])
+folders = st.sampled_from(["", "/", "/srv/a/", "in/", "./in/", "../in/b/", "/srv/\0/"])
 
 
 @st.composite
@@ -114,12 +170,14 @@ def polled_jobs(draw: st.DrawFn) -> Job:
     """A job that runs, ordinary but for one thing or another."""
     created_at, name = draw(instants), draw(names)
     told: dict[str, Any] = {"created_at": created_at, "name": name, "source": draw(folders) + name}
-    told["path"] = draw(st.none() | folders.map(lambda folder: folder + name) | st.just("elsewhere"))
+    told["path"] = draw(
+        st.none() | folders.map(lambda folder: folder + name) | st.just("elsewhere") | st.just("/cwd/" + told["source"])
+    )
     for field in INSTANTS:
         told[field] = created_at + draw(lengths)
     told["remote_id"], told["polls"], told["size"] = draw(ids), draw(st.integers(0, 2**16 - 1)), 20_000
     told["status"], told["attempt"] = draw(st.none() | texts), draw(st.integers(1, 3))
-    told["options"] = draw(st.dictionaries(texts, values, max_size=2))
+    told["options"] = draw(st.dictionaries(texts, values | st.just("a\0b"), max_size=2))
     # At most one thing that may not fit.
     odd = draw(st.sampled_from(["", "", *INSTANTS, "polls", "size", "finish_claimed", "trouble", "key", "remote_id"]))
     strange: dict[str, Any] = {"polls": 2**16, "size": 2**33, "finish_claimed": True, "trouble": "HTTP 503"}
@@ -145,16 +203,18 @@ def test_a_job_that_is_nearly_ordinary_comes_out_as_it_was_put_in(job: Job):
 
 
 def test_there_is_an_end_to_what_jobs_share():
-    """Each in a folder of its own, they are kept all the same, and what is kept for them together is bounded."""
+    """Two in each folder, they are kept all the same, and what is kept for them together is bounded."""
     shelf = Shelf(at_hand=0)
-    for number in range(5000):
-        shelf[str(number)] = ordinary(
-            number, source=f"/data/{number}/a.pdf", path=f"/data/{number}/a.pdf", name="a.pdf"
-        )
+    for number in range(10_000):
+        source = f"/data/{number // 2}/a.pdf"
+        shelf[str(number)] = ordinary(number, source=source, path=source, name="a.pdf")
     assert len(shelf._shared) < 4100
-    assert all(shelf[str(number)].source == f"/data/{number}/a.pdf" for number in range(5000))
+    assert len(shelf._met) + len(shelf._met_before) < 4100
+    assert all(shelf[str(number)].source == f"/data/{number // 2}/a.pdf" for number in range(10_000))
     shelf.clear()
     assert not shelf._shared
+    assert not shelf._met
+    assert not shelf._met_before
 
 
 def test_what_is_taken_up_stays_at_hand():
@@ -207,5 +267,20 @@ def test_what_cannot_be_folded_is_kept_as_it_is():
     shelf["even"] = ordinary(2, earliest_expiry_at=None)
     assert shelf["odd"].error is odd
     assert [job.error for job in shelf.in_state(JobState.FAILED)] == [odd]
-    assert list(shelf.expiries()) == [NOW + timedelta(hours=48)]
+    assert list(shelf.bounds()) == [("even", None)], "what is asked about"
     assert shelf.expiry("odd") == NOW + timedelta(hours=48)
+
+
+def test_bounds_are_read_without_unfolding_while_jobs_come_and_go():
+    """Of what was accepted and is asked about: in microseconds, as a plan reckons with them."""
+    shelf = Shelf(at_hand=1)
+    for number, state in enumerate([JobState.RUNNING, JobState.UNCERTAIN, JobState.TIMED_OUT, JobState.PENDING] * 2):
+        shelf[str(number)] = ordinary(number, state=state)
+    shelf["8"] = ordinary(8, earliest_expiry_at=None)
+    bound = round((NOW + timedelta(hours=48)).timestamp() * 1_000_000)
+    bounds = shelf.bounds()
+    assert next(bounds) == ("0", bound)
+    del shelf["2"]
+    shelf["9"] = ordinary(9)
+    assert list(bounds) == [("4", bound), ("6", bound), ("8", None)]
+    assert (shelf.bound("4"), shelf.bound("8"), shelf.bound("2")) == (bound, None, None)

@@ -60,6 +60,8 @@ _KSUID_END: Final = KSUID_EPOCH + timedelta(seconds=2**32 - 1)
 _MEDIAN_SECONDS: Final = 4.0
 _LONGEST_SECONDS: Final = 25.0
 _SIGMA: Final = 0.6
+#: At this speed the longest takes eight years; what is slower has no end on a clock of ours.
+_SLOWEST: Final = 1e-7
 
 _PREFIXES: Final = ("/api/v1", "/api")
 _SUFFIXES: Final = frozenset(suffix for suffixes in MEDIA_TYPES.values() for suffix in suffixes)
@@ -128,6 +130,13 @@ def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ConfigError(f"{attribute.name}: {value} cannot be; give more than 0")
 
 
+def _speed(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not value >= _SLOWEST:
+        raise ConfigError(
+            f"{attribute.name}: {value} cannot be; give at least {_SLOWEST}, 1 is the pace of a real service"
+        )
+
+
 @attrs.frozen(kw_only=True)
 class TyplessSettings:
     """How the emulated account behaves."""
@@ -135,7 +144,7 @@ class TyplessSettings:
     #: The only key that is taken; None takes any that is well-formed.
     api_key: str | None = attrs.field(default=None, repr=False, converter=_bare_key)
     #: Processing times are divided by this; `math.inf` makes them nothing.
-    speed: float = attrs.field(default=1.0, validator=_positive)
+    speed: float = attrs.field(default=1.0, validator=_speed)
     #: Kept so long after the finish, on the own clock; None keeps results for good.
     result_ttl: timedelta | None = attrs.field(default=timedelta(hours=48), validator=_positive)
     #: Decides ids and processing times.
@@ -348,7 +357,8 @@ class TyplessCore:
             recipe = (seed, self._state.resets(), key.digest, nth)
             extraction_id = ksuid(call.at, _noise(*recipe, "extraction"))
             usual = processing_time(seed=seed, digest=key.digest, nth=nth, speed=self._settings.speed)
-            ready_at = call.at + max(usual, self._faults(call.at).longer(extraction_id, at=call.at))
+            takes = max(usual, self._faults(call.at).longer(extraction_id, at=call.at))
+            ready_at = min(call.at + takes, _KSUID_END)
             job = EmulatedJob(
                 extraction_id=extraction_id,
                 object_id=ksuid(ready_at, _noise(*recipe, "object")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -31,18 +32,24 @@ _UNSEEN_TIMES: Final = 3.0
 #: One job counts for no more than one that should have finished: some may be stuck for ever.
 _ONE_JOB: Final = 1.0
 
-#: Gives what is known then.
+#: A kind in hand takes some 60 KB, and what was learned of one that is not some 15.
+_MOST_KINDS: Final = 64
+_MOST_LEFT: Final = 1024
+
+#: Adds what was seen to what is known, and gives what is known then.
 Write = Callable[[str, Sequence[Observations]], Awaitable[Durations]]
 
 
 class _Kind:
     """What is known of one kind of document, and what has been seen since."""
 
-    def __init__(self, schedule: LearnedSchedule) -> None:
+    def __init__(self, schedule: LearnedSchedule, unwritten: list[Observations]) -> None:
         self.schedule = schedule
         self.seen = Observations(schedule.durations)
         #: Learned here, and not in the ledger yet.
-        self.unwritten: list[Observations] = []
+        self.unwritten = unwritten
+        #: What the ledger knows of it has not been read.
+        self.is_unread = True
 
     def know(self, durations: Durations) -> None:
         if durations.finished < self.schedule.durations.finished:
@@ -60,13 +67,26 @@ class Learning:
     """The schedules of one account's jobs, and whether its jobs finish at all. *name* says whose they are, in messages.
 
     They begin with *schedule*; one that is no `LearnedSchedule` stays as it is, and nothing is learned.
+    *most_kinds* are in hand, those used last; of *most_left* others it is kept what is not in the ledger yet.
     """
 
-    def __init__(self, name: str, *, schedule: PollSchedule, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        schedule: PollSchedule,
+        clock: Clock,
+        most_kinds: int = _MOST_KINDS,
+        most_left: int = _MOST_LEFT,
+    ) -> None:
         self._name = name
         self._clock = clock
         self._schedule = schedule
+        self._most_kinds, self._most_left = most_kinds, most_left
+        #: The kinds in hand by document type, the one used last at the end.
         self._kinds: dict[str, _Kind] = {}
+        #: What was learned of kinds that are no longer in hand, and is not in the ledger yet; the latest at the end.
+        self._left: dict[str, list[Observations]] = {}
         #: What the ledger knew of other kinds when this began.
         self._known: dict[str, Durations] = {}
         self._has_failed = False
@@ -80,7 +100,7 @@ class Learning:
 
     def know(self, durations: Mapping[str, Durations]) -> None:
         """*durations*, by document type, were in the ledger."""
-        self._known |= durations
+        self._known = dict(heapq.nlargest(self._most_kinds, durations.items(), key=lambda item: item[1].finished))
 
     # --- what answers tell -----------------------------------------------------------------------
 
@@ -126,12 +146,24 @@ class Learning:
         return self._watch.teaches(now - age)
 
     def _kind(self, document_type: str, schedule: LearnedSchedule) -> _Kind:
-        kind = self._kinds.get(document_type)
+        kind = self._kinds.pop(document_type, None)
         if kind is None:
-            kind = self._kinds[document_type] = _Kind(schedule)
+            kind = _Kind(schedule, self._left.pop(document_type, []))
             if (known := self._known.pop(document_type, None)) is not None:
                 kind.know(known)
+                kind.is_unread = False
+        self._kinds[document_type] = kind
+        if len(self._kinds) > self._most_kinds:
+            self._leave(next(iter(self._kinds)))
         return kind
+
+    def _leave(self, document_type: str) -> None:
+        kind = self._kinds.pop(document_type)
+        unwritten = [*kind.unwritten, kind.seen] if kind.seen.finished else kind.unwritten
+        if unwritten:
+            self._left[document_type] = unwritten
+        if len(self._left) > self._most_left:
+            del self._left[next(iter(self._left))]
 
     # --- while nothing finishes ------------------------------------------------------------------
 
@@ -166,20 +198,36 @@ class Learning:
             self._has_failed = False
 
     async def _write(self, write: Write, *, all_of_it: bool) -> None:
+        for document_type in list(self._left):
+            # It may be in hand again meanwhile, and has taken this with it.
+            if (taken := self._left.pop(document_type, None)) is None:
+                continue
+            try:
+                await write(document_type, taken)
+            except StoreError:
+                self._keep(document_type, taken)
+                raise
         for document_type, kind in list(self._kinds.items()):
             if all_of_it and kind.seen.finished:
                 kind.learn()
             taken, kind.unwritten = kind.unwritten, []
-            if not taken:
+            if not taken and (all_of_it or not kind.is_unread):
                 continue
             try:
                 known = await write(document_type, taken)
             except StoreError:
-                kind.unwritten[:0] = taken
+                self._keep(document_type, taken)
                 raise
+            kind.is_unread = False
             for seen in kind.unwritten:
                 known = known.learned(seen)
             kind.know(known)
+
+    def _keep(self, document_type: str, taken: list[Observations]) -> None:
+        """*taken* could not be written: it is again the first of what is to be."""
+        kind = self._kinds.get(document_type)
+        unwritten = self._left.setdefault(document_type, []) if kind is None else kind.unwritten
+        unwritten[:0] = taken
 
 
 def _span(job: Job, asked_at: datetime) -> tuple[float, float] | None:

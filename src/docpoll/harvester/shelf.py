@@ -1,7 +1,8 @@
 """Where the jobs in hand are kept, folded small: a hundred thousand open jobs are nothing unusual.
 
 A job that runs and has nothing odd about it is *packed*: what it shares with others is kept once, and the rest stands
-in some 140 bytes. Any other job is *wrapped*, which takes whatever is plain, and twice the room.
+in some 140 bytes, with what its folder and options have of their own behind them. Any other job is *wrapped*, which
+takes whatever is plain, and twice the room.
 """
 
 from __future__ import annotations
@@ -29,14 +30,19 @@ _HEAD: Final = struct.Struct("<Bq")
 _NO_EXPIRY: Final = -(2**63)
 _STATES: Final = tuple(JobState)
 _NUMBERS: Final = {state: number for number, state in enumerate(_STATES)}
+_ASKED_ABOUT: Final = frozenset({JobState.RUNNING, JobState.TIMED_OUT})
+_ASKED_NUMBERS: Final = frozenset(_NUMBERS[state] for state in _ASKED_ABOUT)
 #: Beside the number of the state: the job is packed.
 _PACKED: Final = 0x80
 
 #: A packed job: state, earliest expiry, number of what it shares, `created_at`, and from there to `sent_at`, to
 #: `accepted_at`, to `changed_at` and to `next_poll_at` (five bytes each, which are 12 days); size, polls, length of the
-#: remote id, key, digest. Behind it the remote id, and the stem of its source.
+#: remote id, key, digest. Behind it the remote id, and as texts the stem of the name and what else is its own.
 _LINE: Final = struct.Struct("<BqHq IB IB IB IB IHB 32s32s")
 _DIGEST_LENGTH: Final = 32
+_UUID_LENGTH: Final = 36
+#: Between two texts of a packed job, as no path holds it.
+_BETWEEN: Final = "\0"
 _LOW: Final = 0xFFFFFFFF
 
 #: What packed jobs share as it is, and what they have none of.
@@ -54,7 +60,7 @@ _ODD: Final = (
 )
 _odd = attrgetter(*_ODD)
 _NOTHING_ODD: Final = (None,) * len(_ODD)
-#: So many different things that jobs share are kept; what shares none of them is wrapped.
+#: So many different things that jobs share are kept, and of so many it is known that a job had them.
 _MOST_SHARED: Final = 4096
 
 #: A wrapped job: instants as numbers, and what is plain; the id is what it is kept under.
@@ -83,6 +89,10 @@ class Shelf(MutableMapping[str, Job]):
         #: What packed jobs share, and where it stands.
         self._shared: list[tuple[Any, ...]] = []
         self._places: dict[tuple[Any, ...], int] = {}
+        #: By its hash, what jobs had that others may have, too: the id of the one that had it, empty once two had it.
+        #: In two halves: what was not met again while the younger one filled is forgotten with the older one.
+        self._met: dict[int, str] = {}
+        self._met_before: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self._folded)
@@ -114,6 +124,8 @@ class Shelf(MutableMapping[str, Job]):
         self._at_hand.clear()
         self._shared.clear()
         self._places.clear()
+        self._met.clear()
+        self._met_before.clear()
 
     def take_up(self, job_id: str) -> Job | None:
         """The job, which is worked on from now on, and so stays at hand; None where it is not here."""
@@ -138,9 +150,20 @@ class Shelf(MutableMapping[str, Job]):
         folded = self._folded.get(job_id)
         return None if folded is None else _expiry(folded)
 
-    def expiries(self) -> Iterator[datetime]:
-        """The earliest expiry of each job that has one."""
-        return (expiry for folded in self._folded.values() if (expiry := _expiry(folded)) is not None)
+    def bound(self, job_id: str) -> int | None:
+        """The earliest expiry of the job in microseconds since 1970; None where it has none, or is not here."""
+        folded = self._folded.get(job_id)
+        return None if folded is None else _bound(folded)
+
+    def bounds(self) -> Iterator[tuple[str, int | None]]:
+        """The jobs that were accepted and are asked about, each with its `bound()`; they may come and go meanwhile."""
+        for job_id in list(self._folded):
+            folded = self._folded.get(job_id)
+            if isinstance(folded, Job):
+                if folded.state in _ASKED_ABOUT:
+                    yield job_id, _bound(folded)
+            elif folded is not None and folded[0] & ~_PACKED in _ASKED_NUMBERS:
+                yield job_id, _bound(folded)
 
     def _put_away(self, job_id: str) -> None:
         del self._at_hand[job_id]
@@ -161,38 +184,80 @@ class Shelf(MutableMapping[str, Job]):
         source, name = job.source, job.name
         if job.finish_claimed or _odd(job) != _NOTHING_ODD or not name or source.rpartition("/")[2] != name:
             return None
-        key, digest, named = _half(job.key), _half(job.digest), _half(remote_id)
-        if not (isinstance(key, bytes) and isinstance(digest, bytes) and len(key) == len(digest) == _DIGEST_LENGTH):
-            return None
         if path is not None and not path.endswith(name):
+            return None
+        key, digest, (form, named) = _half(job.key), _half(job.digest), _short(remote_id)
+        if not (isinstance(key, bytes) and isinstance(digest, bytes) and len(key) == len(digest) == _DIGEST_LENGTH):
             return None
         stem, dot, suffix = name.rpartition(".")
         stem, suffix = (stem, dot + suffix) if stem else (name, "")
         created, expires = _microseconds(job.created_at), _microseconds(expiry)
-        place = self._place(
-            (
-                *_alike(job),
-                marshal.dumps(dict(job.options)),
-                source[: len(source) - len(name)],
-                suffix,
-                None if path is None else path[: len(path) - len(name)],
-                isinstance(named, bytes),
-                # Mostly the time for which the vendor keeps a result.
-                None if unfinished is None else expires - _microseconds(unfinished),
-            )
+        alike = (
+            *_alike(job),
+            suffix,
+            form,
+            # Mostly the time for which the vendor keeps a result.
+            None if unfinished is None else expires - _microseconds(unfinished),
         )
-        if place is None:
+        found = self._divide(job, alike, sharing=True) or self._divide(job, alike, sharing=False)
+        if found is None:
             return None
-        numbers = [_microseconds(instant) - created for instant in (sent, accepted, changed, due)]
+        place, own = found
+        text = _BETWEEN.join((stem, *own))
+        if text.count(_BETWEEN) != len(own):
+            return None
+        began = job.created_at
+        numbers = [_length(sent - began), _length(accepted - began), _length(changed - began), _length(due - began)]
         since = [part for number in numbers for part in (number & _LOW, number >> 32)]
-        if isinstance(named, str):
-            named = named.encode("utf-8", "surrogatepass")
         head = _NUMBERS[job.state] | _PACKED
         try:
             line = _LINE.pack(head, expires, place, created, *since, job.size, job.polls, len(named), key, digest)
         except struct.error:  # A number that is too large for its place.
             return None
-        return line + named + stem.encode("utf-8", "surrogatepass")
+        return line + named + text.encode("utf-8", "surrogatepass")
+
+    def _divide(self, job: Job, alike: tuple[Any, ...], *, sharing: bool) -> tuple[int, list[str]] | None:
+        """Where what *job* shares with others stands, and the texts that are its own.
+
+        Its own are all there can be, or, *sharing*, those that no other job was seen to have. None where there is no
+        more room for what it shares.
+        """
+        before, folder, path_before = _folders(job)
+        common = folder
+        while common and not (sharing and self._is_common(job.id, common)):
+            common = common[: common.rfind("/", 0, -1) + 1]
+        own = [] if common == folder else [folder[len(common) :]]
+        options, names = dict(job.options), []
+        for name, value in job.options.items():
+            if type(value) is str and not (sharing and self._is_common(job.id, (name, value))):
+                own.append(value)
+                names.append(name)
+                options[name] = None
+        place = self._place(
+            (
+                *alike,
+                before + common,
+                common == folder,
+                None if path_before is None else path_before + common,
+                marshal.dumps(options),
+                tuple(names),
+            )
+        )
+        return None if place is None else (place, own)
+
+    def _is_common(self, job_id: str, value: object) -> bool:
+        """Whether another job had *value* lately, so that it is worth keeping once for all."""
+        number = hash(value)
+        first = self._met.get(number)
+        if first is None:
+            first = self._met_before.get(number)
+            if len(self._met) >= _MOST_SHARED // 2:
+                self._met_before, self._met = self._met, {}
+            self._met[number] = job_id if first is None else first
+        if first is None or first == job_id:
+            return False
+        self._met[number] = ""
+        return True
 
     def _place(self, shared: tuple[Any, ...]) -> int | None:
         """Where *shared* stands; None where there is no more room for it."""
@@ -208,12 +273,15 @@ class Shelf(MutableMapping[str, Job]):
             due, due_high, size, polls, length, key, digest,
         ) = _LINE.unpack_from(line)  # fmt: skip
         (
-            provider, account, origin, media_type, status, attempt, enveloped, options, before, suffix, path_before,
-            is_hex, lived,
+            provider, account, origin, media_type, status, attempt, enveloped, suffix, form, lived,
+            before, is_all, path_before, plain, names,
         ) = self._shared[place]  # fmt: skip
         end = _LINE.size + length
-        named = line[_LINE.size : end]
-        name = line[end:].decode("utf-8", "surrogatepass") + suffix
+        stem, *own = line[end:].decode("utf-8", "surrogatepass").split(_BETWEEN)
+        name = stem + suffix
+        inside = name if is_all else own.pop(0) + name
+        options = marshal.loads(plain)  # noqa: S302 - `_pack`'s own
+        options.update(zip(names, own, strict=True))
         created_at = _EPOCH + created * _MICROSECOND
         return Job(
             id=job_id,
@@ -223,14 +291,14 @@ class Shelf(MutableMapping[str, Job]):
             account=account,
             origin=origin,
             state=_STATES[head & ~_PACKED],
-            source=before + name,
+            source=before + inside,
             digest=digest.hex(),
             name=name,
             size=size,
             media_type=media_type,
-            path=None if path_before is None else path_before + name,
-            options=marshal.loads(options),  # noqa: S302 - `_pack`'s own
-            remote_id=named.hex() if is_hex else named.decode("utf-8", "surrogatepass"),
+            path=None if path_before is None else path_before + inside,
+            options=options,
+            remote_id=_long(form, line[_LINE.size : end]),
             created_at=created_at,
             sent_at=created_at + (sent | sent_high << 32) * _MICROSECOND,
             accepted_at=created_at + (accepted | accepted_high << 32) * _MICROSECOND,
@@ -242,6 +310,36 @@ class Shelf(MutableMapping[str, Job]):
             status=status,
             enveloped=enveloped,
         )
+
+
+def _folders(job: Job) -> tuple[str, str, str | None]:
+    """The folder as far as source and path both have it, between what stands before it in either."""
+    before = job.source[: len(job.source) - len(job.name)]
+    if job.path is None:
+        return "", before, None
+    folder = before.lstrip("./")
+    if not job.path.endswith(folder + job.name):
+        folder = ""
+    return before[: len(before) - len(folder)], folder, job.path[: len(job.path) - len(folder) - len(job.name)]
+
+
+def _short(remote_id: str) -> tuple[str, bytes]:
+    """The form of *remote_id*, and the rest of it in as few bytes as its form allows."""
+    half = _half(remote_id)
+    if isinstance(half, bytes):
+        return "hex", half
+    if len(remote_id) == _UUID_LENGTH:
+        half = _half(remote_id.replace("-", ""))
+        if isinstance(half, bytes) and _long("uuid", half) == remote_id:
+            return "uuid", half
+    return "text", remote_id.encode("utf-8", "surrogatepass")
+
+
+def _long(form: str, short: bytes) -> str:
+    if form == "text":
+        return short.decode("utf-8", "surrogatepass")
+    digits = short.hex()
+    return digits if form == "hex" else "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def _wrap(job: Job) -> bytes:
@@ -276,7 +374,12 @@ def _unwrap(job_id: str, wrapped: bytes) -> Job:
 
 
 def _microseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MICROSECOND
+    return _length(instant - _EPOCH)
+
+
+def _length(span: timedelta) -> int:
+    """*span* in microseconds, in half the time that a division takes."""
+    return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
 
 
 def _instant(microseconds: int | None) -> datetime | None:
@@ -288,6 +391,13 @@ def _expiry(folded: bytes | Job) -> datetime | None:
         return folded.earliest_expiry_at
     _, expiry = _HEAD.unpack_from(folded)
     return None if expiry == _NO_EXPIRY else _EPOCH + expiry * _MICROSECOND
+
+
+def _bound(folded: bytes | Job) -> int | None:
+    if isinstance(folded, Job):
+        return None if folded.earliest_expiry_at is None else _microseconds(folded.earliest_expiry_at)
+    _, expiry = _HEAD.unpack_from(folded)
+    return None if expiry == _NO_EXPIRY else expiry
 
 
 def _half(text: str) -> str | bytes:
