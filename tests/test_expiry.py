@@ -16,12 +16,18 @@ from hypothesis import strategies as st
 from docpoll.expiry import (
     DANGER,
     MARGIN,
+    STEP,
+    at_once,
     earliest_expiry,
     forecast,
+    forecasting,
+    from_microseconds,
     is_endangered,
     is_possible,
     latest_look,
+    microseconds,
     needed_rate,
+    prospecting,
 )
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -211,3 +217,42 @@ def test_what_was_given_up_is_taken_back_when_there_is_room_again() -> None:
     lost = forecast(bounds, rate=0.5, now=NOON).lost
     assert len(lost) == 2
     assert forecast(bounds, rate=10.0, now=NOON, doubted=lost).lost == ()
+
+
+@given(seconds=few, rate=st.sampled_from([0.25, 1.0]), within=st.integers(-1, 15))
+def test_only_what_is_in_danger_is_told_of_where_that_is_asked_for(
+    seconds: list[float], rate: float, within: int
+) -> None:
+    """What lies near, and what cannot be served in order of expiry; and the rate that these take."""
+    bounds = bounds_at(seconds)
+    all_of_it = forecast(bounds, rate=rate, now=NOON)
+    told = forecast(bounds, rate=rate, now=NOON, within=timedelta(seconds=within))
+    until = all_of_it.short_until
+    chosen = {
+        job_id: bound
+        for job_id, bound in bounds.items()
+        if bound <= NOON or bound < NOON + timedelta(seconds=within) or (until is not None and bound <= until)
+    }
+    assert told.saved == tuple(job_id for job_id in all_of_it.saved if job_id in chosen)
+    assert told.lost == all_of_it.lost, "all of these are in danger"
+    assert told.needed_rate == pytest.approx(needed_rate(chosen.values(), now=NOON))
+
+
+def test_a_pause_beyond_all_danger_endangers_what_expires_before_its_end() -> None:
+    """It cannot be asked for in time, however far it is."""
+    bounds = bounds_at([20, 40, 60])
+    told = forecast(bounds, rate=1.0, now=NOON + timedelta(seconds=50), within=timedelta(seconds=-45))
+    assert (told.saved, told.lost) == ((), ("j1", "j0"))
+    assert told.short_until == bounds["j1"]
+
+
+@pytest.mark.parametrize("rate", [0.5, 3.0])
+def test_very_many_are_reckoned_with_in_small_steps(rate: float) -> None:
+    """None of them is longer for more jobs, and it comes to what doing it at once does."""
+    dice = random.Random(3)
+    bounds = {f"j{n}": microseconds(NOON) + dice.randrange(1, 10**10) for n in range(5 * STEP)}
+    steps = forecasting(bounds, rate=rate, now=microseconds(NOON), doubted={f"j{n}" for n in range(STEP)})
+    assert sum(1 for _ in steps) >= 3 * 5
+    told = forecast({one: from_microseconds(bound) for one, bound in bounds.items()}, rate=rate, now=NOON)
+    by_place = at_once(prospecting(sorted(bounds.values()), rate=rate, now=microseconds(NOON)))
+    assert (by_place.saved, by_place.number) == (len(told.saved), len(bounds))

@@ -18,6 +18,7 @@ from docpoll.schedules import Durations, Observations, PollSchedule
 from docpoll.wire import Request, Response
 
 __all__ = [
+    "Bounds",
     "Change",
     "Clock",
     "Draft",
@@ -244,6 +245,19 @@ class LedgerSummary:
     budgets: Mapping[tuple[str, str, str], Mapping[str, BudgetState]] = attrs.field(factory=dict)
 
 
+@attrs.frozen(kw_only=True)
+class Bounds:
+    """When the results of an account can expire, as the ledger has it."""
+
+    #: How many jobs there are of which nobody knows it, and of which it is known.
+    unknown: int = 0
+    number: int = 0
+    #: The earliest instant, None where none is known.
+    first: datetime | None = None
+    #: All of them, the earliest first, in microseconds since 1970; empty where they were not asked for.
+    known: Sequence[int] = attrs.field(default=(), repr=False)
+
+
 class Store(Protocol):
     """The ledger. One instance serves one event loop; every method raises `StoreError` when it cannot be carried out.
 
@@ -289,11 +303,14 @@ class Store(Protocol):
         """
         ...
 
-    async def claim(self, owner: Owner, *, provider: str, account: str, origin: str, limit: int) -> list[Job]:
+    async def claim(
+        self, owner: Owner, *, provider: str, account: str, origin: str, limit: int, accepted: bool = False
+    ) -> list[Job]:
         """Up to *limit* jobs that nobody living owns and that need something, owned by *owner* from now on.
 
         Those are `PENDING`, `UNCERTAIN` and `RUNNING` ones, and `TIMED_OUT` ones with a `next_poll_at`.
         Unknown expiries first, then the earliest expiry, then the order they came in.
+        *accepted*: only those that can be asked about; the others are left for whoever submits.
         """
         ...
 
@@ -401,12 +418,23 @@ class Store(Protocol):
         """Counts for `status`; quick on a million rows."""
         ...
 
-    async def expiring(self, *, before: datetime, limit: int = 1000) -> list[Job]:
-        """Accepted, unclosed jobs whose earliest expiry lies before *before*, earliest first."""
+    async def expiring(
+        self,
+        *,
+        before: datetime,
+        limit: int = 1000,
+        scope: tuple[str, str, str] | None = None,
+        unknown: bool = False,
+    ) -> list[Job]:
+        """The jobs whose result can expire before *before*, earliest first: all that can be in danger, and no others.
+
+        Those are `RUNNING` ones, and `TIMED_OUT` ones with a `next_poll_at`. *unknown*: first those of which nobody
+        knows when it can. *scope*: only those of this provider, account and origin.
+        """
         ...
 
-    async def count_expiring(self, *, before: datetime) -> Mapping[tuple[str, str, str], int]:
-        """(provider, account, origin) → how many jobs `expiring()` would give without a limit; quick."""
+    async def bounds(self, provider: str, account: str, origin: str, *, known: bool = True) -> Bounds:
+        """When the results there can expire, of all jobs that `expiring()` can give; quick without the *known* ones."""
         ...
 
     async def set_suspect(self, provider: str, account: str, origin: str, reason: str | None, *, now: datetime) -> None:

@@ -14,10 +14,15 @@ import attrs
 import pytest
 
 from docpoll import Budget, Client, JobState, Typless
+from docpoll.budget import BudgetState, begin
+from docpoll.client.rescue import Rescue
 from docpoll.clocks import SystemClock
-from docpoll.interfaces import Change
+from docpoll.harvester import Limits
+from docpoll.interfaces import Change, Draft
+from docpoll.jobs import Job
 from docpoll.schedules import FixedSchedule
 from docpoll.stores import open_store
+from docpoll.wire import Request, Response
 from tests.cli.support import KEY, Emulator, Program, Said, until
 
 Run = Callable[..., Said]
@@ -250,7 +255,8 @@ def test_a_run_that_finds_results_in_danger_says_so_at_its_start(cli: Run, unrea
     said = cli("harvest", "--base-url", emulator.url)
     assert said.code == 0
     assert said.err.count("2 results are in danger of expiring, the first at ") == 1
-    assert "docpoll rescue asks for them before all else, docpoll status --expiring 6h lists them" in said.err
+    place = f"--base-url {emulator.url}"
+    assert f"docpoll rescue {place} asks for them before all else, docpoll status {place} --expiring 6h" in said.err
 
 
 def test_a_length_of_time_that_is_none_is_wrong_use(cli: Run, unread: Callable[..., Emulator]) -> None:
@@ -288,3 +294,140 @@ def test_the_lines_of_a_rescue_are_json(cli: Run, unread: Callable[..., Emulator
     said = cli("rescue", "--json", "--base-url", emulator.url)
     assert [sorted(json.loads(line)) != [] for line in said.out.splitlines()] == [True] * 3
     assert said.lines[0]["rate"] is not None
+
+
+# --- both say the same -----------------------------------------------------------------------------------
+
+
+class Silent:
+    """A vendor that never answers."""
+
+    async def send(self, request: Request) -> Response:
+        return await asyncio.get_running_loop().create_future()
+
+    async def close(self) -> None:
+        pass
+
+
+def a_job(number: int, *, slack: float | None, **changes: Any) -> Job:
+    """A running job whose result can expire in so many hours."""
+    now = SystemClock().now()
+    at = now - timedelta(hours=30)
+    job = Job(
+        id=f"job{number:09}",
+        key=f"{number:064x}",
+        provider="typless",
+        account="default",
+        origin=Typless(KEY).origin,
+        source=f"{number}.pdf",
+        name=f"{number}.pdf",
+        digest=f"{number:064x}",
+        size=9,
+        state=JobState.RUNNING,
+        remote_id=f"r{number}",
+        created_at=at,
+        sent_at=at,
+        accepted_at=at,
+        changed_at=at,
+        next_poll_at=now + timedelta(days=1),
+        earliest_expiry_at=None if slack is None else now + timedelta(hours=slack),
+    )
+    return attrs.evolve(job, **changes)
+
+
+async def enter(*jobs: Job, budget: BudgetState | None = None) -> None:
+    ledger = open_store("docpoll.db")
+    await ledger.open()
+    await ledger.new_jobs(None, [Draft(job=job) for job in jobs])
+    if budget is not None:
+        where = (jobs[0].provider, jobs[0].account, jobs[0].origin)
+        await ledger.adjust_budget(*where, "typless", lambda _: (budget, None))
+    await ledger.close()
+
+
+def every_kind() -> list[Job]:
+    timed_out: dict[str, Any] = {"state": JobState.TIMED_OUT, "finished_at": SystemClock().now()}
+    unsent: dict[str, Any] = {"remote_id": None, "accepted_at": None, "earliest_expiry_at": None, "next_poll_at": None}
+    return [
+        a_job(1, slack=5),
+        a_job(2, slack=40),
+        a_job(3, slack=None),
+        a_job(4, slack=-1),
+        a_job(5, slack=3, **timed_out),
+        a_job(6, slack=3, **timed_out | {"next_poll_at": None}),
+        a_job(7, slack=40, **timed_out),
+        a_job(8, slack=None, state=JobState.PENDING, **unsent | {"sent_at": None}),
+        a_job(9, slack=None, state=JobState.UNCERTAIN, lost_at=SystemClock().now(), **unsent),
+        a_job(10, slack=1, state=JobState.SUCCEEDED, next_poll_at=None),
+    ]
+
+
+async def rescuable(**settings: Any) -> Rescue:
+    client = Client(Typless(KEY), store="docpoll.db", transport=Silent(), limits=Limits(submits=0), **settings)
+    async with client:
+        return client.rescue()
+
+
+def test_status_and_rescue_count_the_same_jobs(cli: Run) -> None:
+    """Whatever state they are in: those that were accepted and are asked about, also where no bound is known."""
+    asyncio.run(enter(*every_kind()))
+    status = cli("status", "--expiring", "6h", "--json")
+    (one,) = status.lines[0]["expiring"]
+    rescue = asyncio.run(rescuable())
+    assert [job["id"] for job in one["first"]] == [a_job(number, slack=0).id for number in (3, 4, 5, 1)]
+    assert {job["id"] for job in one["first"]} == set(rescue.bounds)
+    assert (one["number"], one["can_save"]) == (4, len(rescue.forecast.saved)) == (status.lines[0]["at_risk"], 2)
+    assert one["needed_rate"] == pytest.approx(rescue.forecast.needed_rate, rel=0.01)
+    assert (one["first"][0]["slack_seconds"], one["first"][0]["earliest_expiry_at"]) == (None, None)
+    assert "nobody knows    job000000003" in cli("status", "--expiring", "6h").out
+
+
+def test_a_rescue_waits_for_what_timed_out_too(
+    cli: Run, emulate: Callable[..., Emulator], unread: Callable[..., Emulator]
+) -> None:
+    """`give_up_after` ended the looking, not the result: it is asked for once more, and stored."""
+    emulator = unread(1, 47.5)
+
+    async def give_up() -> None:
+        ledger = open_store("docpoll.db")
+        await ledger.open()
+        owner = await ledger.register(now=SystemClock().now())
+        (job,) = await ledger.claim(owner, provider="typless", account="default", origin=emulator.url, limit=9)
+        ended = attrs.evolve(job, state=JobState.TIMED_OUT, finished_at=SystemClock().now())
+        await ledger.flush(owner, [Change(job=ended)])
+        await ledger.release(owner)
+        await ledger.close()
+
+    asyncio.run(give_up())
+    where = ["--base-url", emulator.url]
+    assert cli("status", "--expiring", "6h", *where).code == 3
+    said = cli("rescue", *where)
+    assert (said.code, said.out.count("SUCCEEDED")) == (0, 1)
+    assert cli("status", "--expiring", "6h", *where).code == 0
+
+
+def test_while_the_budget_pauses_nothing_can_be_saved_that_expires_before_its_end(cli: Run) -> None:
+    """The vendor asked to come back in two hours: what expires in one is not promised, by neither."""
+    now = SystemClock().now().timestamp()
+    budget = attrs.evolve(begin(now, start=5.0), paused_until=now + 7200, refusals=1)
+    asyncio.run(enter(*(a_job(number, slack=number) for number in (1, 3, 4)), budget=budget))
+    (one,) = cli("status", "--expiring", "6h", "--json").lines[0]["expiring"]
+    rescue = asyncio.run(rescuable())
+    assert (one["number"], one["can_save"]) == (3, 2) == (len(rescue.bounds), len(rescue.forecast.saved))
+
+
+def test_only_what_is_printed_of_what_is_in_danger_is_loaded(cli: Run) -> None:
+    """The first hundred of three thousand; the rest is counted."""
+    asyncio.run(enter(*(a_job(number, slack=5) for number in range(3000))))
+    (one,) = cli("status", "--expiring", "6h", "--json").lines[0]["expiring"]
+    assert (one["number"], one["can_save"], len(one["first"])) == (3000, 3000, 100)
+
+
+def test_the_commands_in_a_warning_mean_the_same_ledger(cli: Run, unread: Callable[..., Emulator]) -> None:
+    """They can be typed as they stand: with the store, the address and the account."""
+    emulator = unread(2, 47.5)
+    Path("docpoll.db").rename("other.db")
+    said = cli("harvest", "--base-url", emulator.url, "--store", "other.db")
+    place = f"--base-url {emulator.url} --store other.db"
+    assert f"docpoll rescue {place} asks for them before all else" in said.err
+    assert f"docpoll status {place} --expiring 6h lists them" in said.err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ import attrs
 import pytest
 
 from docpoll import Budget, Client, JobState
-from docpoll.errors import ResultExpired
+from docpoll.errors import ResultExpired, StoreError
 from docpoll.harvester import Limits
-from docpoll.interfaces import Draft
+from docpoll.interfaces import Draft, Owner
 from docpoll.schedules import FixedSchedule
 from docpoll.testing import FakeClock
 from tests.expiring import Saved, World, rescued, unread
 from tests.vendor import SUCCESS, UNFINISHED, Vendor, envelope, pdf, plain, until
+from tests.virtual import InlineStore
 
 Make = Callable[..., Client]
 
@@ -313,3 +314,59 @@ async def test_a_nudge_moves_no_result_in_danger_behind_others(
         gate.set()
         await until(lambda: len(asked) == 5)
     assert asked == ["r1", "r2", "r3", "r4", "r5"]
+
+
+async def test_a_clock_that_was_set_back_is_told_once_while_the_ledger_fails(
+    client: Make, vendor: Vendor, clock: FakeClock, ledger: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And once for each time it is set back."""
+    vendor.usual_polls = [UNFINISHED]
+    store = Failing(ledger)
+    async with client(store=store, schedule=FixedSchedule(20.0)) as it:
+        await it.submit(pdf(), document_type="invoice")
+        await settle(clock, 60)
+        store.fails = True
+        for times in (1, 2):
+            clock.jump(-timedelta(hours=1))
+            await settle(clock, 60)
+            assert len(actions(caplog, "clock_set_back")) == times
+        store.fails = False
+
+
+class Failing(InlineStore):
+    """A ledger that can be made to fail each heartbeat."""
+
+    fails = False
+
+    async def heartbeat(self, owner: Owner, *, now: datetime) -> None:
+        if self.fails:
+            raise StoreError("the disk is gone")
+        await super().heartbeat(owner, now=now)
+
+
+async def test_a_rescue_leaves_what_it_does_not_send_to_others(
+    client: Make, vendor: Vendor, clock: FakeClock, rows: Callable[..., list[dict[str, Any]]]
+) -> None:
+    """What waits, and what is uncertain, of a process that died: a real run sends it, also what is to be sent again."""
+    await away(client, clock, 1, hours=47)
+    async with client(harvest=False) as it:
+        (known,) = [job async for job in it.jobs()]
+        unsent = {"remote_id": None, "accepted_at": None, "earliest_expiry_at": None, "next_poll_at": None}
+        waits = attrs.evolve(
+            known, id="waits", key="1" * 64, state=JobState.PENDING, **unsent | {"sent_at": None, "changed_at": None}
+        )
+        unsure = attrs.evolve(known, id="unsure", key="2" * 64, state=JobState.UNCERTAIN, lost_at=clock.now(), **unsent)
+        await it.store.new_jobs(None, [Draft(job=waits, content=b"a"), Draft(job=unsure, content=b"b")])
+    vendor.usual_polls = [UNFINISHED]
+    async with client(limits=Limits(submits=0), uncertain="hold") as rescuing:
+        assert set(rescuing.rescue().bounds) == {known.id}
+        await settle(clock, 60)
+        async with client(uncertain="hold") as it:
+            await it.resolve("unsure", resend=True)
+            await settle(clock, 60)
+            assert {row["id"]: row["state"] for row in rows()} == {
+                known.id: "RUNNING",
+                "waits": "RUNNING",
+                "unsure": "RUNNING",
+            }
+    assert vendor.counts["submit"] == 3

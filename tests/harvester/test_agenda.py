@@ -206,3 +206,25 @@ def test_one_job_can_be_taken_out_of_its_turn():
     assert popped(agenda) == ["a"]
     agenda.collect(30.0, ordinary)
     assert popped(agenda) == ["c"]
+
+
+def test_very_many_are_put_in_order_little_by_little_and_none_goes_before_all_are():
+    """Others have their turn between the calls; so it is where they are ranked anew."""
+    agenda = Agenda()
+    for number in range(2000):
+        agenda.plan(str(number), 0.0)
+
+    def latest_first(job_id: str, _: float) -> tuple[int, float]:
+        return ENDANGERED, 9000.0 - int(job_id)
+
+    for now in (1.0, 100.0):
+        calls = 0
+        while not calls or agenda.is_behind:
+            calls += 1
+            agenda.collect(now, latest_first)
+            if agenda.is_behind:
+                assert (agenda.pop(), agenda.waiting()) == (None, 0)
+                assert (agenda.next_due() or 0.0) <= now, "somebody has to look again"
+        assert calls > 3
+        assert agenda.waiting() == 2000
+    assert popped(agenda)[:3] == ["1999", "1998", "1997"]

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from docpoll.budget import BudgetState
 from docpoll.errors import ConfigError, OwnershipLost, StoreError
 from docpoll.events import ErrorInfo
-from docpoll.interfaces import Change, Draft, LedgerSummary, Owner, Store, Tally, Wish
+from docpoll.interfaces import Bounds, Change, Draft, LedgerSummary, Owner, Store, Tally, Wish
 from docpoll.jobs import Job, JobState
 from docpoll.schedules import Durations, Observations
 
@@ -171,7 +171,7 @@ class StoreContract:
             lambda: store.document("x"),
             lambda: store.summary(now=NOW),
             lambda: store.expiring(before=NOW),
-            lambda: store.count_expiring(before=NOW),
+            lambda: store.bounds(*SCOPE_KEY),
             lambda: store.set_suspect(*SCOPE_KEY, "gone", now=NOW),
             lambda: store.note_suspicions(*SCOPE_KEY, {"unknown_status": a_tally(1)}),
             lambda: store.adjust_budget(*SCOPE_KEY, "typless", lambda _: (a_budget(), None)),
@@ -965,7 +965,7 @@ class StoreContract:
         assert (await store.summary(now=NOW)).budgets == {SCOPE_KEY: {"typless": a_budget(7)}}
 
     async def test_expiring_jobs_come_earliest_first(self, store: Store) -> None:
-        """Accepted, unclosed ones with an expiry before the given instant, whoever owns them."""
+        """Accepted ones that are asked about, with an expiry before the given instant, whoever owns them."""
         owner = await store.register(now=NOW)
         await enter(
             store,
@@ -974,26 +974,49 @@ class StoreContract:
             running(a_job(2), earliest_expiry_at=NOW + HOUR),
             running(a_job(3), earliest_expiry_at=None),
             timed_out(a_job(4), earliest_expiry_at=NOW + HOUR),
+            timed_out(a_job(8), earliest_expiry_at=NOW + HOUR, next_poll_at=None),
             succeeded(a_job(5), earliest_expiry_at=NOW + HOUR),
             a_job(6),
         )
         await enter(store, None, running(a_job(7), earliest_expiry_at=NOW + 2 * HOUR))
-        assert ids(await store.expiring(before=NOW + 3 * HOUR)) == [a_job(2).id, a_job(7).id]
+        await enter(store, None, running(a_job(9, account="other"), earliest_expiry_at=None))
+        assert ids(await store.expiring(before=NOW + 3 * HOUR)) == [a_job(number).id for number in (2, 4, 7)]
         assert ids(await store.expiring(before=NOW + 4 * HOUR, limit=1)) == [a_job(2).id]
         assert await store.expiring(before=NOW + HOUR) == []
+        unknown = await store.expiring(before=NOW + HOUR, unknown=True)
+        assert ids(unknown) == [a_job(3).id, a_job(9).id]
+        here = await store.expiring(before=NOW + 2 * HOUR, unknown=True, scope=SCOPE_KEY)
+        assert ids(here) == [a_job(number).id for number in (3, 2, 4)]
+        assert await store.expiring(before=NOW + 9 * HOUR, unknown=True, scope=("typless", "nobody", "o")) == []
 
-    async def test_expiring_jobs_are_counted_by_account(self, store: Store) -> None:
-        """All that `expiring()` would give without a limit."""
+    async def test_the_bounds_are_those_of_all_that_can_expire(self, store: Store) -> None:
+        """In order, without a job for each; and quickly how many there are."""
         await enter(
             store,
             None,
-            *(running(a_job(number), earliest_expiry_at=NOW + number * SECOND) for number in range(1200)),
+            *(running(a_job(number), earliest_expiry_at=NOW + (1200 - number) * SECOND) for number in range(1200)),
+            timed_out(a_job(3000), earliest_expiry_at=NOW),
+            running(a_job(3001), earliest_expiry_at=None),
             running(a_job(2000, account="second"), earliest_expiry_at=NOW),
             succeeded(a_job(2001), earliest_expiry_at=NOW),
         )
-        counts = await store.count_expiring(before=NOW + 1100 * SECOND)
-        assert counts == {SCOPE_KEY: 1100, (SCOPE_KEY[0], "second", SCOPE_KEY[2]): 1}
-        assert await store.count_expiring(before=NOW) == {}
+        found = await store.bounds(*SCOPE_KEY)
+        assert (found.unknown, found.number, found.first) == (1, 1201, NOW)
+        first = round(NOW.timestamp() * 1_000_000)
+        assert list(found.known) == [first + number * 1_000_000 for number in range(1201)]
+        counted = await store.bounds(*SCOPE_KEY, known=False)
+        assert (counted.unknown, counted.number, counted.first, len(counted.known)) == (1, 1201, NOW, 0)
+        assert await store.bounds("typless", "nobody", "o") == Bounds(known=counted.known)
+
+    async def test_what_was_not_accepted_can_be_left_to_others(self, store: Store) -> None:
+        """Whoever only asks claims only what can be asked about; the rest stays for whoever submits."""
+        owner, other = await store.register(now=NOW), await store.register(now=NOW)
+        uncertain = a_job(4, state=JobState.UNCERTAIN, sent_at=NOW, lost_at=NOW)
+        await enter(store, None, a_job(1), running(a_job(2)), timed_out(a_job(3)), uncertain)
+        asked = await store.claim(owner, **SCOPE, limit=1, accepted=True)
+        asked += await store.claim(owner, **SCOPE, limit=9, accepted=True)
+        assert sorted(ids(asked)) == [a_job(2).id, a_job(3).id]
+        assert ids(await claim(store, other)) == [a_job(1).id, a_job(4).id]
 
 
 class SharedLedgerContract:

@@ -741,9 +741,9 @@ async def test_a_sleeper_that_was_buried_finds_out(store: SQLiteStore, make: Mak
 async def test_status_does_not_read_closed_jobs(store: SQLiteStore, path: Path) -> None:
     """Neither the counts nor what is open nor the next to claim take longer in a large ledger."""
     await enter(store, None, a_job())
-    values = dict.fromkeys(("stalled_since", "before", "limit", "account_id", "owner"), 1)
+    values = dict.fromkeys(("stalled_since", "before", "limit", "account_id", "owner", "accepted", "unknown"), 1)
     with plain_connection(path) as connection:
-        for name in ("count_open", "claimable", "count_expiring", "expiring"):
+        for name in ("count_open", "claimable", "bounds", "bounds_counted", "expiring"):
             plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", values)]
             assert not [step for step in plan if step.startswith("SCAN jobs") and "COVERING INDEX" not in step], plan
             assert any("COVERING INDEX jobs_wanted" in step for step in plan), plan

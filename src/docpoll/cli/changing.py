@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 
 from docpoll.cli.codes import ExitCode, code_of
-from docpoll.cli.hints import harvest_hint, refused_hint
+from docpoll.cli.hints import harvest_hint, placing, refused_hint
 from docpoll.cli.looking import find, jobs_in
 from docpoll.cli.progress import Progress, watched
 from docpoll.cli.run import named
@@ -71,7 +71,7 @@ def retry(
         raise ConfigError("name the jobs to retry, or give --failed, --expired or --retryable")
     require_ledger(settings.store)
     states = frozenset(state for state, asked in ((JobState.FAILED, failed), (JobState.EXPIRED, expired)) if asked)
-    screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets)
+    screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets, place=placing(settings))
     warn_of_key(screen, options.api_key)
 
     async def work() -> int:

@@ -1,38 +1,47 @@
-"""What is in danger of expiring, as the ledger tells: for `status`, which asks nobody else."""
+"""What is in danger of expiring, as the ledger tells: for `status`, which asks nobody else.
+
+It is reckoned as `docpoll.harvester.triage` does for the jobs in hand, so that `status` and `rescue` say the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import attrs
 
-from docpoll.expiry import Forecast, danger_of, forecast
+from docpoll.budget import LONGEST_PAUSE
+from docpoll.expiry import at_once, danger_of, from_microseconds, microseconds, prospecting
+from docpoll.harvester import Limits
 from docpoll.interfaces import LedgerSummary, Provider, Store
-from docpoll.jobs import Job, JobState
+from docpoll.jobs import Job
 from docpoll.wire import Request
 
-__all__ = ["Expiring", "expiring_in", "in_danger"]
+__all__ = ["Expiring", "in_danger", "jobs_in_danger"]
 
 Scope = tuple[str, str, str]
-
-#: What a rate cannot serve is found in a few steps; where it takes more, the last one says enough.
-_STEPS: Final = 50
 
 #: No result lives longer than that.
 _LONGEST: Final = timedelta(days=36_525)
 
+#: An answer may need so many microseconds to be there.
+_TRAVEL: Final = round(Limits().travel * 1_000_000)
+
 
 @attrs.frozen(kw_only=True)
 class Expiring:
-    """The jobs of one account that are in danger. *jobs*: the earliest bound first."""
+    """What of an account is in danger, and what can be saved of it."""
 
     scope: Scope
-    jobs: Sequence[Job]
-    forecast: Forecast
-    #: Requests a second there are, as far as the ledger tells.
+    number: int
+    #: How many can surely be saved.
+    can_save: int
+    #: Requests a second that would save all that can be, and those there are, as far as the ledger tells.
+    needed_rate: float
     rate: float
+    #: In danger is what can expire before this, and, where results expire, what nobody knows it of.
+    until: datetime
+    unknown: bool
 
 
 async def in_danger(
@@ -43,66 +52,63 @@ async def in_danger(
     *,
     now: datetime,
     within: timedelta | None = None,
-) -> tuple[int, datetime]:
-    """How many results of *scope* are in danger, or expire *within* that time, and the instant they lie before."""
-    until = now + min(max(danger_of(provider.result_ttl), within or timedelta(0)), _LONGEST)
-    first = summary.first_expiry_at.get(scope)
-    if first is None:
-        return 0, until
-
-    async def before(instant: datetime) -> int:
-        return (await ledger.count_expiring(before=instant)).get(scope, 0)
-
-    number = summary.counts[scope].get(JobState.RUNNING, 0)
-    short = await _short_until(before, number, first=first, rate=_rate(summary, scope, provider), now=now)
-    until = until if short is None else max(until, short)
-    return (await before(until) if first < until else 0), until
-
-
-async def _short_until(
-    before: Callable[[datetime], Awaitable[int]], number: int, *, first: datetime, rate: float, now: datetime
-) -> datetime | None:
-    """The instant before which more results can expire than *rate* reads until then; None where there is none.
-
-    Where so many lie before an instant that reading them takes longer, that is one; the last such instant is found by
-    going back from when reading all *number* would end. It is `docpoll.expiry.Forecast.short_until`, by counting.
-    """
-    if first > now and number <= rate * (first - now).total_seconds():
-        return None
-    past = await before(now)
-    until = None
-    ahead = number - past
-    for _ in range(_STEPS):
-        try:
-            ends_at = now + timedelta(seconds=ahead / rate)
-        except OverflowError:
-            ends_at = datetime.max.replace(tzinfo=now.tzinfo)
-        found = await before(ends_at) - past
-        if found <= 0:
-            return None
-        until = ends_at
-        if found == ahead:
-            break
-        ahead = found
-    return until
-
-
-async def expiring_in(
-    ledger: Store, summary: LedgerSummary, scope: Scope, provider: Provider, *, now: datetime, until: datetime
 ) -> Expiring:
-    """The results of *scope* that can expire before *until*, and what can be saved of them."""
-    jobs = [
-        job
-        for job in await ledger.expiring(before=until, limit=sum(summary.counts[scope].values()) + 1_000_000)
-        if (job.provider, job.account, job.origin) == scope
-    ]
-    bounds = {job.id: job.earliest_expiry_at for job in jobs if job.earliest_expiry_at is not None}
-    rate = _rate(summary, scope, provider)
-    return Expiring(scope=scope, jobs=jobs, forecast=forecast(bounds, rate=rate, now=now), rate=rate)
+    """What of *scope* is in danger, or expires *within* that time."""
+    slack = min(max(danger_of(provider.result_ttl), within or timedelta(0)), _LONGEST)
+    rate, pause = _rate(summary, scope, provider, now)
+    starts_at = now + pause
+    found = await ledger.bounds(*scope, known=False)
+    unknown = found.unknown if provider.result_ttl is not None else 0
+    first = found.first
+    if first is None or (first >= now + slack and _is_servable(found.number + unknown, rate, first - starts_at)):
+        needed_rate, number, can_save, short_until = 0.0, unknown, 0, None
+    else:
+        bounds = (await ledger.bounds(*scope)).known
+        told = at_once(
+            prospecting(
+                bounds,
+                rate=rate,
+                now=microseconds(starts_at),
+                margin=_TRAVEL,
+                ahead=unknown,
+                within=(slack - pause) // timedelta(microseconds=1),
+            )
+        )
+        needed_rate, number, can_save, short_until = (
+            told.needed_rate,
+            told.number + unknown,
+            told.saved,
+            told.short_until,
+        )
+    until = now + slack
+    if short_until is not None:
+        until = max(until, from_microseconds(short_until + 1))
+    return Expiring(
+        scope=scope,
+        number=number,
+        can_save=can_save,
+        needed_rate=needed_rate,
+        rate=rate,
+        until=until,
+        unknown=provider.result_ttl is not None,
+    )
 
 
-def _rate(summary: LedgerSummary, scope: Scope, provider: Provider) -> float:
-    """Requests a second for polls, as learned; where nothing is known, what a client begins with."""
+async def jobs_in_danger(ledger: Store, one: Expiring, *, limit: int) -> list[Job]:
+    """The first of those in danger: those of which nobody knows when they expire, then the earliest to do so."""
+    return await ledger.expiring(before=one.until, limit=limit, scope=one.scope, unknown=one.unknown)
+
+
+def _is_servable(number: int, rate: float, length: timedelta) -> bool:
+    """Whether so many can be asked for before the first can expire: mostly so, and quickly seen."""
+    return number <= rate * (length.total_seconds() - _TRAVEL / 1e6)
+
+
+def _rate(summary: LedgerSummary, scope: Scope, provider: Provider, now: datetime) -> tuple[float, timedelta]:
+    """Requests a second for polls, as learned (where nothing is known, what a client begins with); until the first."""
     name = provider.scope(Request(method="GET", url="", operation="poll"))
     budget: Any = summary.budgets.get(scope, {}).get(name)
-    return provider.start_rate if budget is None else budget.allowed(budget.cap)
+    if budget is None:
+        return provider.start_rate, timedelta(0)
+    pause = min(max(budget.paused_until - now.timestamp(), 0.0), LONGEST_PAUSE)
+    return budget.allowed(budget.cap), timedelta(seconds=pause)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from docpoll.cli.codes import ExitCode, code_of
-from docpoll.cli.hints import uncertain_hint
+from docpoll.cli.hints import placing, uncertain_hint
 from docpoll.cli.progress import Progress, watched
 from docpoll.cli.run import named, outcome_line
 from docpoll.cli.screen import Logs, Screen, many, printable
@@ -31,7 +31,7 @@ def harvest(options: Options, *, go_on: str) -> int:
     require_ledger(settings.store)
     if settings.provider is not None:
         settings.sending_provider()  # A provider that was named must be configured.
-    screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets)
+    screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets, place=placing(settings))
     warn_of_key(screen, options.api_key)
     provider = settings.provider_named("local")
     client_for(provider, options, store=settings.store, on_event=lambda *_: None)

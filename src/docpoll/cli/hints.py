@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 
 import attrs
 
@@ -10,7 +11,16 @@ from docpoll.cli.screen import many, printable
 from docpoll.config import DEFAULT_ACCOUNT, DEFAULT_STORE, Settings
 from docpoll.jobs import Job
 
-__all__ = ["command", "harvest_hint", "refused_hint", "rescue_hint", "resolve_hint", "settings_for", "uncertain_hint"]
+__all__ = [
+    "command",
+    "harvest_hint",
+    "placing",
+    "refused_hint",
+    "rescue_hint",
+    "resolve_hint",
+    "settings_for",
+    "uncertain_hint",
+]
 
 #: The flags that say where jobs are, by the command that takes them.
 _PLACE = ("base_url", "url_prefix", "account", "store")
@@ -18,6 +28,7 @@ _FLAGS = {
     **dict.fromkeys(("harvest", "recover", "rescue", "resolve", "retry"), _PLACE),
     **dict.fromkeys(("cancel", "export"), ("store",)),
     "jobs": ("account", "store"),
+    "status": ("base_url", "account", "store"),
 }
 
 _DEFAULTS = {"account": DEFAULT_ACCOUNT, "store": DEFAULT_STORE}
@@ -34,6 +45,17 @@ def command(words: str, settings: Settings, *, always: tuple[str, ...] = ()) -> 
         if value is not None and (name in always or value != _DEFAULTS.get(name)):
             said += [f"--{name.replace('_', '-')}", shlex.quote(value)]
     return printable(" ".join(said))
+
+
+def placing(settings: Settings) -> Callable[[str], str]:
+    """What gives the commands in a warning of danger their flags."""
+
+    def place(text: str) -> str:
+        for words in ("rescue", "status"):
+            text = text.replace(f"docpoll {words} ", f"{command(words, settings)} ")
+        return text
+
+    return place
 
 
 def harvest_hint(settings: Settings) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from docpoll.budget import LONGEST_PAUSE, BudgetState
 from docpoll.cli.codes import ExitCode
-from docpoll.cli.expiring import Expiring, expiring_in, in_danger
+from docpoll.cli.expiring import Expiring, in_danger, jobs_in_danger
 from docpoll.cli.hints import command, harvest_hint, rescue_hint, settings_for, uncertain_hint
 from docpoll.cli.run import error_of_result
 from docpoll.cli.screen import Screen, lasting, many, printable
@@ -115,12 +115,11 @@ async def _status(ledger: Store, settings: Settings, within: timedelta | None) -
     expiring = []
     for scope in scopes:
         provider = _reader(settings, scope[0])
-        number, _ = await in_danger(ledger, summary, scope, provider, now=now)
-        at_risk += number
+        at_risk += (await in_danger(ledger, summary, scope, provider, now=now)).number
         if within is not None:
-            number, until = await in_danger(ledger, summary, scope, provider, now=now, within=within)
-            if number:
-                expiring.append(await expiring_in(ledger, summary, scope, provider, now=now, until=until))
+            one = await in_danger(ledger, summary, scope, provider, now=now, within=within)
+            if one.number:
+                expiring.append(_expiring(one, await jobs_in_danger(ledger, one, limit=_FIRST), now))
     return {
         "store": settings.store,
         "counts": {str(state): counts[state] for state in JobState},
@@ -129,7 +128,7 @@ async def _status(ledger: Store, settings: Settings, within: timedelta | None) -
         "oldest_open_at": instant(oldest),
         "smallest_slack_seconds": None if first is None else round((first - now).total_seconds(), 3),
         "at_risk": at_risk,
-        "expiring": None if within is None else [_expiring(one, now) for one in expiring],
+        "expiring": None if within is None else expiring,
         "uncertain": counts[JobState.UNCERTAIN],
         "elsewhere": sum(elsewhere.values()),
         "suspect": [
@@ -160,25 +159,26 @@ async def _status(ledger: Store, settings: Settings, within: timedelta | None) -
     }
 
 
-def _expiring(one: Expiring, now: datetime) -> dict[str, Any]:
-    """What `status` tells of the results in danger of an account; of many, the first to expire."""
+def _expiring(one: Expiring, first: list[Job], now: datetime) -> dict[str, Any]:
+    """What `status` tells of the results in danger of an account; of many, the *first* to expire."""
     return {
         "provider": one.scope[0],
         "account": one.scope[1],
         "origin": one.scope[2],
-        "number": len(one.jobs),
-        "can_save": len(one.forecast.saved),
-        "needed_rate": round(one.forecast.needed_rate, 6),
+        "number": one.number,
+        "can_save": one.can_save,
+        "needed_rate": round(one.needed_rate, 6),
         "rate": None if math.isinf(one.rate) else round(one.rate, 6),
         "first": [
             {
                 "id": job.id,
                 "source": job.source,
                 "earliest_expiry_at": instant(job.earliest_expiry_at),
-                "slack_seconds": round((job.earliest_expiry_at - now).total_seconds(), 3),
+                "slack_seconds": None
+                if job.earliest_expiry_at is None
+                else round((job.earliest_expiry_at - now).total_seconds(), 3),
             }
-            for job in one.jobs[:_FIRST]
-            if job.earliest_expiry_at is not None
+            for job in first
         ],
     }
 
@@ -251,8 +251,11 @@ def _expiring_rows(one: dict[str, Any]) -> list[str]:
         row += f"; to save what can be saved takes {one['needed_rate']:.3g} requests a second, and {limit}"
     rows = [row + (f"; {unsure} cannot surely be saved" if unsure else "")]
     for job in one["first"][:_SHOWN]:
-        slack = timedelta(seconds=job["slack_seconds"])
-        when = f"since {lasting(-slack)}" if slack < timedelta(0) else f"in {lasting(slack)}"
+        if job["slack_seconds"] is None:
+            when = "nobody knows"
+        else:
+            slack = timedelta(seconds=job["slack_seconds"])
+            when = f"since {lasting(-slack)}" if slack < timedelta(0) else f"in {lasting(slack)}"
         rows.append(f"  {when:<15} {job['id']}  {printable(job['source'])}")
     if number > len(one["first"][:_SHOWN]):
         rows.append(f"  … and {number - len(one['first'][:_SHOWN])} more")

@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from docpoll.cli.codes import ExitCode, code_of
-from docpoll.cli.expiring import expiring_in, in_danger
+from docpoll.cli.expiring import in_danger, jobs_in_danger
 from docpoll.cli.harvest import left_alone
 from docpoll.cli.hints import command, harvest_hint
 from docpoll.cli.progress import Progress, watched
@@ -70,7 +70,7 @@ class _Awaited:
 
     def is_over(self, job: Job) -> bool:
         """Whether *job*, as it is in the ledger now, has ended, or is not finished and in danger no longer."""
-        if job.state is not JobState.RUNNING:
+        if not _is_asked_about(job):
             return True
         now, ttl = SystemClock().now(), self.provider.result_ttl
         return has_moved_on(job.earliest_expiry_at, since=self.since, now=now, ttl=ttl)
@@ -119,9 +119,10 @@ class _Rescuing:
                 if not self.settings.concerns(scope[0], scope[1]) or scope[0] == "local":
                     continue
                 provider = self.settings.provider_named(scope[0], account=scope[1], sends=False)
-                number, _ = await in_danger(ledger, summary, scope, provider, now=now, within=self.within)
+                one = await in_danger(ledger, summary, scope, provider, now=now, within=self.within)
+                number = one.number
                 if self.settings.harvests(*scope):
-                    if summary.counts[scope].get(JobState.RUNNING):
+                    if number or summary.counts[scope].get(JobState.RUNNING):
                         found[scope] = number
                 elif number:
                     self.screen.say(left_alone(scope, number, self.settings))
@@ -183,11 +184,11 @@ class _Rescuing:
         summary = await ledger.summary(now=now)
         if scope not in summary.counts:
             return []
-        number, until = await in_danger(ledger, summary, scope, provider, now=now, within=self.within)
-        if not number:
+        one = await in_danger(ledger, summary, scope, provider, now=now, within=self.within)
+        if one.number <= sum(map(rescuing.has, rescuing.bounds)):
             return []
-        found = await expiring_in(ledger, summary, scope, provider, now=now, until=until)
-        return [job for job in found.jobs if job.id not in rescuing.bounds and not rescuing.has(job.id)]
+        found = await jobs_in_danger(ledger, one, limit=one.number)
+        return [job for job in found if job.id not in rescuing.bounds and not rescuing.has(job.id)]
 
     async def _settle(self, outcome: Outcome, provider: Provider, progress: Progress) -> None:
         """Tell of *outcome*, and count it where its job was in danger."""
@@ -215,13 +216,13 @@ class _Rescuing:
         while True:
             jobs = await client.store.by_ids([job_id for job_id in job_ids if job_id in self.awaited])
             for job in jobs.values():
-                if job.state is not JobState.RUNNING:
+                if not _is_asked_about(job):
                     outcome = await outcome_of(job, source=job.source, store=client.store, provider=client.provider)
                     await self._settle(outcome, client.provider, progress)
             job_ids = [
                 job.id
                 for job in jobs.values()
-                if job.state is JobState.RUNNING
+                if _is_asked_about(job)
                 and not (job.id in rescuing.bounds and rescuing.has(job.id))  # It is safe, or has come back.
                 and not self.awaited[job.id].is_over(job)
             ]
@@ -297,7 +298,7 @@ class _Rescuing:
         finally:
             await ledger.close()
         for job in jobs.values():
-            if job.state is not JobState.RUNNING:
+            if not _is_asked_about(job):
                 progress.settled(job.state, fresh=False)
                 self.states.append(job.state)
             elif job.id in self.safe or self.awaited[job.id].is_over(job):
@@ -307,6 +308,10 @@ class _Rescuing:
                 ours += job.id in self.held
                 others += job.id not in self.held
         return later, ours, others
+
+
+def _is_asked_about(job: Job) -> bool:
+    return job.state is JobState.RUNNING or (job.state is JobState.TIMED_OUT and job.next_poll_at is not None)
 
 
 def _prospect(rescuing: Rescue) -> str:

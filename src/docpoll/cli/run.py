@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from docpoll.cli.codes import code_of
-from docpoll.cli.hints import command, harvest_hint, refused_hint, uncertain_hint
+from docpoll.cli.hints import command, harvest_hint, placing, refused_hint, uncertain_hint
 from docpoll.cli.progress import Progress, watched
 from docpoll.cli.screen import Screen, many, printable, reason, shown
 from docpoll.cli.sending import (
@@ -57,7 +57,9 @@ def submit(options: Options, *, go_on: str) -> int:
 
 def _carry_out(options: Options, go_on: str, work: Any, *, results: bool) -> int:
     settings = options.settings
-    screen = Screen(json=options.json or options.out == "-", quiet=options.quiet, secrets=settings.secrets)
+    screen = Screen(
+        json=options.json or options.out == "-", quiet=options.quiet, secrets=settings.secrets, place=placing(settings)
+    )
     warn_of_key(screen, options.api_key)
     if options.dry_run and settings.provider is not None:
         provider: Provider = settings.provider_named(settings.provider, sends=False)

@@ -79,12 +79,23 @@ def reason(line: Mapping[str, Any]) -> str:
 
 
 class Screen:
-    """Where a command writes. *json*: lines are JSON. *quiet*: nothing but results and problems."""
+    """Where a command writes. *json*: lines are JSON. *quiet*: nothing but results and problems.
 
-    def __init__(self, *, json: bool = False, quiet: bool = False, secrets: Collection[str] = ()) -> None:
+    *place* gives the commands in a warning of the library the flags that make them mean the same ledger.
+    """
+
+    def __init__(
+        self,
+        *,
+        json: bool = False,
+        quiet: bool = False,
+        secrets: Collection[str] = (),
+        place: Callable[[str], str] = str,
+    ) -> None:
         self.json = json
         self.quiet = quiet
         self.secrets = secrets
+        self.place = place
         #: Writes above a live bar, while there is one.
         self.above: Callable[[str], None] | None = None
         # A thread of its own: the loop's are few, and a reader that stands still would hold all of them.
@@ -187,6 +198,8 @@ class Logs(logging.Handler):
         if record.exc_info and record.exc_info[1] is not None:
             text = f"{text} ({type(record.exc_info[1]).__name__}: {record.exc_info[1]})"
         action = getattr(record, "action", None)
+        if action == "in_danger":
+            text = self._screen.place(text)
         if action in _TOLD_AGAIN:
             self._said.discard(text)
         if action != "account_suspect":

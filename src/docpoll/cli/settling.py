@@ -10,7 +10,7 @@ import attrs
 from docpoll.cli.changing import Told, chosen
 from docpoll.cli.codes import ExitCode, code_of
 from docpoll.cli.harvest import left_alone, summary_of
-from docpoll.cli.hints import harvest_hint, resolve_hint
+from docpoll.cli.hints import harvest_hint, placing, resolve_hint
 from docpoll.cli.progress import Progress, watched
 from docpoll.cli.screen import Screen, many, printable
 from docpoll.cli.sending import Options, client_for, ledger_exists, require_ledger, stopped, warn_of_key
@@ -30,7 +30,7 @@ __all__ = ["recover", "resolve"]
 def recover(options: Options, *, go_on: str) -> int:
     """Carry out `docpoll recover`; gives the exit code. Raises `DocpollError` for what ends it with 2."""
     settings = options.settings
-    screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets)
+    screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets, place=placing(settings))
     warn_of_key(screen, options.api_key)
     if settings.provider is not None:
         settings.sending_provider()
@@ -109,7 +109,7 @@ def resolve(
     if found is not None and (every or len(names) != 1):
         raise ConfigError("--found is the vendor's name for one job: name that one")
     require_ledger(settings.store)
-    screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets)
+    screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets, place=placing(settings))
     warn_of_key(screen, options.api_key)
 
     async def work() -> int:

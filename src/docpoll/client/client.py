@@ -177,6 +177,8 @@ class Client:
         self._transport = transport
         self._clock = clock or SystemClock()
         self._dice = dice or random.SystemRandom()
+        #: What spreads polls need not ask the operating system each time.
+        self._spread = random.random if dice is None else dice.random
         self._limits = limits
         self._harvester: Harvester | None = None
         self._resubmits: Resubmits | None = None
@@ -233,7 +235,7 @@ class Client:
             store=self.store,
             transport=transport,
             clock=self._clock,
-            dice=self._dice.random,
+            dice=self._spread,
             budget=self._budget,
             schedule=self._schedule,
             give_up_after=self._give_up_after,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 
 from docpoll.client.outcomes import Outcome
-from docpoll.expiry import Forecast, is_endangered
+from docpoll.expiry import STEP, Forecast, is_endangered
 from docpoll.harvester import Harvester
 from docpoll.interfaces import Clock
 
@@ -44,7 +45,7 @@ class Rescue:
         #: The earliest bound of all, None where nothing is in danger.
         self.first: datetime | None = found.first
         #: The jobs, each with its bound at the beginning.
-        self.bounds: dict[str, datetime | None] = {job_id: self._bound(job_id) for job_id in found.jobs}
+        self.bounds: dict[str, datetime | None] = {job_id: harvester.bound(job_id) for job_id in found.jobs}
 
     def left(self) -> list[str]:
         """The ids of those that are still in danger, and in the hands of this client."""
@@ -53,29 +54,40 @@ class Rescue:
 
     def has(self, job_id: str) -> bool:
         """Whether the job is in the hands of this client."""
-        return self._harvester.current(job_id) is not None
+        return self._harvester.holds(job_id)
 
     async def __aiter__(self) -> AsyncIterator[Outcome]:
+        hurrying: list[asyncio.Task[None]] = []
         with self._harvester.danger_within(self._within):
-            left = self.left()
-            self._harvester.hurry(left)
+            # The most urgent stand at the end, and leave first.
+            left = list(reversed(self.bounds))
 
             def goes_on() -> bool:
                 while left and not self._is_left(left[-1]):
                     left.pop()
+                if left and not hurrying:
+                    # Not before what they come to is listened for.
+                    hurrying.append(asyncio.create_task(self._hurry()))
                 return bool(left)
 
-            async for outcome in self._outcomes(goes_on):
-                yield outcome
+            try:
+                async for outcome in self._outcomes(goes_on):
+                    yield outcome
+            finally:
+                for task in hurrying:
+                    task.cancel()
+
+    async def _hurry(self) -> None:
+        """Have those that are still in danger asked for, the most urgent first; of very many, some at a time."""
+        job_ids = list(self.bounds)
+        for start in range(0, len(job_ids), STEP):
+            self._harvester.hurry(job_id for job_id in job_ids[start : start + STEP] if self._is_left(job_id))
+            await asyncio.sleep(0)
 
     def _is_left(self, job_id: str) -> bool:
         return self._harvester.is_in_danger(job_id) and not has_moved_on(
-            self._bound(job_id), since=self.bounds[job_id], now=self._clock.now(), ttl=self._ttl
+            self._harvester.bound(job_id), since=self.bounds[job_id], now=self._clock.now(), ttl=self._ttl
         )
-
-    def _bound(self, job_id: str) -> datetime | None:
-        job = self._harvester.current(job_id)
-        return None if job is None else job.earliest_expiry_at
 
 
 def has_moved_on(bound: datetime | None, *, since: datetime | None, now: datetime, ttl: timedelta | None) -> bool:

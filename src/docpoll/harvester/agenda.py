@@ -18,6 +18,9 @@ ORDINARY: Final = 2
 _RANK_AGAIN: Final = 60.0
 _LAPSED: Final = 10.0
 
+#: So many jobs are taken up in one call.
+_AT_ONCE: Final = 500
+
 #: The length of a stretch, seconds. What lies in a stretch that has not begun is in no order, and takes a tenth of the
 #: room.
 _STRETCH: Final = 8.0
@@ -38,8 +41,12 @@ class Agenda:
         self._soon: list[tuple[float, int, str]] = []
         #: (rank, urgency, order of entry, due, id) of the jobs that are due.
         self._now: list[tuple[int, float, int, float, str]] = []
+        #: What of these is to be ranked anew.
+        self._unranked: list[tuple[int, float, int, float, str]] = []
         self._entry = itertools.count()
         self._ranked_at = float("-inf")
+        #: There is more that is due than was taken up last.
+        self._more = False
 
     def __len__(self) -> int:
         return len(self._dues)
@@ -75,23 +82,39 @@ class Agenda:
         self._stretches.clear()
         self._soon.clear()
         self._now.clear()
+        self._unranked.clear()
+        self._more = False
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there was more to take up than `collect()` does at once: until all is in order, none may go."""
+        return bool(self._unranked) or self._more
 
     def collect(self, now: float, urgency: Callable[[str, float], tuple[int, float]]) -> None:
         """Take up what has become due; *urgency* gives rank and order for a job and its due time.
 
         What waits since the last time is ranked anew now and then: while it waited it may have come into danger.
+        A hundred thousand take several calls, so that others have their turn in between: see `is_behind`.
         """
-        if not 0 <= now - self._ranked_at < (_LAPSED if self._has_lapsed(now) else _RANK_AGAIN):
+        age = now - self._ranked_at
+        if not 0 <= age < _RANK_AGAIN or (age >= _LAPSED and self._has_lapsed(now)):
             self._ranked_at = now
-            waiting = [(due, entry, job_id) for _, _, entry, due, job_id in self._now if self._dues.get(job_id) == due]
-            self._now = [(*urgency(job_id, due), entry, due, job_id) for due, entry, job_id in waiting]
-            heapq.heapify(self._now)
+            self._unranked += self._now
+            self._now = []
+        room = _AT_ONCE
+        while self._unranked and room:
+            room -= 1
+            _, _, entry, due, job_id = self._unranked.pop()
+            if self._dues.get(job_id) == due:
+                heapq.heappush(self._now, (*urgency(job_id, due), entry, due, job_id))
         while self._stretches and self._stretches[0] * _STRETCH <= now:
             self._begin(heapq.heappop(self._stretches))
-        while self._soon and self._soon[0][0] <= now:
+        while self._soon and self._soon[0][0] <= now and room:
+            room -= 1
             due, entry, job_id = heapq.heappop(self._soon)
             if self._dues.get(job_id) == due:
                 heapq.heappush(self._now, (*urgency(job_id, due), entry, due, job_id))
+        self._more = bool(self._soon) and self._soon[0][0] <= now
         while self._has_lapsed(now):
             _, _, entry, due, job_id = self._now[0]
             rank, order = urgency(job_id, due)
@@ -103,14 +126,14 @@ class Agenda:
         return self._now[0][0] if self._now else None
 
     def waiting(self) -> int:
-        """About how many jobs are due; 0 only where none is."""
+        """About how many jobs are due; 0 only where none is, or while they are put in order."""
         self._pass_over()
-        return len(self._now)
+        return 0 if self.is_behind else len(self._now)
 
     def pop(self) -> str | None:
         """The most urgent job that is due, taken off; None where none is."""
         self._pass_over()
-        if not self._now:
+        if not self._now or self.is_behind:
             return None
         *_, job_id = heapq.heappop(self._now)
         del self._dues[job_id]
@@ -126,6 +149,8 @@ class Agenda:
 
     def next_due(self) -> float | None:
         """When to look again: the next job is due then, or its stretch begins; None where none will be due."""
+        if self._unranked:
+            return float("-inf")
         if self._soon:
             return self._soon[0][0]
         return self._stretches[0] * _STRETCH if self._stretches else None

@@ -33,7 +33,7 @@ from docpoll.events import (
     Sent,
     Succeeded,
 )
-from docpoll.expiry import is_possible, latest_look
+from docpoll.expiry import from_microseconds, is_possible, latest_look
 from docpoll.harvester.account import LIST, POLL, SUBMIT, Account, FaultWatcher
 from docpoll.harvester.agenda import ENDANGERED, ORDINARY, Agenda
 from docpoll.harvester.courier import Courier, is_about_source
@@ -63,7 +63,7 @@ Watcher = Callable[[Job], None]
 _AT_ONCE: Final = 200
 
 #: After so many polls, one after the other, a task lets others have their turn.
-_IN_A_ROW: Final = 2
+_IN_A_ROW: Final = 8
 
 #: So often a job is sent again by itself; a document whose answer is lost each time would be paid for without end.
 _MOST_RESENDS: Final = 10
@@ -172,12 +172,12 @@ class Harvester:
             f"{provider.name} account {provider.account}",
             clock=clock,
             ttl=provider.result_ttl,
-            bounds=self._bounds,
-            unknown=lambda: [job_id for job_id in self._agenda if self._jobs.expiry(job_id) is None],
+            bounds=self._jobs.bounds,
             rate=lambda: self._account.rate(POLL),
             travel=self._limits.travel,
             # Whoever submits nothing rescues already.
             warns=self._limits.submits > 0,
+            spawn=self._tasks.spawn,
         )
         self._beat_at = 0.0
         self._beat_wall = clock.now()
@@ -238,7 +238,7 @@ class Harvester:
             self._learning.know(await self._store.durations(self._provider.name, self._provider.origin))
         with contextlib.suppress(StoreError):  # Then it is heard with the first request.
             await self._account.know_rates()
-        self._triage.keep_up()
+        await self._triage.prepare()
         await self._grant_wishes()
         for work in (self._dispatch, self._beat, self._listen, self._write_behind):
             self._tasks.spawn(self._tasks.keep_up(work, pause=self._limits.heartbeat))
@@ -337,7 +337,15 @@ class Harvester:
 
     def is_in_danger(self, job_id: str) -> bool:
         """Whether the job is in hand, and in danger still."""
-        return job_id in self._jobs and self._triage.is_in_danger(self._jobs.expiry(job_id))
+        return job_id in self._jobs and self._triage.is_in_danger(self._jobs.bound(job_id))
+
+    def bound(self, job_id: str) -> datetime | None:
+        """The earliest expiry of the job; None where it has none, or is not in hand."""
+        return self._jobs.expiry(job_id)
+
+    def holds(self, job_id: str) -> bool:
+        """Whether the job is in hand, as the ledger has it."""
+        return job_id in self._jobs and job_id not in self._untold
 
     def hurry(self, job_ids: Iterable[str]) -> None:
         """Make these jobs due now, where no request of theirs is in flight."""
@@ -445,6 +453,9 @@ class Harvester:
                 self._look_for(job_id)
             self._pending.extend(self._account.refusals.let_go())
             self._agenda.collect(self._clock.now().timestamp(), self._urgency)
+            if self._agenda.is_behind:
+                asyncio.get_running_loop().call_soon(self._wake.set)
+                return None
             if self._finder.is_urgent() and self._account.may_hurry(POLL) and self._start_look(at_once=True):
                 continue
             pause = self._account.pause(self._wanted())
@@ -518,7 +529,7 @@ class Harvester:
 
     def _is_held_back(self) -> bool:
         """Nothing finishes, and what is due is in no danger: it is asked about one job at a time, now and then."""
-        return self._learning.probe_in() > 0 and self._agenda.first_rank() == ORDINARY
+        return self._learning.is_stalled and self._learning.probe_in() > 0 and self._agenda.first_rank() == ORDINARY
 
     def _next_poll(self) -> Job | None:
         """The most urgent job that is due, now that its poll goes; None where none is."""
@@ -618,14 +629,10 @@ class Harvester:
         return _may_be_sent(job) or (job.state is JobState.UNCERTAIN and job_id in self._resending)
 
     def _urgency(self, job_id: str, due: float) -> tuple[int, float]:
-        rank, order = self._triage.rank(job_id, self._jobs.expiry(job_id), due)
+        rank, order = self._triage.rank(job_id, self._jobs.bound(job_id), due)
         if rank == ORDINARY and job_id in self._prompted:
             return ENDANGERED, math.inf  # There is news of it: before all that is only due, after all in danger.
         return rank, order
-
-    def _bounds(self) -> Iterator[tuple[str, datetime]]:
-        """The jobs in hand that have an earliest expiry, with that."""
-        return ((job_id, expiry) for job_id in self._jobs if (expiry := self._jobs.expiry(job_id)) is not None)
 
     def _until_next(self) -> float | None:
         """Seconds until something becomes due, or may be tried again."""
@@ -643,7 +650,8 @@ class Harvester:
 
     def _first_look(self) -> timedelta | None:
         """The time until the first job in hand must be looked at; below 0 where that lies behind."""
-        look = latest_look(min(self._jobs.expiries(), default=None))
+        first = min((bound for _, bound in self._jobs.bounds() if bound is not None), default=None)
+        look = None if first is None else latest_look(from_microseconds(first))
         return None if look is None else look - self._clock.now()
 
     def _plan(self, job: Job) -> None:
@@ -855,7 +863,7 @@ class Harvester:
         if after is before:
             self._tell_second(before, event)
             return before
-        if after.state is before.state and not at_once and not isinstance(event, NotSent | AnswerLost):
+        if after.state is before.state and not at_once and not isinstance(event, (NotSent, AnswerLost)):
             self._jobs[job.id] = after
             self._dirty.setdefault(job.id, False)
             self._ledger.forget(job.id)  # What could not be written is asked for again, and now says less.
@@ -1069,6 +1077,8 @@ class Harvester:
                 account=provider.account,
                 origin=provider.origin,
                 limit=self._limits.claim,
+                # What it would not send it leaves to others, and what is wished for that with it.
+                accepted=not self._limits.submits,
             )
             for job in jobs:
                 self._hold(job)
@@ -1183,6 +1193,8 @@ class Harvester:
             punctual = away < 2 * self._limits.heartbeat
             if now - self._beat_wall < timedelta(seconds=mono - self._beat_at) - _CLOCK_SET_BACK:
                 self._plan_anew(now)
+                # It was said, whether the ledger can be written or not.
+                self._beat_wall = now - timedelta(seconds=mono - self._beat_at)
             elif not punctual:
                 self._wake.set()  # Much may be due at once.
             owner = self._held()

@@ -12,6 +12,7 @@ import os
 import secrets
 import socket
 import sqlite3
+from array import array
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from typing import Any, Final, TypeVar
 
 from docpoll.budget import BudgetState, from_json, to_json
 from docpoll.errors import ConfigError, OwnershipLost, StoreError
-from docpoll.interfaces import Change, Draft, LedgerSummary, Owner, Tally, Wish
+from docpoll.interfaces import Bounds, Change, Draft, LedgerSummary, Owner, Tally, Wish
 from docpoll.jobs import CLOSED, STALLED_AFTER, Job, JobState
 from docpoll.schedules import Durations, Observations
 from docpoll.stores.ledger import Ledger, Place, Reading
@@ -358,7 +359,9 @@ class SQLiteStore:
 
         return await self._write(enter, prepare=prepare, rows=len(drafts))
 
-    async def claim(self, owner: Owner, *, provider: str, account: str, origin: str, limit: int) -> list[Job]:
+    async def claim(
+        self, owner: Owner, *, provider: str, account: str, origin: str, limit: int, accepted: bool = False
+    ) -> list[Job]:
         """See `docpoll.interfaces.Store`."""
 
         def claim(connection: sqlite3.Connection) -> list[Job]:
@@ -369,7 +372,7 @@ class SQLiteStore:
             ended = [epoch for (epoch,) in connection.execute(SQL["ended_owners"])]
             found: list[tuple[int, int | None]] = []
             for holder in (_NOBODY, *ended):
-                values = {"owner": holder, "account_id": account_id, "limit": limit}
+                values = {"owner": holder, "account_id": account_id, "limit": limit, "accepted": accepted}
                 found += connection.execute(SQL["claimable"], values)
             found.sort(key=lambda row: (row[1] is not None, row[1], row[0]))
             seqs = json.dumps([seq for seq, _ in found[:limit]])
@@ -523,7 +526,8 @@ class SQLiteStore:
             after = _durations(_value(connection, "durations_of", values)) or Durations()
             for observations in seen:
                 after = after.learned(observations)
-            connection.execute(SQL["set_durations"], values | {"state": after.to_json()})
+            if seen:
+                connection.execute(SQL["set_durations"], values | {"state": after.to_json()})
             return after
 
         return await self._write(add)
@@ -720,20 +724,39 @@ class SQLiteStore:
 
         return await self._read(count)
 
-    async def expiring(self, *, before: datetime, limit: int = 1000) -> list[Job]:
+    async def expiring(
+        self,
+        *,
+        before: datetime,
+        limit: int = 1000,
+        scope: tuple[str, str, str] | None = None,
+        unknown: bool = False,
+    ) -> list[Job]:
         """See `docpoll.interfaces.Store`."""
-        values = {"before": to_microseconds(before), "limit": max(limit, 0)}
-        return await self._read(lambda connection: _jobs(connection, "expiring", values))
+        values = {"before": to_microseconds(before), "limit": max(limit, 0), "unknown": unknown, "account_id": None}
 
-    async def count_expiring(self, *, before: datetime) -> Mapping[tuple[str, str, str], int]:
+        def find(connection: sqlite3.Connection) -> list[Job]:
+            if scope is not None:
+                values["account_id"] = _known_account_id(connection, *scope) or 0
+            return _jobs(connection, "expiring", values)
+
+        return await self._read(find)
+
+    async def bounds(self, provider: str, account: str, origin: str, *, known: bool = True) -> Bounds:
         """See `docpoll.interfaces.Store`."""
-        values = {"before": to_microseconds(before)}
 
-        def count(connection: sqlite3.Connection) -> dict[tuple[str, str, str], int]:
-            scopes = _scopes(connection.execute(SQL["accounts"]))
-            return {scopes[account_id]: jobs for account_id, jobs in connection.execute(SQL["count_expiring"], values)}
+        def find(connection: sqlite3.Connection) -> Bounds:
+            values = {"account_id": _known_account_id(connection, provider, account, origin)}
+            unknown, number, first = connection.execute(SQL["bounds_counted"], values).fetchone()
+            rows = connection.execute(SQL["bounds"], values) if known else ()
+            return Bounds(
+                unknown=unknown,
+                number=number,
+                first=from_microseconds(first),
+                known=array("q", (bound for (bound,) in rows)),
+            )
 
-        return await self._read(count)
+        return await self._read(find)
 
 
 def _durations(state: bytes | None) -> Durations | None:

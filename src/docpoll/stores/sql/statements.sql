@@ -175,7 +175,7 @@ SELECT owner FROM jobs WHERE id = :id
 
 -- name: claimable
 SELECT seq, earliest_expiry_at FROM jobs INDEXED BY jobs_wanted
-WHERE owner = :owner AND account_id = :account_id
+WHERE owner = :owner AND account_id = :account_id AND (NOT :accepted OR state NOT IN ('PENDING', 'UNCERTAIN'))
 ORDER BY earliest_expiry_at, seq
 LIMIT :limit
 
@@ -300,16 +300,23 @@ FROM jobs INDEXED BY jobs_wanted
 WHERE owner IS NOT NULL AND state IN ('PENDING', 'UNCERTAIN', 'RUNNING')
 GROUP BY account_id
 
--- name: count_expiring
-SELECT account_id, count(*)
+-- name: bounds_counted
+SELECT count(*) - count(earliest_expiry_at), count(earliest_expiry_at), min(earliest_expiry_at)
 FROM jobs INDEXED BY jobs_wanted
-WHERE owner IS NOT NULL AND state = 'RUNNING' AND earliest_expiry_at < :before
-GROUP BY account_id
+WHERE owner IS NOT NULL AND account_id = :account_id AND state IN ('RUNNING', 'TIMED_OUT')
+
+-- name: bounds
+SELECT earliest_expiry_at FROM jobs INDEXED BY jobs_wanted
+WHERE owner IS NOT NULL AND account_id = :account_id AND state IN ('RUNNING', 'TIMED_OUT')
+    AND earliest_expiry_at IS NOT NULL
+ORDER BY earliest_expiry_at
 
 -- name: expiring
 SELECT * FROM job_rows WHERE seq IN (
     SELECT seq FROM jobs INDEXED BY jobs_wanted
-    WHERE owner IS NOT NULL AND state = 'RUNNING' AND earliest_expiry_at < :before
+    WHERE owner IS NOT NULL AND state IN ('RUNNING', 'TIMED_OUT')
+        AND (:account_id IS NULL OR account_id = :account_id)
+        AND (earliest_expiry_at < :before OR :unknown AND earliest_expiry_at IS NULL)
     ORDER BY earliest_expiry_at, seq
     LIMIT :limit
 )
