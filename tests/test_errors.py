@@ -8,7 +8,15 @@ from types import SimpleNamespace
 import pytest
 
 from docpoll import errors
-from docpoll.errors import AccountFault, DocpollError, DocumentError, JobFailed, RemoteProtocolError, Unauthorized
+from docpoll.errors import (
+    AccountFault,
+    AnswerMissing,
+    DocpollError,
+    DocumentError,
+    JobFailed,
+    RemoteProtocolError,
+    Unauthorized,
+)
 from docpoll.events import ErrorInfo
 
 
@@ -44,6 +52,12 @@ def test_an_error_of_theirs_carries_the_http_status() -> None:
     assert Unauthorized("no", status=401).status == 401
     assert AccountFault("no").status is None
     assert isinstance(Unauthorized("no"), RemoteProtocolError)
+
+
+def test_a_missing_answer_may_have_begun() -> None:
+    """It says whether it had not ended when the time was over."""
+    assert AnswerMissing("no", endless=True).endless
+    assert not AnswerMissing("no").endless
 
 
 def test_a_document_error_names_its_source() -> None:

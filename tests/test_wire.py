@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docpoll.wire import Base64Body, RateLimit, Request, Response
+from docpoll.wire import REQUEST_TIME, Base64Body, RateLimit, Request, Response, time_for
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -21,6 +21,12 @@ def test_the_length_of_a_streamed_body_is_known_before(before: bytes, after: byt
     body = Base64Body(before=before, after=after, content=content, size=len(content), digest="d")
     assert body.length == len(before + b64encode(content) + after)
     assert Request(method="POST", url="u", operation="submit", body=body).length == body.length
+
+
+def test_a_long_upload_is_allowed_more_time() -> None:
+    """A second for each 50,000 bytes, and what every request may take."""
+    assert time_for(0) == REQUEST_TIME
+    assert time_for(100_000, request_time=timedelta(seconds=5)) == timedelta(seconds=7)
 
 
 def test_the_length_of_other_bodies() -> None:

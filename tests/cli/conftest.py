@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from docpoll.cli import main
-from tests.cli.support import KEY, Emulator, Program, Said, pdf
+from tests.cli.support import KEY, Emulator, Program, Said, SharedReader, pdf
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +17,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder of its own, in which `docpoll.db` is the ledger."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _uncounted(no_cover: None) -> None:
+    """Branches are counted where a rule is tested by itself; here the counting would only take time."""
 
 
 @pytest.fixture
@@ -62,14 +67,22 @@ def start() -> Iterator[Callable[..., Program]]:
         program.process.communicate()
 
 
+@pytest.fixture(scope="session")
+def reader() -> Iterator[SharedReader]:
+    """What reads the documents of every emulator in this process."""
+    reader = SharedReader()
+    yield reader
+    reader.stop()
+
+
 @pytest.fixture
-def emulate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Emulator]]:
+def emulate(monkeypatch: pytest.MonkeyPatch, reader: SharedReader) -> Iterator[Callable[..., Emulator]]:
     """`emulate(speed=…)`: an emulator that takes `KEY` only, with that key in the environment."""
     emulators: list[Emulator] = []
     monkeypatch.setenv("TYPLESS_API_KEY", KEY)
 
     def begin(**settings: Any) -> Emulator:
-        emulator = Emulator(**{"api_key": KEY, "speed": 50.0} | settings)
+        emulator = Emulator(**{"api_key": KEY, "speed": 50.0, "reader": reader} | settings)
         emulators.append(emulator)
         emulator.start()
         return emulator

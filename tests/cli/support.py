@@ -20,6 +20,7 @@ from typing import Any
 import attrs
 
 from docpoll.emulator import EmulatorServer
+from docpoll.emulator.reader import Reader, Reading
 
 KEY = "a-right-key"
 
@@ -100,6 +101,34 @@ class Program:
         return Said(code=self.process.returncode, out=(out or b"").decode(), err=(err or b"").decode())
 
 
+class SharedReader:
+    """One real reader for many emulators: its process is started once, which takes longer than what a test reads."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._reader = Reader()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    async def start(self) -> None:
+        await self._reader.start()
+
+    async def close(self) -> None:
+        """It goes on for the next emulator."""
+
+    async def read(
+        self, content: bytes, file_name: str, beside: bytes | None = None, *, at_most: float | None = None
+    ) -> Reading:
+        reading = self._reader.read(content, file_name, beside, at_most=at_most)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(reading, self._loop))
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._reader.close(), self._loop).result(PATIENCE)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(PATIENCE)
+        self._loop.close()
+
+
 class Emulator:
     """The real emulator, in a thread with a loop of its own."""
 
@@ -150,12 +179,12 @@ def ask(url: str, body: Any = None) -> dict[str, Any]:
         return json.load(answer)
 
 
-def until(condition: Callable[[], Any]) -> Any:
-    """What *condition* gives once it is true."""
+def until(condition: Callable[[], Any], *, every: float = 0.02) -> Any:
+    """What *condition* gives once it is true; asked *every* so many seconds."""
     end = time.monotonic() + PATIENCE
     while not (found := condition()):
         assert time.monotonic() < end, "it never came true"
-        threading.Event().wait(0.02)
+        threading.Event().wait(every)
     return found
 
 

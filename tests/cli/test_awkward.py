@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -198,10 +199,12 @@ def test_no_name_breaks_a_line_of_what_people_see(cli, zoo):
 def test_a_name_of_any_bytes_is_found_again(cli, zoo, start):
     """By `show`, which takes the bytes as they are."""
     cli("run", "zoo", "--provider", "local")
-    for name in (b"zoo/caf\xe9.pdf", b"zoo/new\nline.pdf", b"-rf.pdf"):
-        shown = start("show", "--json", "--", name).end()
-        assert shown.code == 0
-        assert os.fsencode(shown.lines[0]["source"]).endswith(name)
+    names = (b"zoo/caf\xe9.pdf", b"zoo/new\nline.pdf", b"-rf.pdf")
+    shown = [start("show", "--json", "--", names[0]).end()]
+    shown += [cli("show", "--json", "--", os.fsdecode(name)) for name in names[1:]]
+    for name, said in zip(names, shown, strict=True):
+        assert said.code == 0
+        assert os.fsencode(said.lines[0]["source"]).endswith(name)
 
 
 # -- what is said of inputs ---------------------------------------------------------------------------------------
@@ -318,49 +321,55 @@ def a_loop(path: Path) -> None:
     path.symlink_to(path)
 
 
+#: What becomes of a file, and the code of its outcome.
+CHANGES: dict[Callable[[Path], None], str] = {
+    grown: "document_changed",
+    cut: "document_changed",
+    emptied: "document_changed",
+    replaced: "document_changed",
+    of_the_same_size: "document_changed",
+    gone: "document_changed",
+    a_pipe: "document_unreadable",
+    a_folder: "document_unreadable",
+    a_device: "document_unreadable",
+    a_loop: "document_unreadable",
+}
+
+
 @posix
 @pytest.mark.parametrize("larger", [0, 2_000_000])
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        (grown, "document_changed"),
-        (cut, "document_changed"),
-        (emptied, "document_changed"),
-        (replaced, "document_changed"),
-        (of_the_same_size, "document_changed"),
-        (gone, "document_changed"),
-        (a_pipe, "document_unreadable"),
-        (a_folder, "document_unreadable"),
-        (a_device, "document_unreadable"),
-        (a_loop, "document_unreadable"),
-    ],
-)
-async def test_a_file_that_changes_before_it_is_sent_is_not_sent(
-    folder: Path, change: Callable[[Path], None], code: str, larger: int
-) -> None:
+async def test_a_file_that_changes_before_it_is_sent_is_not_sent(folder: Path, larger: int) -> None:
     """One outcome that says so, without waiting for a pipe; a retry makes no attempt.
 
     The file as it was can be handed out again.
     """
-    path, content = folder / "a.pdf", pdf(1) + b"%" * larger
-    path.write_bytes(content)
+    names = {change: f"{change.__name__}.pdf" for change in CHANGES}
+    content = {name: pdf(number) + b"%" * larger for number, name in enumerate(names.values())}
+    for name in names.values():
+        (folder / name).write_bytes(content[name])
     async with docpoll.Client(docpoll.Local(), store="docpoll.db", harvest=False) as client:
-        entered = await client.submit("a.pdf")
-    change(path)
+        entered = {name: await client.submit(name) for name in names.values()}
+    for change, name in names.items():
+        change(folder / name)
     async with docpoll.Client(docpoll.Local(), store="docpoll.db") as client:
-        (outcome,) = [outcome async for outcome in client.harvest()]
-        assert (outcome.job.id, outcome.job.state, outcome.job.error.code) == (entered.id, "FAILED", code)
-        with pytest.raises(docpoll.DocumentGone, match=r"a\.pdf"):
-            await client.retry(entered.id)
-        assert (await client.job(entered.id)).state == "FAILED"
-        if path.is_dir():
-            path.rmdir()
-        else:
-            path.unlink(missing_ok=True)
-        path.write_bytes(content)
-        (outcome,) = [outcome async for outcome in client.extract(["a.pdf"], retry=["failed"])]
-        assert outcome.error is None
-        assert (outcome.job.attempt, outcome.job.retry_of) == (2, entered.id)
+        outcomes = [outcome async for outcome in client.harvest()]
+        assert {one.job.id: (one.job.state, one.job.error.code) for one in outcomes} == {
+            entered[names[change]].id: ("FAILED", code) for change, code in CHANGES.items()
+        }
+        for name, job in entered.items():
+            with pytest.raises(docpoll.DocumentGone, match=re.escape(name)):
+                await client.retry(job.id)
+            assert (await client.job(job.id)).state == "FAILED"
+            path = folder / name
+            if path.is_dir():
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
+            path.write_bytes(content[name])
+        again = [outcome async for outcome in client.extract(list(entered), retry=["failed"])]
+        assert {one.source: (one.error, one.job.attempt, one.job.retry_of) for one in again} == {
+            name: (None, 2, job.id) for name, job in entered.items()
+        }
 
 
 async def test_a_file_that_is_only_touched_is_sent(folder: Path) -> None:
@@ -402,32 +411,42 @@ class Named:
         return self._path
 
 
-@pytest.mark.parametrize(
-    ("rubbish", "source"),
-    [
-        (None, "NoneType"),
-        (7, "int"),
-        (["0.pdf"], "list"),
-        (bytearray(b"%PDF-"), "bytearray"),
-        (Named(7), "Named"),
-        (Named(RuntimeError("no path today")), "Named"),
-        ("\ud800.pdf", "\ud800.pdf"),
-        ("nul\0.pdf", "nul\0.pdf"),
-    ],
-)
-async def test_rubbish_among_documents_is_one_outcome(folder: Path, rubbish: object, source: str) -> None:
+class Nameless(Named):
+    """One that cannot tell."""
+
+
+#: What is no document, by how its outcome names it.
+RUBBISH: dict[str, object] = {
+    "NoneType": None,
+    "int": 7,
+    "list": ["0.pdf"],
+    "bytearray": bytearray(b"%PDF-"),
+    "Named": Named(7),
+    "Nameless": Nameless(RuntimeError("no path today")),
+    "\ud800.pdf": "\ud800.pdf",
+    "nul\0.pdf": "nul\0.pdf",
+}
+
+
+async def test_rubbish_among_documents_is_one_outcome_each(folder: Path) -> None:
     """An error that names it, and its neighbours are served."""
-    for number in range(2):
-        (folder / f"{number}.pdf").write_bytes(pdf(number))
+    # One before each, and one behind the last.
+    neighbours = [f"{number}.pdf" for number in range(len(RUBBISH) + 1)]
+    handed_out: list[object] = [neighbours[-1]]
+    for number, name in enumerate(neighbours):
+        (folder / name).write_bytes(pdf(number))
+    for name, rubbish in zip(neighbours[:-1], RUBBISH.values(), strict=True):
+        handed_out[-1:-1] = [name, rubbish]
     async with docpoll.Client(docpoll.Local(), store="docpoll.db") as client:
-        outcomes = {outcome.source: outcome async for outcome in client.extract(["0.pdf", rubbish, "1.pdf"])}
-        assert outcomes.keys() == {"0.pdf", source, "1.pdf"}
-        assert (outcomes["0.pdf"].error, outcomes["1.pdf"].error) == (None, None)
-        assert outcomes[source].job is None
-        with pytest.raises(type(outcomes[source].error)) as caught:
-            await client.submit(rubbish)
-        assert str(caught.value) == str(outcomes[source].error)
-    assert isinstance(caught.value, docpoll.DocpollError)
+        outcomes = {outcome.source: outcome async for outcome in client.extract(handed_out)}
+        assert outcomes.keys() == {*neighbours, *RUBBISH}
+        assert [outcomes[name].error for name in neighbours] == [None] * len(neighbours)
+        for source, rubbish in RUBBISH.items():
+            assert outcomes[source].job is None
+            with pytest.raises(type(outcomes[source].error)) as caught:
+                await client.submit(rubbish)
+            assert str(caught.value) == str(outcomes[source].error)
+            assert isinstance(caught.value, docpoll.DocpollError)
 
 
 @any_bytes

@@ -15,7 +15,6 @@ INVOICES = sorted((Path(__file__).resolve().parents[2] / "recipes" / "invoices")
 #: Bomb → what is said of it, whatever the machine. The crash may also come out of time on a slow one.
 SAID = {
     "two-gigabytes-of-blanks": ("reader_crashed", "out_of_memory", "reader_timeout"),
-    "forms-doubled": ("reader_crashed", "out_of_memory", "reader_timeout"),
     "page-tree-loop": ("broken_pdf",),
     "object-stream": ("broken_pdf",),
     "laughs.xml": ("broken_xml",),

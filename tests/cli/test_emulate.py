@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 
 import pytest
 
@@ -38,10 +39,11 @@ def test_a_state_file_survives_a_restart(start, cli, documents, folder, monkeypa
     assert set(ask(f"{url}/_emulator/jobs")["by_digest"].values()) == {1}
 
 
-def test_a_port_that_is_taken_is_told(start):
+def test_a_port_that_is_taken_is_told(cli):
     """Exit code 2."""
-    port = start("emulate", "--port", "0").line().rpartition(":")[2].strip()
-    said = start("emulate", "--port", port).end()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = cli("emulate", "--port", str(port))
     assert said.code == 2
     assert f"port {port} on 127.0.0.1 is taken" in said.err
 
@@ -65,10 +67,10 @@ def test_a_scenario_is_played(start, folder):
         ("mine.toml", "[webhooks]\nlost = 0.1\n", "scenario mine.toml: unknown key webhooks; there are name, seed"),
     ],
 )
-def test_a_scenario_that_is_none_is_told(start, folder, name, content, message):
+def test_a_scenario_that_is_none_is_told(cli, folder, name, content, message):
     """Exit code 2, before anything listens."""
     if content is not None:
         (folder / name).write_text(content)
-    said = start("emulate", "--port", "0", "--scenario", name).end()
+    said = cli("emulate", "--port", "0", "--scenario", name)
     assert (said.code, said.out) == (2, "")
     assert message in said.err

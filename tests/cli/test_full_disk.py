@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.support import ask
+from tests.cli.support import Emulator
 
-COUNT = 60
+COUNT = 24
 
 
 def fill(disk: Path) -> Path:
@@ -42,7 +42,7 @@ def test_a_disk_that_fills_in_the_middle_of_a_run(
     documents(COUNT)
     emulator = emulate() if vendor == "typless" else None
     flags = ["--provider", "local"] if emulator is None else typless(emulator)
-    program = start("run", "invoices", "--json", "--store", ledger, "--rate", "40", *flags)
+    program = start("run", "invoices", "--json", "--store", ledger, "--rate", "20", *flags)
     stored = [program.line()]
     filler = fill(disk)
     while "the disk is full" not in (said := program.line("stderr")):
@@ -61,11 +61,10 @@ def test_a_disk_that_fills_in_the_middle_of_a_run(
     assert f"{COUNT} of {COUNT} documents stored" in end.err
     assert cli("status", "--json", "--store", ledger).lines[0]["counts"]["SUCCEEDED"] == COUNT
     if emulator is None:
-        program = start("emulate", "--port", "0", "--state", str(disk / "docpoll.local.db"))
-        seen = ask(f"{program.line().split()[-1]}/_emulator/jobs")
-    else:
-        seen = emulator.seen
-    assert sorted(seen["by_digest"].values()) == [1] * COUNT
+        emulator = Emulator(state=disk / "docpoll.local.db")
+        emulator.start()
+    assert sorted(emulator.seen["by_digest"].values()) == [1] * COUNT
+    emulator.stop()
 
 
 def test_stopped_on_a_full_disk_every_id_is_in_the_ledger_or_printed(
@@ -77,7 +76,7 @@ def test_stopped_on_a_full_disk_every_id_is_in_the_ledger_or_printed(
     documents(COUNT)
     emulator = emulate()
     flags = typless(emulator)
-    program = start("run", "invoices", "--json", "--store", ledger, "--rate", "40", *flags)
+    program = start("run", "invoices", "--json", "--store", ledger, "--rate", "20", *flags)
     program.line()
     filler = fill(disk)
     while "the disk is full" not in (said := program.line("stderr")):
@@ -105,7 +104,7 @@ def test_a_full_disk_of_the_export_fails_no_run(small_disk, start, cli, document
     disk = small_disk(1)
     documents(COUNT)
     out = disk / "fields.jsonl"
-    program = start("run", "invoices", "--json", "--provider", "local", "--rate", "40", "--out", str(out))
+    program = start("run", "invoices", "--json", "--provider", "local", "--rate", "20", "--out", str(out))
     program.line()
     filler = fill(disk)
     for _ in range(COUNT // 2):
@@ -124,7 +123,7 @@ def test_an_export_without_room_is_written_later(small_disk, start, cli, documen
     disk = small_disk(1)
     documents(COUNT)
     out = str(disk / "fields.jsonl")
-    program = start("run", "invoices", "--json", "--provider", "local", "--rate", "40", "--out", out)
+    program = start("run", "invoices", "--json", "--provider", "local", "--rate", "20", "--out", out)
     first = program.line()
     filler = fill(disk)
     end = program.end()
@@ -135,7 +134,7 @@ def test_an_export_without_room_is_written_later(small_disk, start, cli, documen
         f"docpoll: --out {out}: cannot be written (No space left on device). Nothing is lost, all is in the ledger; "
         f"with that put right, this writes it: {later}"
     )
-    said = start(*shlex.split(later)[1:]).end()
+    said = cli(*shlex.split(later)[1:])
     assert said.code == 2
     assert said.err == f"{end.err.splitlines()[-1]}\n"
     assert os.listdir(disk) == ["filler"]

@@ -30,8 +30,8 @@ def lossy(emulate: Any) -> Any:
 @pytest.mark.parametrize("awaiting", ["pending", "ready", "unread"])
 def test_a_run_settles_lost_submits_by_itself(cli, documents, lossy, typless, awaiting):
     """Three answers lost in every way there is: ten documents there, ten results here, exit 0; whatever is listed."""
-    # At this speed most are finished within a tenth of a second: the list is asked for at once.
-    emulator = lossy(losing(3, answers=(500, 502, "cut")) | {"awaiting": awaiting})
+    # At this speed most are finished within half a second: the list is asked for at once.
+    emulator = lossy(losing(3, answers=(500, 502, "cut")) | {"awaiting": awaiting}, speed=10.0)
     documents(10)
     said = cli("run", "invoices", *typless(emulator), "--json")
     assert said.code == 0

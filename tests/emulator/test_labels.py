@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from pathlib import Path
 
 import attrs
@@ -62,6 +63,7 @@ def score(got: Mapping[str, tuple[str | None, float]], truth: Mapping[str, str])
     return told
 
 
+@cache
 def answered(content: bytes) -> dict[str, tuple[str | None, float]]:
     """Field → value and confidence, as the whole reading gives them."""
     cells = read_document(content, "invoice.pdf")["extracted_fields"]
