@@ -471,6 +471,14 @@ def test_a_window_that_is_used_up_is_waited_for() -> None:
     assert granted(state, NOW + 30)[1].count == 5
 
 
+def test_a_window_that_ends_before_the_slot_limits_it_no_longer() -> None:
+    """Who asks a moment before the end of a window is given slots of the next one."""
+    state = heard(begin(NOW, start=5.0), NOW, window(0, 30), sent_at=NOW)
+    state, allowance = granted(state, NOW + 29.99)
+    assert (allowance.start, allowance.count) == (NOW + 30, 5)
+    assert state.left is None
+
+
 def test_a_window_that_stays_used_up_is_looked_into() -> None:
     """A header that always says 0, or an hour, costs a minute at most; then one request finds out."""
     state = heard(begin(NOW, start=5.0), NOW, window(0, 3600), sent_at=NOW)
