@@ -17,6 +17,7 @@ from docpoll.expiry import (
     DANGER,
     MARGIN,
     STEP,
+    _stretches,
     at_once,
     earliest_expiry,
     forecast,
@@ -256,3 +257,29 @@ def test_very_many_are_reckoned_with_in_small_steps(rate: float) -> None:
     told = forecast({one: from_microseconds(bound) for one, bound in bounds.items()}, rate=rate, now=NOON)
     by_place = at_once(prospecting(sorted(bounds.values()), rate=rate, now=microseconds(NOON)))
     assert (by_place.saved, by_place.number) == (len(told.saved), len(bounds))
+
+
+def test_one_bound_far_from_all_others_makes_no_step_long() -> None:
+    """What is put in order in one step stays a few thousand jobs, wherever the bounds lie."""
+    bounds = {f"j{n}": microseconds(NOON) + n * 7919 % 10**9 for n in range(10 * STEP)} | {"old": 0, "older": 0}
+    longest = before = 0
+    order: list[str] = []
+    for stretch in _stretches(bounds):
+        order += stretch
+        longest, before = max(longest, len(order) - before), len(order)
+    assert order == sorted(bounds, key=bounds.__getitem__)
+    assert longest <= 4 * STEP
+
+
+def test_bounds_that_are_all_the_same_are_put_in_order() -> None:
+    """Nothing can be cut where all lie at one instant."""
+    bounds = dict.fromkeys(map(str, range(10 * STEP)), 5)
+    assert [job_id for stretch in _stretches(bounds) for job_id in stretch] == list(bounds)
+
+
+def test_what_is_doubted_and_not_in_danger_is_not_counted_as_lost() -> None:
+    """Only of those that are told of, some can be saved and some cannot."""
+    told = at_once(
+        prospecting([10**6, 10**9, 2 * 10**9], rate=1e-6, now=0, doubts=[False, True, True], within=2 * 10**6)
+    )
+    assert 0 <= told.saved <= told.number

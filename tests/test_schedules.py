@@ -569,3 +569,24 @@ def test_an_hour_of_outage_costs_little_and_delays_nothing() -> None:
     assert watched.polls <= 1.5 * 3_600 / 30
     assert unwatched.polls > 10 * watched.polls
     assert watched.delay <= unwatched.delay
+
+
+def test_what_is_settled_can_be_taken_and_the_looks_since_stay() -> None:
+    """Taken in two parts or in one, it comes to the same."""
+    whole, parts, taken = Observations(Durations()), Observations(Durations()), []
+    for round_ in range(3):
+        for seen in (whole, parts):
+            seen.add_unfinished(after=0, until=4 + round_)
+            seen.add_finished(after=4 + round_, by=6 + round_)
+            seen.add_unfinished(after=0, until=3)
+        taken.append(parts.take())
+        assert parts.is_unsettled
+    parts.add_finished(after=3, by=5)
+    whole.add_finished(after=3, by=5)
+    assert not parts.is_unsettled
+    taken.append(parts.take())
+    assert [one.finished for one in taken] == [1, 1, 1, 1]
+    assert parts.finished == 0
+    for name in ("ended", "exposed"):
+        sums = [sum(values) for values in zip(*(getattr(one, name) for one in taken), strict=True)]
+        assert sums == pytest.approx(getattr(whole, name))

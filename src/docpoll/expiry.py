@@ -56,6 +56,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 #: So many jobs are looked at in one step.
 STEP: Final = 2048
+#: A stretch that holds so many times that is cut again.
+_CROWDED: Final = 4
 
 #: What floating point may make of a number of requests that is a whole one.
 _ROUNDING: Final = 1e-9
@@ -206,7 +208,7 @@ class Prospect:
     @property
     def saved(self) -> int:
         """How many can surely be saved."""
-        return self.number - sum(self.given_up)
+        return self.number - sum(self.given_up[: self.number])
 
 
 def prospecting(
@@ -297,7 +299,12 @@ def _stretches(bounds: Mapping[str, int]) -> Iterator[list[str]]:
             yield []
         stretches.setdefault((bound - first) // length, []).append(job_id)
     for stretch in sorted(stretches):
-        yield sorted(stretches[stretch], key=bounds.__getitem__)
+        job_ids = stretches[stretch]
+        if length > 1 and len(job_ids) > _CROWDED * STEP:
+            # One that lies far from all others makes stretches long.
+            yield from _stretches({job_id: bounds[job_id] for job_id in job_ids})
+        else:
+            yield sorted(job_ids, key=bounds.__getitem__)
 
 
 def _seconds(bound: datetime, now: datetime, margin: timedelta) -> float:

@@ -389,6 +389,20 @@ class Observations:
         """The looks since the last finished job are not counted: the vendor had stopped."""
         self._clear()
 
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether there were looks since the last finished job."""
+        return any(self._part) or any(self._reached)
+
+    def take(self) -> Observations:
+        """What is settled, and from now on no longer here; looks since the last finished job stay."""
+        taken: Observations = object.__new__(Observations)
+        taken._cumulative = self._cumulative
+        taken.ended, taken.exposed, taken.finished = self.ended, self.exposed, self.finished
+        taken._clear()
+        self.ended, self.exposed, self.finished = [0.0] * _BINS, [0.0] * _BINS, 0
+        return taken
+
 
 # -- the best next look --------------------------------------------------------------------------------------------
 

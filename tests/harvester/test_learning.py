@@ -45,6 +45,11 @@ def kind(document_type: str) -> Job:
     return attrs.evolve(JOB, options={"document_type": document_type})
 
 
+def accepted(document_type: str, clock: FakeClock) -> Job:
+    """A job of that kind, accepted now."""
+    return attrs.evolve(kind(document_type), sent_at=clock.now(), accepted_at=clock.now())
+
+
 async def test_what_was_learned_of_several_kinds_is_written_while_another_appears():
     """The ledger takes its time, and answers come meanwhile; nothing is lost, and what comes late is written later."""
     clock = FakeClock()
@@ -243,7 +248,10 @@ async def test_while_the_ledger_cannot_be_written_no_memory_is_filled():
         raise StoreError("the disk is full")
 
     for number in range(100):
-        it.heard(kind(f"c{number}"), DONE, asked_at=clock.now())
+        job = accepted(f"c{number}", clock)
+        it.schedule_of(job)
+        clock.advance(4)
+        it.heard(job, DONE, asked_at=clock.now())
         if number % 10 == 0:
             await it.write(fail)
     await it.write(written(ledger))
@@ -269,3 +277,47 @@ async def test_what_a_kind_had_learned_is_written_once_however_often_it_leaves()
         await it.write([fail, fail_beside, fail][number % 3])
     await it.write(written(ledger), all_of_it=True)
     assert sum(known.finished for known in ledger.values()) == 9 + 3
+
+
+async def estimated(ledger: dict[str, Durations], *, kinds: int, **most: int) -> Durations:
+    """What is learned of one of so many kinds in turn, of whose jobs half take 8 s and half take 32 s."""
+    clock = FakeClock()
+    it = Learning("x", schedule=LearnedSchedule(), clock=clock, **most)
+    write = written(ledger)
+    for turn in range(30):
+        jobs = [accepted(f"c{number}", clock) for number in range(kinds)]
+        seconds = 8 if turn % 2 else 32
+        for age in range(2, seconds + 1, 2):
+            clock.advance(2)
+            for place, job in enumerate(jobs):
+                it.heard(job, UNFINISHED if age < seconds else DONE, asked_at=clock.now())
+                jobs[place] = attrs.evolve(job, unfinished_at=clock.now())
+        await it.write(write)
+    await it.write(write, all_of_it=True)
+    return ledger["c0"]
+
+
+async def test_more_kinds_than_are_in_hand_are_learned_as_well_as_few():
+    """Finishes are not counted without the looks before them, or all jobs would seem to be quick."""
+    few = await estimated({}, kinds=12, most_kinds=12)
+    many = await estimated({}, kinds=12, most_kinds=4)
+    for age in (4, 10, 20, 30):
+        assert many.expected(after=0, until=age) == pytest.approx(few.expected(after=0, until=age), rel=0.1, abs=0.02)
+
+
+async def test_of_a_kind_that_was_given_up_only_new_jobs_teach():
+    """What was seen of older ones is gone, and their finishes alone would say that jobs are quick."""
+    clock, ledger = FakeClock(), dict[str, Durations]()
+    it = Learning("x", schedule=LearnedSchedule(), clock=clock, most_kinds=1, most_left=1)
+    for name in ("a", "b", "c"):
+        clock.advance(4)
+        it.heard(kind(name), UNFINISHED, asked_at=clock.now())
+    clock.advance(4)
+    it.heard(kind("a"), DONE, asked_at=clock.now())
+    await it.write(written(ledger), all_of_it=True)
+    assert not ledger
+    job = accepted("a", clock)
+    clock.advance(4)
+    it.heard(job, DONE, asked_at=clock.now())
+    await it.write(written(ledger), all_of_it=True)
+    assert ledger["a"].finished == 1

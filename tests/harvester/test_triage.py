@@ -204,3 +204,18 @@ async def test_a_plan_for_very_many_is_made_little_by_little() -> None:
     ward.rank(lost[0])
     ward.triage.clear()
     await ward.long_plans[1]
+
+
+@pytest.mark.parametrize("unknown", [0, 1000])
+def test_new_danger_is_told_however_many_bounds_are_unknown(unknown: int, caplog: pytest.LogCaptureFixture) -> None:
+    """A thousand adopted jobs do not hide that a hundred others cannot be saved."""
+    caplog.set_level(logging.WARNING)
+    ward = Ward(rate=10.0, first=3600)
+    ward.unknown = [f"u{number}" for number in range(unknown)]
+    ward.rank("first")
+    assert len(caplog.records) == 1
+    ward.bounds |= {f"j{number}": ward.clock.now() + timedelta(seconds=3000) for number in range(100)}
+    ward.rate = (0.01, 0.0)
+    ward.clock.advance(61)
+    ward.rank("first")
+    assert len(caplog.records) == 2

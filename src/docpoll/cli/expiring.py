@@ -105,10 +105,13 @@ def _is_servable(number: int, rate: float, length: timedelta) -> bool:
 
 
 def _rate(summary: LedgerSummary, scope: Scope, provider: Provider, now: datetime) -> tuple[float, timedelta]:
-    """Requests a second for polls, as learned (where nothing is known, what a client begins with); until the first."""
+    """Requests a second for polls, as learned (where nothing is known, what a client begins with); until the first.
+
+    What somebody stated for a run of their own (`--rate`) is not the rate of a `rescue` without it.
+    """
     name = provider.scope(Request(method="GET", url="", operation="poll"))
     budget: Any = summary.budgets.get(scope, {}).get(name)
     if budget is None:
         return provider.start_rate, timedelta(0)
     pause = min(max(budget.paused_until - now.timestamp(), 0.0), LONGEST_PAUSE)
-    return budget.allowed(budget.cap), timedelta(seconds=pause)
+    return budget.allowed(), timedelta(seconds=pause)

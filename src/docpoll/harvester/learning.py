@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -40,14 +41,24 @@ _MOST_LEFT: Final = 1024
 Write = Callable[[str, Sequence[Observations]], Awaitable[Durations]]
 
 
+@attrs.define(eq=False)
+class _Left:
+    """What was seen of a kind that is no longer in hand: all of it, as finishes alone would say that jobs are quick."""
+
+    seen: Observations
+    unwritten: list[Observations]
+
+
 class _Kind:
     """What is known of one kind of document, and what has been seen since."""
 
-    def __init__(self, schedule: LearnedSchedule, unwritten: list[Observations]) -> None:
+    def __init__(self, schedule: LearnedSchedule, left: _Left | None, *, since: float) -> None:
         self.schedule = schedule
-        self.seen = Observations(schedule.durations)
+        #: Jobs that were accepted before that do not teach: what was seen of them may have been given up.
+        self.since = since
+        self.seen = Observations(schedule.durations) if left is None else left.seen
         #: Learned here, and not in the ledger yet.
-        self.unwritten = unwritten
+        self.unwritten = [] if left is None else left.unwritten
         #: What the ledger knows of it has not been read.
         self.is_unread = True
 
@@ -85,8 +96,9 @@ class Learning:
         self._most_kinds, self._most_left = most_kinds, most_left
         #: The kinds in hand by document type, the one used last at the end.
         self._kinds: dict[str, _Kind] = {}
-        #: What was learned of kinds that are no longer in hand, and is not in the ledger yet; the latest at the end.
-        self._left: dict[str, list[Observations]] = {}
+        #: What was seen of kinds that are no longer in hand, the latest at the end.
+        self._left: dict[str, _Left] = {}
+        self._has_given_up = False
         #: What the ledger knew of other kinds when this began.
         self._known: dict[str, Durations] = {}
         self._has_failed = False
@@ -118,7 +130,7 @@ class Learning:
         now = self._clock.monotonic()
         if self._watch.finished(now=now):
             log.warning("%s: jobs finish again", self._name, extra={"action": "stall_ended"})
-        if span is not None and self._teaches(job, now) and _is_telling(*span):
+        if span is not None and self._teaches(job, kind, now) and _is_telling(*span):
             self._watch.taught()
             kind.seen.add_finished(after=span[0], by=span[1])
             if kind.schedule.durations.is_outdated_by(kind.seen):
@@ -126,14 +138,14 @@ class Learning:
 
     def _unfinished(self, job: Job, kind: _Kind, after: float, until: float) -> None:
         now = self._clock.monotonic()
-        if not self._teaches(job, now):
+        if not self._teaches(job, kind, now):
             return
         kind.seen.add_unfinished(after=after, until=until)
         durations = kind.schedule.durations
         before, since = durations.expected(after=0, until=after), durations.expected(after=0, until=until)
         if self._watch.unfinished(min(since, _ONE_JOB) - min(before, _ONE_JOB), now=now):
-            for each in self._kinds.values():
-                each.seen.forget_unsettled()
+            for seen in [one.seen for one in self._kinds.values()] + [one.seen for one in self._left.values()]:
+                seen.forget_unsettled()
             log.warning(
                 "%s: nothing has finished for a while, although it should; one job is asked about every %d s until "
                 "something does",
@@ -141,14 +153,16 @@ class Learning:
                 extra={"action": "stalled"},
             )
 
-    def _teaches(self, job: Job, now: float) -> bool:
+    def _teaches(self, job: Job, kind: _Kind, now: float) -> bool:
         age = 0.0 if job.accepted_at is None else (self._clock.now() - job.accepted_at).total_seconds()
-        return self._watch.teaches(now - age)
+        return now - age >= kind.since and self._watch.teaches(now - age)
 
     def _kind(self, document_type: str, schedule: LearnedSchedule) -> _Kind:
         kind = self._kinds.pop(document_type, None)
         if kind is None:
-            kind = _Kind(schedule, self._left.pop(document_type, []))
+            left = self._left.pop(document_type, None)
+            since = self._clock.monotonic() if self._has_given_up and left is None else -math.inf
+            kind = _Kind(schedule, left, since=since)
             if (known := self._known.pop(document_type, None)) is not None:
                 kind.know(known)
                 kind.is_unread = False
@@ -159,11 +173,10 @@ class Learning:
 
     def _leave(self, document_type: str) -> None:
         kind = self._kinds.pop(document_type)
-        unwritten = [*kind.unwritten, kind.seen] if kind.seen.finished else kind.unwritten
-        if unwritten:
-            self._left[document_type] = unwritten
+        self._left[document_type] = _Left(kind.seen, kind.unwritten)
         if len(self._left) > self._most_left:
             del self._left[next(iter(self._left))]
+            self._has_given_up = True
 
     # --- while nothing finishes ------------------------------------------------------------------
 
@@ -198,9 +211,13 @@ class Learning:
             self._has_failed = False
 
     async def _write(self, write: Write, *, all_of_it: bool) -> None:
-        for document_type in list(self._left):
-            # It may be in hand again meanwhile, and has taken this with it.
-            if (taken := self._left.pop(document_type, None)) is None:
+        for document_type, left in list(self._left.items()):
+            if left.seen.finished:
+                left.unwritten.append(left.seen.take())
+            taken, left.unwritten = left.unwritten, []
+            if not left.seen.is_unsettled:
+                self._left.pop(document_type, None)
+            if not taken:
                 continue
             try:
                 await write(document_type, taken)
@@ -225,9 +242,11 @@ class Learning:
 
     def _keep(self, document_type: str, taken: list[Observations]) -> None:
         """*taken* could not be written: it is again the first of what is to be."""
-        kind = self._kinds.get(document_type)
-        unwritten = self._left.setdefault(document_type, []) if kind is None else kind.unwritten
-        unwritten[:0] = taken
+        # It may have come or gone meanwhile.
+        holder: _Kind | _Left | None = self._kinds.get(document_type) or self._left.get(document_type)
+        if holder is None:
+            holder = self._left[document_type] = _Left(Observations(Durations()), [])
+        holder.unwritten[:0] = taken
 
 
 def _span(job: Job, asked_at: datetime) -> tuple[float, float] | None:

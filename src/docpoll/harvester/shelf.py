@@ -117,6 +117,8 @@ class Shelf(MutableMapping[str, Job]):
     def __delitem__(self, job_id: str) -> None:
         del self._folded[job_id]
         self._at_hand.pop(job_id, None)
+        if not self._folded:
+            self.clear()
 
     def clear(self) -> None:
         """Keep nothing."""

@@ -103,8 +103,8 @@ class Triage:
         self._has_lapsed = False
         #: The rate that was planned with, and the pause before it.
         self._planned_rate = (0.0, 0.0)
-        #: How many are in danger, and how many of them cannot be saved, as people were told; None where they were told
-        #: of no danger. And when there was any last.
+        #: How many are in danger, and how many of them cannot be saved, as people were told, without those whose bound
+        #: is not known; None where they were told of no danger. And when there was any last.
         self._told: tuple[int, int] | None = None
         self._endangered_at: int | None = None
 
@@ -231,6 +231,7 @@ class Triage:
         if near or told.short_until:
             self._endangered_at = now
             if self._warns and not named and self._is_news(len(danger.jobs) - len(unknown)):
+                self._told = (len(danger.jobs) - len(unknown), len(self._lost))
                 self._warn(danger)
         elif self._endangered_at is None or not 0 <= now - self._endangered_at < _FORGOTTEN_AFTER:
             self._told = None
@@ -242,7 +243,6 @@ class Triage:
 
     def _warn(self, danger: Danger) -> None:
         number, lost = len(danger.jobs), len(danger.forecast.lost)
-        self._told = (number, lost)
         needed, first = danger.forecast.needed_rate, danger.first
         have = "nothing limits them" if math.isinf(danger.rate) else f"{danger.rate:.3g} are allowed"
         log.warning(
