@@ -16,8 +16,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-#: What a machine may lack. `DOCPOLL_REQUIRE`, a comma-separated list of these, makes a lack a failure.
-REQUIREMENTS = frozenset({"browser", "postgres", "samples", "strace", "tmpfs"})
+#: What a machine may lack, and what takes minutes (`faketime`, `sweep`). `DOCPOLL_REQUIRE`, a comma-separated list of
+#: these, makes a lack a failure, and has the long ones done.
+REQUIREMENTS = frozenset({"browser", "faketime", "postgres", "samples", "strace", "sweep", "tmpfs"})
 
 #: Read by docpoll, or by what draws its tables; a test sets what it needs.
 ENVIRONMENT = frozenset(
@@ -101,6 +102,19 @@ def require() -> Callable[[str, object, str], None]:
         pytest.skip(reason)
 
     return require
+
+
+@pytest.fixture(scope="session")
+def only_if_required() -> Callable[[str, str], None]:
+    """`only_if_required("sweep", "it takes minutes")`: skips the test unless `DOCPOLL_REQUIRE` names it."""
+
+    def only_if_required(name: str, reason: str) -> None:
+        if name not in REQUIREMENTS:
+            raise LookupError(f"{name} is none of {sorted(REQUIREMENTS)}")
+        if name not in _demanded():
+            pytest.skip(reason)
+
+    return only_if_required
 
 
 @pytest.fixture

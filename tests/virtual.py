@@ -45,8 +45,9 @@ class _Selector(selectors.DefaultSelector):
     #: Steps taken, and after how many the power is cut.
     steps = 0
     last: float = math.inf
-    #: Steps taken at this instant.
+    #: Steps taken at this instant, and how many are too many.
     at_once = 0
+    most_at_once = _SPINNING
     cut: Callable[[], object]
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -56,7 +57,7 @@ class _Selector(selectors.DefaultSelector):
         found = super().select(0)
         if found or timeout == 0 or self.steps >= self.last:
             self.at_once += 1
-            if self.at_once > _SPINNING:
+            if self.at_once > self.most_at_once:
                 raise AssertionError("somebody is at work for ever")
             return found
         self.at_once = 0

@@ -202,12 +202,14 @@ class Finder:
 
     def tend(self) -> None:
         """End the searches whose time is over, also where the vendor was not asked for long."""
-        if len(self._lookup) and not self._settling.locked() and self.next_tend() == 0:
+        if self.next_tend() == 0:
             self._end_searches()
 
     def next_tend(self) -> float | None:
-        """Seconds until searches may be over, None where there are none."""
-        return max(self._tend_at - self._clock.monotonic(), 0.0) if len(self._lookup) else None
+        """Seconds until searches may be over, None where there are none, or where what settles them is at work."""
+        if not len(self._lookup) or self._settling.locked():
+            return None
+        return max(self._tend_at - self._clock.monotonic(), 0.0)
 
     def _end_searches(self) -> None:
         mono, outage = self._clock.monotonic(), self._account.outage

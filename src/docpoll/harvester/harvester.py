@@ -868,7 +868,8 @@ class Harvester:
             self._dirty.setdefault(job.id, False)
             self._ledger.forget(job.id)  # What could not be written is asked for again, and now says less.
             self._plan(after)
-            self._tell(after, event)
+            if job.id not in self._untold:  # Else its state is not in the ledger yet.
+                self._tell(after, event)
             return after
         result = body if isinstance(event, Succeeded) or after.state is JobState.FAILED else None
         committed = self._committing[job.id] = asyncio.get_running_loop().create_future()

@@ -1,0 +1,433 @@
+"""Plays a story: starts, ends and asks processes as it says, and holds what happens against the promises."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from docpoll import Budget, Client, Document, JobState, Outcome, StillRunning
+from docpoll.errors import AccountFault, DocpollError, JobError
+from tests.simulating.promises import Broken, Promises
+from tests.simulating.stories import Step, Story
+from tests.simulating.world import Ambush, Process, Vendor, World
+from tests.virtual import InlineStore, VirtualLoop
+
+__all__ = ["Told", "play"]
+
+#: Seconds that a process is left alone at a time, when faults have ended, and how often before that is too long.
+_CALM: Final = 240.0
+_TURNS: Final = 12
+#: Seconds after which what somebody asked for must have ended, once the process is closed.
+_LATE: Final = 120.0
+_TYPE: Final = "invoice"
+
+
+@attrs.frozen(kw_only=True)
+class Told:
+    """What a simulation came to."""
+
+    broken: Broken | None
+    seconds: float
+    counts: Counter[str]
+    #: Faults that were played, by name.
+    faults: Counter[str]
+    #: When it ended, what happened how often, and the ledger: the same for the same story.
+    trace: str
+
+
+def play(story: Story) -> Told:
+    """Let *story* happen, and tell what came of it."""
+    shared = Path("/dev/shm")  # where there is one: nothing here is to outlive this process
+    with tempfile.TemporaryDirectory(prefix="docpoll-sim-", dir=shared if shared.is_dir() else None) as folder:
+        return _Play(story, Path(folder) / "docpoll.db").to_its_end()
+
+
+def _content(number: int, kind: str) -> bytes:
+    head = Vendor.UNREADABLE if kind == "unreadable" else b"%PDF-1.7"
+    return b"%b\n%% %d\n%%%%EOF\n" % (head, number)
+
+
+class _Play:
+    def __init__(self, story: Story, ledger: Path) -> None:
+        self._story = story
+        self._documents = [
+            Document.from_bytes(_content(number, kind), name=name)
+            for number, (name, kind) in enumerate(story.documents)
+        ]
+        settings = dict(story.settings)
+        rate = settings.pop("rate", None)
+        self._rate = None if rate is None else float(rate)
+        give_up_after = settings.pop("give_up_after", None)
+        self._settings = settings | {
+            "budget": Budget(self._rate),
+            "give_up_after": None if give_up_after is None else timedelta(seconds=give_up_after),
+        }
+        stated = self._rate if self._rate is not None and math.isfinite(self._rate) else None
+        contents = {document.digest: document.content or b"" for document in self._documents}
+        self._promises = Promises(contents, rate=stated)
+        shutil.copyfile(_empty_ledger(), ledger)
+        self._world = World(
+            self._promises,
+            seed=story.seed,
+            ledger=ledger,
+            scenario=story.scenario,
+            latency=story.latency,
+            lag=story.lag,
+            look=story.look,
+            speed=story.speed,
+        )
+        self._promises.world = self._world
+        #: The machine sleeps, so nothing of it goes on.
+        self._is_asleep = False
+        #: Slot → the process that runs there.
+        self._running: dict[int, Process] = {}
+        #: What was asked of a process, and by which word.
+        self._asked: list[tuple[Process, str, asyncio.Task[Any]]] = []
+
+    def to_its_end(self) -> Told:
+        world, promises = self._world, self._promises
+        broken: Broken | None = None
+        played: dict[str, dict[str, int]] = {}
+        try:
+            world.run(self._go_on(lambda: played.update(world.vendor.faults()["played"])))
+            promises.break_off()
+        except Broken as exc:
+            broken = exc
+        except AssertionError as exc:  # the loop's own: it stands still, or never does
+            broken = Broken("time goes on", str(exc))
+        finally:
+            promises.close()
+        states = Counter(row.state for row in promises.jobs.values())
+        return Told(
+            broken=broken,
+            seconds=world.elapsed,
+            counts=world.counts + Counter({"jobs": len(promises.jobs), **states}),
+            faults=Counter({name: sum(counts.values()) for name, counts in played.items()}),
+            trace=repr((round(world.elapsed, 6), sorted(world.counts.items()), list(promises.jobs.values()))),
+        )
+
+    async def _go_on(self, note_faults: Callable[[], None]) -> None:
+        for step in self._story.steps:
+            await asyncio.sleep(step.after)
+            await self._perform(step)
+        note_faults()
+        await self._come_to_rest()
+        self._promises.check_all()
+
+    # --- steps -----------------------------------------------------------------------------------
+
+    async def _perform(self, step: Step) -> None:
+        trouble = {
+            "freeze": self._freeze,
+            "sleep": self._sleep,
+            "away": self._away,
+            "jump": self._jump,
+            "disk full": self._fill_disk,
+            "offline": self._unplug,
+        }.get(step.what)
+        process = self._alive(step.slot)
+        if trouble is not None:
+            await trouble(step.slot, float(step.told["seconds"]))
+        elif step.what == "start":
+            await self._start(step.slot)
+        elif process is None:
+            return
+        elif step.what == "stop":
+            await self._stop(process)
+        elif step.what == "crash":
+            self._world.kill(process)
+        elif step.what == "ambush":
+            process.ambushes.append(Ambush(step.told["point"], step.told["number"]))
+        elif step.what == "leave":
+            for other, what, task in self._asked:
+                if other is process and what != "start":
+                    task.cancel()
+        else:
+            self._ask(process, step)
+
+    def _alive(self, slot: int) -> Process | None:
+        process = self._running.get(slot)
+        return process if process is not None and process.state == "alive" else None
+
+    async def _start(self, slot: int) -> None:
+        if self._alive(slot) is not None:
+            return
+        world = self._world
+        world.counts["starts"] += 1
+        process = self._running[slot] = world.process(slot)
+        client = process.context.run(self._make_client, process)
+        self._ask_for(process, "start", lambda: self._open(process, client))
+        await asyncio.sleep(0.5)
+
+    def _make_client(self, process: Process) -> Client:
+        promises = self._promises
+        return self._world.client(
+            process, on_event=lambda job, event: promises.happened(process, job, event), **self._settings
+        )
+
+    async def _open(self, process: Process, client: Client) -> None:
+        while process.state == "alive":
+            try:
+                await client.__aenter__()
+            except DocpollError:
+                await asyncio.sleep(1.0)  # The disk is full: whoever starts it tries again.
+                client = self._make_client(process)
+                continue
+            assert client._harvester is not None
+            client._harvester.watch(None, lambda job: self._promises.notified(process, job))
+            process.opened.set()
+            return
+
+    async def _stop(self, process: Process) -> None:
+        """Close it in order; what was asked of it ends then."""
+        if process.frozen_at is not None:
+            self._world.thaw(process, slept=False)
+        process.ambushes.clear()
+        assert process.client is not None
+        opening = [task for other, what, task in self._asked if other is process and what == "start"]
+        if not all(task.done() for task in opening):
+            self._world.kill(process)
+            return
+        closing = process.start(process.client.__aexit__(None, None, None))
+        asked = [task for other, _, task in self._asked if other is process]
+        await asyncio.wait([closing, *asked], timeout=_LATE)
+        if process.state != "alive":
+            return
+        if closing.done() and (error := closing.exception()) is not None:
+            self._promises.ended_with("closing", error)
+        await asyncio.sleep(1.0)
+        if left := process.unfinished():
+            self._promises.hangs(f"{process}: {left[0]!r}")
+        process.state = "ended"
+
+    # --- what people ask for ---------------------------------------------------------------------
+
+    def _ask(self, process: Process, step: Step) -> None:
+        asked: dict[str, Callable[[Client, Any], Awaitable[None]]] = {
+            "extract": self._extract,
+            "submit": self._submit,
+            "harvest": self._harvest,
+            "cancel": self._cancel,
+            "result": self._result,
+            "nudge": self._nudge,
+            "forge": self._forge,
+            "retry": self._retry,
+            "again": self._again,
+            "resolve": self._resolve,
+            "recover": self._recover,
+            "rescue": self._rescue,
+        }
+
+        async def work() -> None:
+            await process.opened.wait()
+            assert process.client is not None
+            await asked[step.what](process.client, step.told)
+
+        self._ask_for(process, step.what, work)
+
+    def _ask_for(self, process: Process, what: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[Any]:
+        self._world.counts["operations"] += 1
+        task = process.start(self._carefully(what, work))
+        self._asked = [one for one in self._asked if not one[2].done()] + [(process, what, task)]
+        return task
+
+    async def _carefully(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except DocpollError as exc:
+            if isinstance(exc, JobError) and not isinstance(exc, StillRunning):
+                self._promises.given(Outcome(source="", job=exc.job, error=exc))
+        except Exception as exc:  # noqa: BLE001 - this is what must not be
+            self._promises.ended_with(what, exc)
+
+    async def _outcomes(self, given: AsyncIterator[Outcome]) -> list[Outcome]:
+        outcomes = []
+        async with aclosing(given) as all_of_them:
+            async for outcome in all_of_them:
+                self._promises.given(outcome)
+                outcomes.append(outcome)
+        return outcomes
+
+    async def _extract(self, client: Client, told: Any) -> None:
+        documents = [self._documents[number] for number in told["documents"]]
+        outcomes = await self._outcomes(client.extract(documents, document_type=_TYPE))
+        self._promises.counted(outcomes, [document.digest for document in documents])
+
+    async def _submit(self, client: Client, told: Any) -> None:
+        for number in told["documents"]:
+            job = await client.submit(self._documents[number], document_type=_TYPE)
+            self._promises.submitted(job)
+
+    async def _again(self, client: Client, told: Any) -> None:
+        job = await client.submit(self._documents[told["document"]], document_type=_TYPE, again=True)
+        self._promises.submitted(job)
+
+    async def _harvest(self, client: Client, _told: Any) -> None:
+        await self._outcomes(aiter(client.harvest()))
+
+    async def _rescue(self, client: Client, _told: Any) -> None:
+        await self._outcomes(aiter(client.rescue()))
+
+    def _job_id(self, told: Any) -> str | None:
+        """The newest job of the document, if it has one."""
+        digest = self._documents[told["document"]].digest
+        return max(
+            ((row.attempt, row.id) for row in self._promises.jobs.values() if row.digest == digest), default=(0, None)
+        )[1]
+
+    async def _cancel(self, client: Client, told: Any) -> None:
+        if (job_id := self._job_id(told)) is not None:
+            await client.cancel(job_id)
+
+    async def _result(self, client: Client, told: Any) -> None:
+        if (job_id := self._job_id(told)) is not None:
+            result = await client.result(job_id, timeout=told["timeout"])
+            job = await client.job(job_id)
+            self._promises.given(Outcome(source="", job=job, result=result))
+
+    async def _nudge(self, client: Client, told: Any) -> None:
+        job_id = self._job_id(told)
+        row = None if job_id is None else self._promises.jobs[job_id]
+        for _ in range(told["times"]):
+            await client.nudge(row.remote_id if row is not None and row.remote_id else "not-known-yet")
+
+    async def _forge(self, client: Client, told: Any) -> None:
+        if number := await client.nudge(f"0ujsswThIGTUYm2K8FjOOfXtY1K{told['document']}"):
+            self._promises.ended_with("a forged nudge", AssertionError(f"of {number} jobs"))
+
+    async def _retry(self, client: Client, told: Any) -> None:
+        if (job_id := self._job_id(told)) is not None:
+            await client.retry(job_id)
+
+    async def _resolve(self, client: Client, told: Any) -> None:
+        uncertain = [row.id for row in self._promises.jobs.values() if row.state == "UNCERTAIN"]
+        for job_id in uncertain:
+            await client.resolve(job_id, **{told["how"]: True})
+
+    async def _recover(self, client: Client, _told: Any) -> None:
+        self._promises.adopts = True
+        await client.recover()
+
+    # --- trouble ---------------------------------------------------------------------------------
+
+    async def _freeze(self, slot: int, seconds: float) -> None:
+        if (process := self._alive(slot)) is not None:
+            self._world.freeze(process)
+            self._world.call_later(seconds, lambda: self._is_asleep or self._world.thaw(process, slept=False))
+
+    async def _sleep(self, _slot: int, seconds: float) -> None:
+        """The machine sleeps; the vendor does not."""
+        world = self._world
+        running = list(self._running.values())
+        for process in running:
+            world.freeze(process)
+        self._is_asleep = True
+        await asyncio.sleep(seconds)
+        self._is_asleep = False
+        for process in running:
+            world.thaw(process, slept=True)
+
+    async def _away(self, _slot: int, seconds: float) -> None:
+        """Everything is closed in order, and begun again after a while."""
+        slots = [slot for slot in sorted(self._running) if self._alive(slot) is not None]
+        for slot in slots:
+            await self._stop(self._running[slot])
+        await asyncio.sleep(seconds)
+        for slot in slots:
+            await self._start(slot)
+
+    async def _jump(self, _slot: int, seconds: float) -> None:
+        self._world.counts["clock jumps"] += 1
+        self._promises.clock_moved = True
+        self._world.skew += seconds
+
+    async def _fill_disk(self, _slot: int, seconds: float) -> None:
+        world = self._world
+        world.counts["full disks"] += 1
+        world.disk_is_full = self._promises.ledger_failed = True
+        world.call_later(seconds, lambda: setattr(world, "disk_is_full", False))
+
+    async def _unplug(self, _slot: int, seconds: float) -> None:
+        world = self._world
+        world.counts["offline"] += 1
+        world.is_offline = True
+        world.call_later(seconds, lambda: setattr(world, "is_offline", False))
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    async def _come_to_rest(self) -> None:
+        """Faults end, and one process lives until nothing is left to do."""
+        world, promises = self._world, self._promises
+        awaiting = self._story.scenario.get("awaiting")
+        world.vendor.play({} if awaiting is None else {"awaiting": awaiting})
+        for slot in sorted(self._running):
+            if (process := self._alive(slot)) is not None:
+                process.ambushes.clear()
+                if process.frozen_at is not None:
+                    await asyncio.sleep(0)
+                    world.thaw(process, slept=False)
+        await asyncio.sleep(1.0)
+        for turn in range(_TURNS):
+            world.disk_is_full = world.is_offline = False
+            await self._start(0)
+            await self._be_calm(self._running[0])
+            finishes_at = promises.last_finish()
+            for slot in sorted(self._running):
+                if (process := self._alive(slot)) is not None:
+                    await self._stop(process)
+            if not promises.open_jobs():
+                break
+            # A job that was not found, or answered badly, is asked about again after an hour at the latest.
+            await asyncio.sleep(max((finishes_at or 0.0) - world.elapsed, 61.0 * 2**turn))
+        world.counts["uncertain"] += sum(row.state == JobState.UNCERTAIN for row in promises.jobs.values())
+
+    async def _be_calm(self, process: Process) -> None:
+        """Harvest for a while, or until nothing is left."""
+
+        async def work() -> None:
+            await process.opened.wait()
+            assert process.client is not None
+            await self._patiently(process.client)
+
+        task = self._ask_for(process, "harvest", work)
+        await asyncio.wait([task], timeout=_CALM)
+
+    async def _patiently(self, client: Client) -> None:
+        while self._promises.open_jobs():
+            try:
+                await self._harvest(client, None)
+            except AccountFault:
+                await asyncio.sleep(20.0)
+            await asyncio.sleep(5.0)
+
+
+_EMPTY: dict[str, Path] = {}
+
+
+def _empty_ledger() -> Path:
+    """A ledger with nothing in it, made once for this process."""
+    if "path" not in _EMPTY:
+        folder = Path(tempfile.mkdtemp(prefix="docpoll-empty-"))
+        _EMPTY["path"] = folder / "docpoll.db"
+
+        async def make() -> None:
+            store = InlineStore(folder / "docpoll.db")
+            await store.open()
+            await store.close()
+
+        loop = VirtualLoop()
+        try:
+            loop.run_until_complete(make())
+        finally:
+            loop.close()
+    return _EMPTY["path"]
