@@ -1,5 +1,8 @@
 """A world in one thread: docpoll, its ledger and the emulator on one clock, which moves only when nobody has work.
 
+For tests that tell a story themselves, of one process at a time: they say what is sent and when the power is cut, and
+look at what became of it. Stories that a seed decides, of several processes, are `tests.simulating`'s.
+
 An hour of waiting takes no time, a run is the same for the same seed, and the power can be cut between any two steps
 of the event loop. Nothing of docpoll is replaced but what its constructors take: clock, transport, and what a
 ledger's work runs on.

@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from docpoll import JobState, StoreError
+from docpoll.events import GivenUp
 from docpoll.harvester import Limits
 from tests.client.test_adversity import settle
 from tests.vendor import RESULT, SUCCESS, UNFINISHED, envelope, pdf, plain, until
@@ -224,6 +225,47 @@ async def test_a_ledger_that_was_moved_away_ends_the_work(client, vendor, clock,
         await settle(clock, 10)
         with pytest.raises(StoreError, match="moved, deleted or replaced"):
             await asyncio.wait_for(waiting, 10)
+
+
+class _NoRoomForEndings(InlineStore):
+    """While it is full it has no room for a job that was given up, and for all else it has."""
+
+    is_full = False
+
+    async def flush(self, owner, changes):
+        if self.is_full and any(change.job.state is JobState.TIMED_OUT for change in changes):
+            raise StoreError("the disk is full", passing=True)
+        return await super().flush(owner, changes)
+
+
+async def test_the_ledger_works_again_once_the_last_thing_that_waits_is_written(
+    client, vendor, clock, ledger, rows, caplog
+):
+    """A job that was given up goes on waiting, whatever of it finds room, and is asked about again; then it is told."""
+    store = _NoRoomForEndings(ledger)
+    vendor.polls["r1"] = [UNFINISHED]
+    told = []
+
+    def hear(job, event):
+        if isinstance(event, GivenUp):
+            told.append(job.state)
+
+    async with client(store=store, give_up_after=timedelta(minutes=10), on_event=hear) as it:
+        job = await it.submit(pdf(), document_type="invoice")
+        store.is_full = True
+        await moved(clock, lambda: it._harvester.store_fault is not None)
+        polls = vendor.polled["r1"]
+        it._harvester.hurry([job.id])
+        await until(lambda: vendor.polled["r1"] > polls)
+        await settle(clock, 300)
+        assert "ledger_recovered" not in actions(caplog)
+        assert rows()[0]["state"] == "RUNNING"
+        assert told == []
+        store.is_full = False
+        await moved(clock, lambda: it._harvester.store_fault is None)
+        assert actions(caplog).count("ledger_recovered") == 1
+        assert rows()[0]["state"] == "TIMED_OUT"
+        assert told == [JobState.TIMED_OUT]
 
 
 async def _all(outcomes):

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import attrs
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from docpoll import errors, events
@@ -208,6 +208,7 @@ ODD_ROWS = JSON | st.lists(JSON | st.lists(ODD_FIELD, max_size=3) | ODD_FIELD, m
     ),
     error=JSON,
 )
+@example(result={"extracted_fields": [{"name": "x", "values": [{"value": "1", "page_number": 1e308}]}]}, error=None)
 def test_odd_results_are_read_all_the_same(result: dict[str, Any], error: Any) -> None:
     """Whatever stands inside a result object, reading it gives a result that is JSON-ready."""
     body = json.dumps({"status": "SUCCESS", "result": result, "error": error}).encode()

@@ -118,16 +118,18 @@ def _listed(counts: Counter[str]) -> str:
 
 
 def _find_planted() -> int:
-    """The table: bug, promise that found it, seeds needed."""
+    """The table: bug, promise that found it, seeds needed; or that a story was made for it, as few seeds tell one."""
     missed = 0
     for name, bug in PLANTED.items():
+        stories = (story_of(seed) for seed in range(_ENOUGH)) if bug.made is None else iter([bug.made])
         with bug.plant():
-            found = next(((seed, told) for seed in range(_ENOUGH) if (told := play(story_of(seed))).broken), None)
-        if found is None or found[1].broken is None:
+            found = next(((story, broken) for story in stories if (broken := play(story).broken) is not None), None)
+        if found is None:
             missed += 1
-            print(f"{name:44} NOT FOUND by {_ENOUGH} seeds", flush=True)
+            print(f"{name:44} NOT FOUND", flush=True)
         else:
-            print(f"{name:44} {found[1].broken.promise:52} {found[0] + 1} seeds", flush=True)
+            needed = f"{found[0].seed + 1} seeds" if bug.made is None else "its story"
+            print(f"{name:44} {found[1].promise:52} {needed}", flush=True)
     print(f"{len(PLANTED) - missed} of {len(PLANTED)} planted bugs found")
     return 1 if missed else 0
 

@@ -14,17 +14,19 @@ from unittest import mock
 
 import attrs
 
-from docpoll import Client, JobState, jobs
+from docpoll import Client, JobState, ResubmitPolicy, Typless, client, jobs
 from docpoll.client.recovery import adopted
-from docpoll.errors import AnswerMissing
-from docpoll.events import Refused, Sent, Succeeded
-from docpoll.harvester import harvester
+from docpoll.errors import AnswerMissing, RequestNotSent
+from docpoll.events import AnswerLost, Cancelled, NotSent, Nudged, PollMissed, Refused, Sent, Succeeded
+from docpoll.harvester import harvester, outage
 from docpoll.harvester.courier import Courier
 from docpoll.harvester.finder import Finder
 from docpoll.harvester.harvester import Harvester
+from docpoll.harvester.lookup import Lookup
 from docpoll.harvester.purse import Purse
 from docpoll.jobs import CLOSED
 from docpoll.stores import SQLiteStore, sqlite
+from docpoll.stores.locks import FileLocks
 from tests.simulating.stories import Step, Story, story_of
 
 __all__ = ["PLANTED", "Bug"]
@@ -32,7 +34,7 @@ __all__ = ["PLANTED", "Bug"]
 
 @attrs.frozen(kw_only=True)
 class Bug:
-    """A planted bug: how to plant it, and a seed, or a story made for it, that is known to find it."""
+    """A planted bug: how to plant it, and a seed, or a story made for it, that is known to find it, and soon."""
 
     plant: Callable[[], AbstractContextManager[Any]]
     seed: int | None = None
@@ -206,9 +208,128 @@ def _searches_are_looked_after_without_end() -> Iterator[None]:
         yield
 
 
+def _a_document_that_comes_again_is_sent_again() -> AbstractContextManager[Any]:
+    def is_wanted_again(draft: Any, job: Any, _again: Any) -> bool:
+        return job.id != draft.job.id and job.state in CLOSED and draft.job.is_open
+
+    return mock.patch.object(client.client, "_is_wanted_again", is_wanted_again)
+
+
+def _resubmits_have_no_end() -> AbstractContextManager[Any]:
+    return mock.patch.object(ResubmitPolicy, "allows", return_value=True)
+
+
+def _a_name_is_kept_for_the_owner_only() -> AbstractContextManager[Any]:
+    def make(real: Any) -> Any:
+        async def accept(self: Any, job: Any) -> Any:
+            row = await self._read(lambda one: one.execute(sqlite.SQL["job_by_id"], {"id": job.id}).fetchone())
+            is_anothers = row[-1] and row[-1] not in self._epochs
+            return job if is_anothers else await real(self, job)
+
+        return accept
+
+    return _in_place_of(SQLiteStore, "accept", make)
+
+
+def _submits_answered(**events: type) -> Callable[[], AbstractContextManager[Any]]:
+    """Submits that are answered with the status (and that many seconds to wait) are told as the event."""
+
+    def plant() -> AbstractContextManager[Any]:
+        def make(real: Any) -> Any:
+            def read(self: Any, response: Any) -> Any:
+                event = events.get(f"http_{response.status}")
+                wish = response.comes_back_after
+                if event is None or wish is None:
+                    return real(self, response)
+                return event(reason=f"HTTP {response.status}", retry_after=wish)
+
+            return read
+
+        return _in_place_of(Typless, "_read_submit", make)
+
+    return plant
+
+
+def _what_never_left_is_lost() -> AbstractContextManager[Any]:
+    def make(real: Any) -> Any:
+        async def send(self: Any, request: Any, sent_at: float) -> Any:
+            try:
+                return await real(self, request, sent_at)
+            except RequestNotSent as exc:
+                raise AnswerMissing(str(exc)) from exc
+
+        return send
+
+    return _in_place_of(Courier, "_send", make)
+
+
+def _submits_go_on_in_an_outage() -> AbstractContextManager[Any]:
+    return mock.patch.object(outage, "_LIMIT", 1_000_000)
+
+
+def _what_was_in_flight_at_a_crash_is_forgotten() -> AbstractContextManager[Any]:
+    return mock.patch.object(harvester, "is_on_its_way", return_value=False)
+
+
+def _a_missed_poll_cancels() -> AbstractContextManager[Any]:
+    def make(real: Any) -> Any:
+        return lambda job, event, **told: real(job, Cancelled() if isinstance(event, PollMissed) else event, **told)
+
+    return _in_place_of(harvester, "advance", make)
+
+
+def _patience_ends_by_itself() -> AbstractContextManager[Any]:
+    def is_given_up(_self: Any, job: Any) -> bool:
+        return job.state is JobState.RUNNING and job.polls > 3
+
+    return mock.patch.object(Harvester, "_is_given_up", is_given_up)
+
+
+def _a_nudge_does_nothing() -> AbstractContextManager[Any]:
+    def make(real: Any) -> Any:
+        return lambda job, event, **told: job if isinstance(event, Nudged) else real(job, event, **told)
+
+    return _in_place_of(harvester, "advance", make)
+
+
+def _who_waits_for_a_failed_job_sleeps_on() -> AbstractContextManager[Any]:
+    def make(real: Any) -> Any:
+        return lambda self, job: None if job.state is JobState.FAILED else real(self, job)
+
+    return _in_place_of(Harvester, "_notify", make)
+
+
+def _what_others_finish_wakes_nobody() -> AbstractContextManager[Any]:
+    return mock.patch.object(Harvester, "_elsewhere", return_value=[])
+
+
+def _the_living_are_called_dead() -> AbstractContextManager[Any]:
+    return mock.patch.object(FileLocks, "is_dead", lambda self, owner_id: owner_id not in self._held)
+
+
+def _what_is_being_sent_is_a_match() -> AbstractContextManager[Any]:
+    return _in_place_of(Lookup, "matches", lambda real: lambda self, lost, _on_their_way: real(self, lost, ()))
+
+
+def _the_first_of_two_matches_is_taken() -> AbstractContextManager[Any]:
+    def make(real: Any) -> Any:
+        def match(self: Any, *told: Any) -> Any:
+            whole = self._candidates
+            found = real(self, *told)
+            for name in whole if found is None else ():
+                self._candidates = {name: whole[name]}
+                found = found or real(self, *told)
+            self._candidates = whole
+            return found
+
+        return match
+
+    return _in_place_of(Lookup, "_match", make)
+
+
 def _ten(**told: Any) -> Story:
     """Ten documents, extracted once."""
-    steps = (Step(what="start"), Step(what="extract", told={"documents": list(range(10))}))
+    steps = (Step(what="start"), Step(what="extract", arguments={"documents": list(range(10))}))
     documents = tuple((f"{number}.pdf", "plain") for number in range(10))
     later = Step(what="harvest", after=60.0)
     return Story(seed=0, documents=documents, steps=(*steps, later), **told)
@@ -227,19 +348,117 @@ _SLOW_LEDGER: Final = _ten(
     speed=0.1,
 )
 
+#: A job that is alone, and whose polls are answered with 404 for more than a quarter of an hour.
+_ALONE: Final = Story(
+    seed=0,
+    documents=(("0.pdf", "plain"),),
+    scenario={
+        "faults": {
+            "none": {"kind": "error", "answers": [404], "operations": ["poll"], "rate": 1.0, "to_seconds": 3000.0},
+        }
+    },
+    settings={"uncertain": "lookup", "rate": "inf"},
+    steps=(
+        Step(what="start"),
+        Step(what="extract", arguments={"documents": [0]}),
+        Step(what="harvest", after=2400.0),
+    ),
+)
+
+#: Jobs that are cancelled while their polls are under way.
+_CANCELLED: Final = Story(
+    seed=0,
+    documents=tuple((f"{number}.pdf", "plain") for number in range(10)),
+    scenario={"faults": {"slow": {"kind": "slow", "delay": 8.0, "operations": ["poll"], "rate": 1.0}}},
+    settings={"uncertain": "lookup", "rate": "inf"},
+    steps=(
+        Step(what="start"),
+        Step(what="extract", arguments={"documents": list(range(10))}),
+        *(Step(what="cancel", after=2.0, arguments={"document": number}) for number in range(10)),
+        Step(what="harvest", after=60.0),
+    ),
+)
+
+#: A process stands still while its submit is answered, and another takes the job over meanwhile.
+_TAKEN_OVER: Final = Story(
+    seed=0,
+    documents=(("0.pdf", "plain"),),
+    scenario={"faults": {"late": {"kind": "slow", "operations": ["submit"], "delay": 10.0, "rate": 1.0}}},
+    settings={"uncertain": "hold", "rate": "inf"},
+    steps=(
+        Step(what="start"),
+        Step(what="start", slot=1),
+        Step(what="submit", arguments={"documents": [0]}),
+        Step(what="freeze", after=1.0, arguments={"seconds": 60.0}),
+        Step(what="harvest", after=90.0),
+    ),
+)
+
+#: The second scan never arrives, and is looked for while the third, of the same name, is accepted and unanswered.
+_BESIDE_ANOTHER: Final = Story(
+    seed=0,
+    documents=(("first.pdf", "plain"), ("scan.pdf", "plain"), ("scan.pdf", "plain")),
+    scenario={
+        "faults": {
+            "cut": {"kind": "error", "operations": ["submit"], "answers": ["cut"], "rate": 1.0, "skip": 1, "first": 1},
+            "late": {"kind": "slow", "operations": ["submit"], "delay": 25.0, "rate": 1.0, "skip": 2, "first": 1},
+        }
+    },
+    settings={"uncertain": "lookup", "rate": "inf"},
+    speed=50.0,
+    steps=(
+        Step(what="start"),
+        Step(what="submit", arguments={"documents": [0]}),
+        Step(what="submit", after=1.0, arguments={"documents": [1]}),
+        Step(what="submit", after=0.5, arguments={"documents": [2]}),
+        Step(what="harvest", after=60.0),
+    ),
+)
+
+#: A scan arrives whose answer is lost, and before it another of the same name, of somebody else's.
+_TWO_OF_A_NAME: Final = Story(
+    seed=0,
+    documents=(("first.pdf", "plain"), ("scan.pdf", "plain")),
+    scenario={"faults": {"lost": {"kind": "lost", "operations": ["submit"], "rate": 1.0, "skip": 2, "first": 1}}},
+    settings={"uncertain": "lookup", "rate": "inf"},
+    steps=(
+        Step(what="start"),
+        Step(what="submit", arguments={"documents": [0]}),
+        Step(what="foreign", after=1.0, arguments={"number": 0, "name": "scan.pdf"}),
+        Step(what="submit", after=5.0, arguments={"documents": [1]}),
+        Step(what="harvest", after=60.0),
+    ),
+)
+
 PLANTED: Final[Mapping[str, Bug]] = {
-    "a waiter wakes before the commit": Bug(plant=_waiter_wakes_before_the_commit, seed=0),
-    "a POST is repeated after a lost answer": Bug(plant=_post_repeated_after_a_lost_answer, seed=0),
-    "sent_at is written after the send": Bug(plant=_sent_at_after_the_send, seed=0),
-    "the epoch is not checked": Bug(plant=_epoch_not_checked, seed=4),
-    "a 404 closes a job": Bug(plant=_a_404_closes_a_job, seed=10),
-    "a 404 needs no witness": Bug(plant=_a_404_is_a_verdict_without_a_witness, seed=447),
-    "the earliest expiry moves back": Bug(plant=_earliest_expiry_moves_back, seed=481),
+    "a waiter wakes before the commit": Bug(plant=_waiter_wakes_before_the_commit, seed=69),
+    "a POST is repeated after a lost answer": Bug(plant=_post_repeated_after_a_lost_answer, seed=1),
+    "sent_at is written after the send": Bug(plant=_sent_at_after_the_send, seed=69),
+    "the epoch is not checked": Bug(plant=_epoch_not_checked, seed=23),
+    "a 404 closes a job": Bug(plant=_a_404_closes_a_job, seed=63),
+    "a 404 needs no witness": Bug(plant=_a_404_is_a_verdict_without_a_witness, made=_ALONE),
+    "the earliest expiry moves back": Bug(plant=_earliest_expiry_moves_back, seed=25),
     "the expiry counts from the answer": Bug(plant=_expiry_counts_from_the_answer, made=_SLOW_POLLS),
-    "late news overwrites a closed job": Bug(plant=_late_news_overwrites_a_closed_job, seed=26),
+    "late news overwrites a closed job": Bug(plant=_late_news_overwrites_a_closed_job, made=_CANCELLED),
     "a nudge creates a job": Bug(plant=_a_nudge_creates_a_job, seed=5),
     "another job's result is stored": Bug(plant=_another_result_is_stored, made=_ten()),
-    "each process has the whole budget": Bug(plant=_each_process_has_the_whole_budget, seed=491),
-    "what was in flight at a crash is sent again": Bug(plant=_what_was_in_flight_is_sent_again, seed=48),
+    "each process has the whole budget": Bug(plant=_each_process_has_the_whole_budget, seed=27),
+    "what was in flight at a crash is sent again": Bug(plant=_what_was_in_flight_is_sent_again, seed=21),
+    "a document that comes again is sent again": Bug(plant=_a_document_that_comes_again_is_sent_again, seed=69),
+    "resubmits have no end": Bug(plant=_resubmits_have_no_end, seed=24),
+    "a name is kept for the owner only": Bug(plant=_a_name_is_kept_for_the_owner_only, made=_TAKEN_OVER),
+    "a 429 is a lost answer": Bug(plant=_submits_answered(http_429=AnswerLost), seed=1),
+    "a 503 that says when was not taken": Bug(plant=_submits_answered(http_503=NotSent), seed=65),
+    "what never left is lost": Bug(plant=_what_never_left_is_lost, seed=79),
+    "submits go on in an outage": Bug(plant=_submits_go_on_in_an_outage, seed=66),
+    "what was in flight at a crash is forgotten": Bug(plant=_what_was_in_flight_at_a_crash_is_forgotten, seed=21),
+    "a missed poll cancels": Bug(plant=_a_missed_poll_cancels, seed=1),
+    "patience ends by itself": Bug(plant=_patience_ends_by_itself, seed=53),
+    "a nudge does nothing": Bug(plant=_a_nudge_does_nothing, seed=13),
+    "who waits for a failed job sleeps on": Bug(plant=_who_waits_for_a_failed_job_sleeps_on, seed=24),
+    "what others finish wakes nobody": Bug(plant=_what_others_finish_wakes_nobody, seed=38),
+    "the living are called dead": Bug(plant=_the_living_are_called_dead, seed=33),
+    "what is being sent is a match": Bug(plant=_what_is_being_sent_is_a_match, made=_BESIDE_ANOTHER),
+    "the first of two matches is taken": Bug(plant=_the_first_of_two_matches_is_taken, made=_TWO_OF_A_NAME),
     "searches are looked after without end": Bug(plant=_searches_are_looked_after_without_end, made=_SLOW_LEDGER),
 }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,25 +15,29 @@ from typing import Any, Final
 
 import attrs
 
-from docpoll import Budget, Client, Document, JobState, Outcome, StillRunning
+from docpoll import Budget, Client, Document, Job, JobState, Outcome, ResubmitPolicy, StillRunning
 from docpoll.errors import AccountFault, DocpollError, JobError
 from tests.simulating.promises import Broken, Promises
 from tests.simulating.stories import Step, Story
-from tests.simulating.world import Ambush, Process, Vendor, World
+from tests.simulating.world import PROCESS, Ambush, Process, Vendor, World
 from tests.virtual import InlineStore, VirtualLoop
 
-__all__ = ["Told", "play"]
+__all__ = ["Upshot", "play"]
 
 #: Seconds that a process is left alone at a time, when faults have ended, and how often before that is too long.
 _CALM: Final = 240.0
 _TURNS: Final = 12
 #: Seconds after which what somebody asked for must have ended, once the process is closed.
 _LATE: Final = 120.0
+#: Seconds that may pass between the end of a full disk and the last look at the ledger that it kept from being taken.
+_RECOVERS: Final = 150.0
+#: What waits for documents that it names.
+_WAITING: Final = frozenset({"extract", "submit", "again", "result"})
 _TYPE: Final = "invoice"
 
 
 @attrs.frozen(kw_only=True)
-class Told:
+class Upshot:
     """What a simulation came to."""
 
     broken: Broken | None
@@ -41,11 +45,11 @@ class Told:
     counts: Counter[str]
     #: Faults that were played, by name.
     faults: Counter[str]
-    #: When it ended, what happened how often, and the ledger: the same for the same story.
+    #: When it ended, what happened how often, and in one word all that happened: the same for the same story.
     trace: str
 
 
-def play(story: Story) -> Told:
+def play(story: Story) -> Upshot:
     """Let *story* happen, and tell what came of it."""
     shared = Path("/dev/shm")  # where there is one: nothing here is to outlive this process
     with tempfile.TemporaryDirectory(prefix="docpoll-sim-", dir=shared if shared.is_dir() else None) as folder:
@@ -55,6 +59,18 @@ def play(story: Story) -> Told:
 def _content(number: int, kind: str) -> bytes:
     head = Vendor.UNREADABLE if kind == "unreadable" else b"%PDF-1.7"
     return b"%b\n%% %d\n%%%%EOF\n" % (head, number)
+
+
+@attrs.frozen(eq=False)
+class _Asked:
+    """Something that was asked of a process."""
+
+    process: Process
+    #: By which word, and for which documents, by their digests.
+    what: str
+    digests: frozenset[str]
+    task: asyncio.Task[Any]
+    at: float
 
 
 class _Play:
@@ -67,15 +83,19 @@ class _Play:
         settings = dict(story.settings)
         rate = settings.pop("rate", None)
         self._rate = None if rate is None else float(rate)
-        give_up_after = settings.pop("give_up_after", None)
+        seconds = settings.pop("give_up_after", None)
+        give_up_after = None if seconds is None else timedelta(seconds=seconds)
+        policy = settings.pop("resubmit", None)
+        resubmit = None if policy is None else ResubmitPolicy(**policy)
         self._settings = settings | {
             "budget": Budget(self._rate),
-            "give_up_after": None if give_up_after is None else timedelta(seconds=give_up_after),
+            "give_up_after": give_up_after,
+            "resubmit": resubmit,
         }
         stated = self._rate if self._rate is not None and math.isfinite(self._rate) else None
         contents = {document.digest: document.content or b"" for document in self._documents}
-        self._promises = Promises(contents, rate=stated)
-        shutil.copyfile(_empty_ledger(), ledger)
+        self._promises = Promises(contents, rate=stated, give_up_after=give_up_after, resubmit=resubmit)
+        ledger.write_bytes(_empty_ledger())
         self._world = World(
             self._promises,
             seed=story.seed,
@@ -86,15 +106,14 @@ class _Play:
             look=story.look,
             speed=story.speed,
         )
-        self._promises.world = self._world
+        self._promises.begin(self._world)
         #: The machine sleeps, so nothing of it goes on.
         self._is_asleep = False
         #: Slot → the process that runs there.
         self._running: dict[int, Process] = {}
-        #: What was asked of a process, and by which word.
-        self._asked: list[tuple[Process, str, asyncio.Task[Any]]] = []
+        self._asked: list[_Asked] = []
 
-    def to_its_end(self) -> Told:
+    def to_its_end(self) -> Upshot:
         world, promises = self._world, self._promises
         broken: Broken | None = None
         played: dict[str, dict[str, int]] = {}
@@ -108,12 +127,12 @@ class _Play:
         finally:
             promises.close()
         states = Counter(row.state for row in promises.jobs.values())
-        return Told(
+        return Upshot(
             broken=broken,
             seconds=world.elapsed,
             counts=world.counts + Counter({"jobs": len(promises.jobs), **states}),
             faults=Counter({name: sum(counts.values()) for name, counts in played.items()}),
-            trace=repr((round(world.elapsed, 6), sorted(world.counts.items()), list(promises.jobs.values()))),
+            trace=repr((round(world.elapsed, 6), sorted(world.counts.items()), promises.trace)),
         )
 
     async def _go_on(self, note_faults: Callable[[], None]) -> None:
@@ -136,8 +155,11 @@ class _Play:
             "offline": self._unplug,
         }.get(step.what)
         process = self._alive(step.slot)
-        if trouble is not None:
-            await trouble(step.slot, float(step.told["seconds"]))
+        if step.what == "foreign":
+            content = _content(1000 + int(step.arguments["number"]), "plain")
+            await self._world.vendor.serve_another(str(step.arguments["name"]), content)
+        elif trouble is not None:
+            await trouble(step.slot, float(step.arguments["seconds"]))
         elif step.what == "start":
             await self._start(step.slot)
         elif process is None:
@@ -147,11 +169,11 @@ class _Play:
         elif step.what == "crash":
             self._world.kill(process)
         elif step.what == "ambush":
-            process.ambushes.append(Ambush(step.told["point"], step.told["number"]))
+            process.ambushes.append(Ambush(step.arguments["point"], step.arguments["number"]))
         elif step.what == "leave":
-            for other, what, task in self._asked:
-                if other is process and what != "start":
-                    task.cancel()
+            for one in self._of(process):
+                if one.what != "start":
+                    one.task.cancel()
         else:
             self._ask(process, step)
 
@@ -185,6 +207,7 @@ class _Play:
                 continue
             assert client._harvester is not None
             client._harvester.watch(None, lambda job: self._promises.notified(process, job))
+            process.opened_at = self._world.elapsed
             process.opened.set()
             return
 
@@ -194,13 +217,13 @@ class _Play:
             self._world.thaw(process, slept=False)
         process.ambushes.clear()
         assert process.client is not None
-        opening = [task for other, what, task in self._asked if other is process and what == "start"]
-        if not all(task.done() for task in opening):
+        if not all(one.task.done() for one in self._of(process) if one.what == "start"):
             self._world.kill(process)
             return
+        self._check_waiters(process)
+        process.is_closing = True
         closing = process.start(process.client.__aexit__(None, None, None))
-        asked = [task for other, _, task in self._asked if other is process]
-        await asyncio.wait([closing, *asked], timeout=_LATE)
+        await asyncio.wait([closing, *(one.task for one in self._of(process))], timeout=_LATE)
         if process.state != "alive":
             return
         if closing.done() and (error := closing.exception()) is not None:
@@ -231,21 +254,54 @@ class _Play:
         async def work() -> None:
             await process.opened.wait()
             assert process.client is not None
-            await asked[step.what](process.client, step.told)
+            await asked[step.what](process.client, step.arguments)
 
-        self._ask_for(process, step.what, work)
+        named = [step.arguments["document"]] if "document" in step.arguments else step.arguments.get("documents", ())
+        self._ask_for(process, step.what, work, frozenset(self._documents[number].digest for number in named))
 
-    def _ask_for(self, process: Process, what: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[Any]:
+    def _ask_for(
+        self, process: Process, what: str, work: Callable[[], Awaitable[None]], digests: frozenset[str] = frozenset()
+    ) -> asyncio.Task[Any]:
         self._world.counts["operations"] += 1
         task = process.start(self._carefully(what, work))
-        self._asked = [one for one in self._asked if not one[2].done()] + [(process, what, task)]
+        asked = _Asked(process, what, digests, task, self._world.elapsed)
+        self._asked = [one for one in self._asked if not one.task.done()] + [asked]
         return task
+
+    def _of(self, process: Process) -> list[_Asked]:
+        return [one for one in self._asked if one.process is process]
+
+    def _check_waiters(self, process: Process) -> None:
+        """Who waits for jobs that have been closed for a while has been woken up."""
+        for one in self._of(process):
+            if not one.task.done() and self._waits_in_vain(one):
+                self._promises.waits_in_vain(process, f"{one.what} since {one.at:g} s")
+
+    def _waits_in_vain(self, asked: _Asked) -> bool:
+        process, world, promises = asked.process, self._world, self._promises
+        if asked.what not in _WAITING or process.frozen_at is not None or not process.opened.is_set():
+            return False
+        closed_at = promises.closed_at(asked.digests)
+        if closed_at is None:
+            return False
+        since = max(closed_at, asked.at, process.awake_since, process.opened_at)
+        return world.elapsed - since > self._patience(asked)
+
+    def _patience(self, asked: _Asked) -> float:
+        """Seconds within which a waiter is woken up and has read what it is given, where the ledger can be written."""
+        reading = self._story.lag * (6 + 2 * len(asked.digests))
+        return 1.0 + 2 * 0.2 * self._story.look + reading + (_RECOVERS * self._promises.ledger_failed)
 
     async def _carefully(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
+        except StillRunning:
+            task, process = asyncio.current_task(), PROCESS.get()
+            for one in self._asked:
+                if one.task is task and process is not None and self._waits_in_vain(one):
+                    self._promises.waits_in_vain(process, f"{what} since {one.at:g} s")
         except DocpollError as exc:
-            if isinstance(exc, JobError) and not isinstance(exc, StillRunning):
+            if isinstance(exc, JobError):
                 self._promises.given(Outcome(source="", job=exc.job, error=exc))
         except Exception as exc:  # noqa: BLE001 - this is what must not be
             self._promises.ended_with(what, exc)
@@ -258,63 +314,78 @@ class _Play:
                 outcomes.append(outcome)
         return outcomes
 
-    async def _extract(self, client: Client, told: Any) -> None:
-        documents = [self._documents[number] for number in told["documents"]]
+    async def _extract(self, client: Client, arguments: Any) -> None:
+        documents = [self._documents[number] for number in arguments["documents"]]
         outcomes = await self._outcomes(client.extract(documents, document_type=_TYPE))
         self._promises.counted(outcomes, [document.digest for document in documents])
 
-    async def _submit(self, client: Client, told: Any) -> None:
-        for number in told["documents"]:
+    async def _submit(self, client: Client, arguments: Any) -> None:
+        for number in arguments["documents"]:
             job = await client.submit(self._documents[number], document_type=_TYPE)
             self._promises.submitted(job)
 
-    async def _again(self, client: Client, told: Any) -> None:
-        job = await client.submit(self._documents[told["document"]], document_type=_TYPE, again=True)
+    async def _again(self, client: Client, arguments: Any) -> None:
+        document = self._documents[arguments["document"]]
+        with self._promises.asked_again(document.digest):
+            job = await client.submit(document, document_type=_TYPE, again=True)
         self._promises.submitted(job)
 
-    async def _harvest(self, client: Client, _told: Any) -> None:
+    async def _harvest(self, client: Client, _arguments: Any) -> None:
         await self._outcomes(aiter(client.harvest()))
 
-    async def _rescue(self, client: Client, _told: Any) -> None:
+    async def _rescue(self, client: Client, _arguments: Any) -> None:
         await self._outcomes(aiter(client.rescue()))
 
-    def _job_id(self, told: Any) -> str | None:
+    def _job_id(self, arguments: Any) -> str | None:
         """The newest job of the document, if it has one."""
-        digest = self._documents[told["document"]].digest
+        digest = self._documents[arguments["document"]].digest
         return max(
             ((row.attempt, row.id) for row in self._promises.jobs.values() if row.digest == digest), default=(0, None)
         )[1]
 
-    async def _cancel(self, client: Client, told: Any) -> None:
-        if (job_id := self._job_id(told)) is not None:
+    async def _cancel(self, client: Client, arguments: Any) -> None:
+        if (job_id := self._job_id(arguments)) is not None:
+            self._promises.cancels([self._documents[arguments["document"]].digest])
             await client.cancel(job_id)
 
-    async def _result(self, client: Client, told: Any) -> None:
-        if (job_id := self._job_id(told)) is not None:
-            result = await client.result(job_id, timeout=told["timeout"])
+    async def _result(self, client: Client, arguments: Any) -> None:
+        if (job_id := self._job_id(arguments)) is not None:
+            result = await client.result(job_id, timeout=arguments["timeout"])
             job = await client.job(job_id)
             self._promises.given(Outcome(source="", job=job, result=result))
 
-    async def _nudge(self, client: Client, told: Any) -> None:
-        job_id = self._job_id(told)
+    async def _nudge(self, client: Client, arguments: Any) -> None:
+        job_id = self._job_id(arguments)
         row = None if job_id is None else self._promises.jobs[job_id]
-        for _ in range(told["times"]):
+        for _ in range(arguments["times"]):
+            before = None if job_id is None else self._in_hand(client, job_id)
             await client.nudge(row.remote_id if row is not None and row.remote_id else "not-known-yet")
+            after = None if before is None else self._in_hand(client, before.id)
+            process = PROCESS.get()
+            if before is not None and after is not None and process is not None and before.state == "RUNNING":
+                self._promises.was_nudged(process, before, after)
 
-    async def _forge(self, client: Client, told: Any) -> None:
-        if number := await client.nudge(f"0ujsswThIGTUYm2K8FjOOfXtY1K{told['document']}"):
+    @staticmethod
+    def _in_hand(client: Client, job_id: str) -> Job | None:
+        return None if client._harvester is None else client._harvester.current(job_id)
+
+    async def _forge(self, client: Client, arguments: Any) -> None:
+        if number := await client.nudge(f"0ujsswThIGTUYm2K8FjOOfXtY1K{arguments['document']}"):
             self._promises.ended_with("a forged nudge", AssertionError(f"of {number} jobs"))
 
-    async def _retry(self, client: Client, told: Any) -> None:
-        if (job_id := self._job_id(told)) is not None:
-            await client.retry(job_id)
+    async def _retry(self, client: Client, arguments: Any) -> None:
+        if (job_id := self._job_id(arguments)) is not None:
+            with self._promises.asked_again(self._documents[arguments["document"]].digest):
+                await client.retry(job_id)
 
-    async def _resolve(self, client: Client, told: Any) -> None:
-        uncertain = [row.id for row in self._promises.jobs.values() if row.state == "UNCERTAIN"]
-        for job_id in uncertain:
-            await client.resolve(job_id, **{told["how"]: True})
+    async def _resolve(self, client: Client, arguments: Any) -> None:
+        uncertain = [row for row in self._promises.jobs.values() if row.state == "UNCERTAIN"]
+        if arguments["how"] == "drop":
+            self._promises.cancels([row.digest for row in uncertain])
+        for row in uncertain:
+            await client.resolve(row.id, **{arguments["how"]: True})
 
-    async def _recover(self, client: Client, _told: Any) -> None:
+    async def _recover(self, client: Client, _arguments: Any) -> None:
         self._promises.adopts = True
         await client.recover()
 
@@ -381,6 +452,9 @@ class _Play:
             world.disk_is_full = world.is_offline = False
             await self._start(0)
             await self._be_calm(self._running[0])
+            promises.check_in_flight()
+            waiting = [one for one in self._asked if one.process.state == "alive" and not one.task.done()]
+            await asyncio.sleep(max((0.1 + self._patience(one) for one in waiting), default=0.0))
             finishes_at = promises.last_finish()
             for slot in sorted(self._running):
                 if (process := self._alive(slot)) is not None:
@@ -411,23 +485,20 @@ class _Play:
             await asyncio.sleep(5.0)
 
 
-_EMPTY: dict[str, Path] = {}
-
-
-def _empty_ledger() -> Path:
+@functools.cache
+def _empty_ledger() -> bytes:
     """A ledger with nothing in it, made once for this process."""
-    if "path" not in _EMPTY:
-        folder = Path(tempfile.mkdtemp(prefix="docpoll-empty-"))
-        _EMPTY["path"] = folder / "docpoll.db"
 
-        async def make() -> None:
-            store = InlineStore(folder / "docpoll.db")
-            await store.open()
-            await store.close()
+    async def make(path: Path) -> None:
+        store = InlineStore(path)
+        await store.open()
+        await store.close()
 
-        loop = VirtualLoop()
-        try:
-            loop.run_until_complete(make())
-        finally:
-            loop.close()
-    return _EMPTY["path"]
+    loop = VirtualLoop()
+    try:
+        with tempfile.TemporaryDirectory(prefix="docpoll-empty-") as folder:
+            path = Path(folder) / "docpoll.db"
+            loop.run_until_complete(make(path))
+            return path.read_bytes()
+    finally:
+        loop.close()

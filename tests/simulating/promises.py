@@ -2,25 +2,37 @@
 
 The ledger is read by a connection of its own after every commit, so what is looked at is what would survive a crash.
 The first promise that is broken ends the simulation.
+
+What is not looked at here, and held by other tests:
+
+- the order of service when the budget is short, and that what cannot surely be saved is named beforehand (promise 5):
+  an `EXPIRED` job needs no more here than that the vendor truly dropped it;
+- that a nudge handed on to another process is acted on in time: here it is that one's own nudges make a job due;
+- what the vendor allows when no rate is stated: only a stated one is counted;
+- that a lost submit is found: here whatever is found is that of its document.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import logging
 import sqlite3
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
 import attrs
 import orjson
 
-from docpoll import Job, Outcome, ResultPurged
+from docpoll import Job, Outcome, ResubmitPolicy, ResultPurged, StoreError
 from docpoll.events import Event
 from docpoll.stores.records import decompressed, from_microseconds
-from docpoll.wire import Base64Body, Request, Response
-from tests.simulating.world import START, Process, World
+from docpoll.wire import Request, Response
+from tests.simulating.sends import Sends
+from tests.simulating.world import PROCESS, START, Process, World
 
 __all__ = ["Broken", "Promises"]
 
@@ -32,6 +44,10 @@ _CLOSED: Final = frozenset({"SUCCEEDED", "FAILED", "EXPIRED", "CANCELLED", "TIME
 _AWAKE: Final = frozenset({"RUNNING", "SUCCEEDED", "FAILED", "EXPIRED", "CANCELLED"})
 _TTL: Final = timedelta(hours=48)
 _GRACE: Final = timedelta(minutes=15)
+#: Without a heartbeat for so long an owner may be called dead.
+_SILENCE: Final = timedelta(seconds=30)
+#: Seconds within which what was heard is written, where the ledger can be.
+_PATIENCE: Final = 90.0
 #: Seconds over which a stated rate is looked at.
 _STRETCH: Final = 10.0
 
@@ -69,41 +85,49 @@ class Row:
         return None if self.error is None else orjson.loads(self.error)["code"]
 
 
-@attrs.define
-class _Send:
-    """A document that a process is about to send, or has sent."""
+@attrs.define(eq=False)
+class _Ask:
+    """A person asks *process* for a further attempt at a document."""
 
     process: Process
-    stops: int
-    #: It has left.
-    has_left: bool = False
-    #: The answer that was heard told the vendor's name.
-    remote_id: str | None = None
-    #: It was counted as the reason of an uncertain job.
-    is_spent: bool = False
-
-    def is_settled(self) -> bool:
-        """Whether the process heard the vendor's name, and has lived without a pause since."""
-        lives = self.process.state == "alive" and self.process.stops == self.stops
-        return self.remote_id is not None and lives
+    digest: str
+    is_used: bool = False
+    is_over: bool = False
 
 
 class Promises:
     """Looks on while a world goes its way; fills `tests.simulating.world.Watcher`."""
 
-    def __init__(self, contents: Mapping[str, bytes], *, rate: float | None) -> None:
+    def __init__(
+        self,
+        contents: Mapping[str, bytes],
+        *,
+        rate: float | None = None,
+        give_up_after: timedelta | None = None,
+        resubmit: ResubmitPolicy | None = None,
+    ) -> None:
         #: The inputs: digest → content.
         self._contents = contents
         self._rate = rate
+        self._give_up_after = give_up_after
+        self._resubmit = resubmit
         self.world: World
         self._ledger: sqlite3.Connection | None = None
         self._rows: list[tuple[Any, ...]] = []
         self.jobs: dict[str, Row] = {}
         self._living: set[int] = set()
         self._ended: set[int] = set()
-        #: Digest → what was committed to be sent, in order.
-        self._sends: dict[str, list[_Send]] = {}
+        #: When each epoch was heard of last, as the ledger has it.
+        self._seen_at: dict[int, int] = {}
         self._made: Counter[str] = Counter()
+        self._asks: list[_Ask] = []
+        #: Further attempts that a process made by itself, and those that it told of.
+        self._resubmitted: Counter[Process] = Counter()
+        self._told_of: Counter[Process] = Counter()
+        #: Documents that somebody wanted to be stopped.
+        self._cancelled: set[str] = set()
+        #: When jobs were closed, in seconds since the beginning.
+        self._closed_at: dict[str, float] = {}
         #: Job → warnings that it is sent again; and names that were told to people.
         self._warned: Counter[str] = Counter()
         self._named: set[str] = set()
@@ -117,6 +141,20 @@ class Promises:
         self._known_at: dict[str, list[float]] = {}
         self._missing_at: dict[str, list[float]] = {}
         self._broken: Broken | None = None
+        self._trace = hashlib.sha256()
+
+    def begin(self, world: World) -> None:
+        """Look at *world*."""
+        self.world = world
+        self._sends = Sends(self._object, world.vendor.made)
+
+    @property
+    def trace(self) -> str:
+        """All that happened, in one word: what left, what was committed, what was told, and when."""
+        return self._trace.hexdigest()
+
+    def _happens(self, *what: object) -> None:
+        self._trace.update(repr((round(self.world.elapsed, 6), *what)).encode())
 
     def break_off(self) -> None:
         """Raises what was seen where raising was of no use: in the midst of somebody else's work."""
@@ -152,17 +190,33 @@ class Promises:
             self._object("no id is ever lost", f"job {lost} is gone from the ledger")
         for job_id, row in self.jobs.items():
             was = before.get(job_id)
+            if was != row:
+                self._happens(process, row)
             if was is None:
                 self._entered(process, row)
             elif was != row:
                 self._changed(process, was, row)
 
     def _look_at_owners(self, process: Process) -> None:
-        living = {epoch for (epoch,) in self._query("SELECT epoch FROM owners")}
+        seen_at = dict(self._query("SELECT epoch, seen_at FROM owners"))
+        living = set(seen_at)
+        for epoch in self._living - living:
+            self._check_buried(process, epoch)
         self._ended |= self._living - living
-        self._living = living
+        self._living, self._seen_at = living, seen_at
         if process.client is not None:
             process.epochs = set(process.client.store._epochs)
+
+    def _check_buried(self, process: Process, epoch: int) -> None:
+        """An owner that lives is called dead only where nothing was heard of it for long enough."""
+        # By the ledger it has now: one that could not be opened has let go of its locks.
+        clients = [(one, one.client) for one in self.world.processes if one.client is not None]
+        owner = next((one for one, its in clients if epoch in its.store._epochs), None)
+        if owner is None or owner is process or owner.state != "alive" or owner.is_closing or self.clock_moved:
+            return
+        heard_of = from_microseconds(self._seen_at[epoch])
+        if heard_of is not None and self.world.now() - heard_of < _SILENCE:
+            self._object("the living are not called dead", f"{owner} was, by {process}; heard of at {heard_of}")
 
     def _entered(self, process: Process, row: Row) -> None:
         if row.digest not in self._contents and not (self.adopts and row.remote_id in self.world.vendor.made):
@@ -172,6 +226,24 @@ class Promises:
             self._object("one job for each key and attempt", f"{twins}")
         if row.state in _CLOSED:
             self._object("closed by a verdict only", f"job {row.id} was born {row.state}")
+        if row.attempt > 1:
+            self._check_further(process, row)
+
+    def _check_further(self, process: Process, row: Row) -> None:
+        """A further attempt is paid for: somebody asked for it, or the policy for resubmits allows it."""
+        for ask in self._asks:
+            if ask.process is process and ask.digest == row.digest and not (ask.is_used or ask.is_over):
+                ask.is_used = True
+                return
+        policy = self._resubmit
+        before = [one for one in self.jobs.values() if (one.key, one.attempt) == (row.key, row.attempt - 1)]
+        if policy is None or not before:
+            self._object("no document is paid for twice untold", f"nobody asked for attempt {row.attempt} of {row.key}")
+            return
+        self._resubmitted[process] += 1
+        in_time = row.attempt <= policy.max_attempts and self._resubmitted[process] <= policy.max_per_run
+        if not in_time or before[0].state not in ("FAILED", "EXPIRED"):
+            self._object("further attempts have an end", f"attempt {row.attempt} after {before[0]}, by {policy}")
 
     def _changed(self, process: Process, was: Row, row: Row) -> None:
         self._check_owner(process, was, row)
@@ -182,15 +254,20 @@ class Promises:
         if was.remote_id is not None and was.remote_id != row.remote_id:
             self._object("no id is ever lost", f"job {row.id}: {was.remote_id} became {row.remote_id}")
         self._check_expiry(was, row)
-        if row.sent_at is not None and row.sent_at != was.sent_at and row.remote_id is None:
-            self._sends.setdefault(row.digest, []).append(_Send(process, process.stops))
+        if row.remote_id is None and self._is_later(was.sent_at, row.sent_at):
+            self._sends.committed(process, row.digest)
         if row.remote_id is not None and was.remote_id is None:
             self._check_name(row)
         if row.state != was.state:
             if row.state == "UNCERTAIN":
                 self._check_uncertain(process, row)
             elif row.state in _CLOSED:
+                self._closed_at[row.id] = self.world.elapsed
                 self._check_end(row)
+
+    def _is_later(self, was: int | None, sent_at: int | None) -> bool:
+        """Whether it is about to be sent once more; back to when it was sent before is no sending."""
+        return sent_at is not None and (was is None or sent_at > was or (sent_at != was and self.clock_moved))
 
     def _check_owner(self, process: Process, was: Row, row: Row) -> None:
         """Only who owns a job changes it, but for a name that the vendor gave it."""
@@ -219,12 +296,13 @@ class Promises:
             self._object("a result is that of its document", f"job {row.id} ({row.source}) is called {row.remote_id}")
 
     def _check_uncertain(self, process: Process, row: Row) -> None:
-        """Each is a send whose answer nobody can know of."""
-        for send in self._sends.get(row.digest, []):
-            if not send.is_spent and not (send.process is process and send.is_settled()):
-                send.is_spent = True
-                return
-        self._object("uncertain is only what was in flight", f"job {row.id}: {self._sends.get(row.digest)}")
+        """Each is a send whose answer nobody can know of, or could write."""
+        for send in self._sends.of(row.digest):
+            if send.is_spent or (send.process is process and send.is_known() and not self.ledger_failed):
+                continue
+            send.is_spent = True
+            return
+        self._object("uncertain is only what was in flight", f"job {row.id}: {self._sends.of(row.digest)}")
 
     def _check_end(self, row: Row) -> None:
         vendor = self.world.vendor
@@ -237,6 +315,18 @@ class Promises:
             self._object("expired only where it was dropped", f"job {row.id}, and the vendor said {verdicts}")
         elif row.state == "FAILED":
             self._check_failure(row, verdicts)
+        elif row.state == "CANCELLED" and row.digest not in self._cancelled:
+            self._object("cancelled where somebody asked for it", f"job {row.id} ({row.source})")
+        elif row.state == "TIMED_OUT":
+            self._check_given_up(row)
+
+    def _check_given_up(self, row: Row) -> None:
+        """Not before the user's patience has ended."""
+        accepted_at = from_microseconds(row.accepted_at)
+        if self._give_up_after is None or accepted_at is None:
+            self._object("given up where somebody asked for it", f"job {row.id} ({row.source})")
+        elif self.world.now() - accepted_at < self._give_up_after and not self.clock_moved:
+            self._object("given up where somebody asked for it", f"job {row.id}, accepted at {accepted_at}")
 
     def _check_failure(self, row: Row, verdicts: set[str]) -> None:
         if row.code == "not_found":
@@ -276,24 +366,18 @@ class Promises:
     def _check_content(self, row: Row, result: Any) -> None:
         said = result["extracted_fields"][0]["values"][0]["value"].encode()
         digest = row.digest if row.digest in self._contents else self.world.vendor.made.get(row.remote_id or "")
-        if self._contents.get(digest or "") != said:
+        if {**self._contents, **self.world.vendor.foreign}.get(digest or "") != said:
             self._object("a result is that of its document", f"job {row.id} ({row.source}) has that of {said!r}")
 
     # --- the wire --------------------------------------------------------------------------------
 
     def leaves(self, process: Process, request: Request) -> None:
         """See `Watcher`."""
+        self._happens(process, request.operation, request.url)
         if request.operation != "list":  # The one that looks for a lost submit may go ahead of its turn.
             self._check_rate()
-        if request.operation != "submit":
-            return
-        body = request.body
-        assert isinstance(body, Base64Body)
-        for send in self._sends.get(body.digest, []):
-            if send.process is process and not send.has_left:
-                send.has_left = True
-                return
-        self._object("sent_at is committed before the first byte leaves", f"{process} sends {body.digest[:8]}")
+        if request.operation == "submit":
+            self._sends.leaves(process, request)
 
     def _check_rate(self) -> None:
         now = self.world.elapsed
@@ -310,35 +394,20 @@ class Promises:
 
     def heard(self, process: Process, request: Request, answer: Response | Exception) -> None:
         """See `Watcher`."""
-        if not isinstance(answer, Response):
-            return
-        if request.operation == "submit" and answer.status == 202:
-            self._note_name(process, request, answer)
-        elif request.operation == "poll":
+        if request.operation != "poll":
+            self._sends.heard(process, request, answer)
+        elif isinstance(answer, Response):
             name = request.url.partition("extraction_id=")[2].partition("&")[0]
             if answer.status == 200:
                 self._known_at.setdefault(name, []).append(self.world.elapsed)
             elif answer.status == 404:
                 self._missing_at.setdefault(name, []).append(self.world.elapsed)
 
-    def _note_name(self, process: Process, request: Request, answer: Response) -> None:
-        assert isinstance(request.body, Base64Body)
-        try:
-            remote_id = orjson.loads(answer.body)["extraction_id"]
-        except (ValueError, KeyError, TypeError):
-            return
-        if not isinstance(remote_id, str):
-            return
-        if remote_id in self.world.vendor.made and "json" in answer.headers.get("content-type", ""):
-            for send in self._sends.get(request.body.digest, []):
-                if send.process is process and send.has_left and send.remote_id is None:
-                    send.remote_id, send.stops = remote_id, process.stops
-                    return
-
     def made(self, remote_id: str, digest: str) -> None:
         """See `Watcher`."""
         self._made[digest] += 1
-        self._check_paid_twice(digest)
+        if digest in self._contents:
+            self._check_paid_twice(digest)
 
     def _check_paid_twice(self, digest: str) -> None:
         jobs = [row for row in self.jobs.values() if row.digest == digest]
@@ -347,21 +416,53 @@ class Promises:
             seen = f"{self._made[digest]} of {digest[:8]} at the vendor, {told} of them told"
             self._object("no document is paid for twice untold", seen)
 
-    # --- what people are told --------------------------------------------------------------------
+    # --- what people ask for, and are told ---------------------------------------------------------
 
-    def told(self, process: Process | None, record: logging.LogRecord) -> None:
+    @contextmanager
+    def asked_again(self, digest: str) -> Iterator[None]:
+        """Meanwhile somebody asks for a further attempt at the document; one, or none where that cannot be."""
+        process = PROCESS.get()
+        assert process is not None
+        ask = _Ask(process, digest)
+        self._asks.append(ask)
+        try:
+            yield
+        except (StoreError, asyncio.CancelledError):
+            raise  # It may be made yet.
+        except BaseException:
+            ask.is_over = True
+            raise
+        ask.is_over = True
+
+    def cancels(self, digests: Collection[str]) -> None:
+        """Somebody wants these documents to be stopped."""
+        self._cancelled |= set(digests)
+
+    def was_nudged(self, process: Process, before: Job, job: Job) -> None:
+        """*process* was nudged about a job that it has in hand: it is due, or was asked about meanwhile."""
+        is_due = job.next_poll_at is not None and job.next_poll_at <= process.now()
+        if job.state == "RUNNING" and job.polls == before.polls and not is_due:
+            self._object("a nudge makes a job due", f"{process}: {job}")
+
+    def logged(self, process: Process | None, record: logging.LogRecord) -> None:
         """See `Watcher`."""
         action = getattr(record, "action", "")
         if action == "sent_again":
             self._warned[record.job_id] += 1
-        elif action in ("accepted_twice", "id_unwritten"):
+        elif action == "accepted_twice":
+            if (row := self.jobs.get(record.job_id)) is not None and row.remote_id is not None:
+                self._named.add(record.remote_id)  # Else this is the only one.
+        elif action == "id_unwritten":
             self._named.add(record.remote_id)
+        elif action == "resubmitted" and process is not None:
+            self._told_of[process] += 1
         stumbled = action == "task_failed" or record.exc_info or record.name.startswith("asyncio")
         if stumbled and (process is None or process.state == "alive"):
             self._object("nothing stumbles", logging.Formatter().format(record))
 
     def happened(self, process: Process, job: Job, event: Event) -> None:
         """A process was told of a change of *job*: by then it is in the ledger."""
+        self._happens(process, job.id, job.state, type(event).__name__)
         self.notified(process, job)
 
     def notified(self, process: Process, job: Job) -> None:
@@ -407,6 +508,27 @@ class Promises:
         """Something goes on that should have ended."""
         self._object("nothing is left behind", what)
 
+    def closed_at(self, digests: Collection[str]) -> float | None:
+        """Since when the newest job of each document is closed; None where one is not, or is not there."""
+        newest = {row.digest: row for row in sorted(self.jobs.values(), key=lambda row: row.attempt)}
+        rows = [newest[digest] for digest in digests if digest in newest]
+        if len(rows) < len(digests) or any(row.state not in _CLOSED for row in rows):
+            return None
+        return max((self._closed_at[row.id] for row in rows), default=0.0)
+
+    def waits_in_vain(self, process: Process, what: str) -> None:
+        """Somebody waits for jobs that have been closed for long."""
+        self._object("a waiter is woken up", f"{process}: {what}")
+
+    def check_in_flight(self) -> None:
+        """Where nothing has gone wrong for a while: what is noted to be on its way is, or is uncertain."""
+        now = self.world.elapsed
+        for row in self.jobs.values():
+            if row.state != "PENDING" or row.sent_at is None:
+                continue
+            if not any(send.is_pending(now, patience=_PATIENCE) for send in self._sends.of(row.digest)):
+                self._object("uncertain is what was in flight", f"job {row.id} is not: {row}")
+
     # --- at the end ------------------------------------------------------------------------------
 
     def check_all(self) -> None:
@@ -416,12 +538,16 @@ class Promises:
         open_ended = {row.digest for row in self.jobs.values() if row.state in ("UNCERTAIN", "CANCELLED")}
         for remote_id, digest in vendor.made.items():
             is_told = digest in open_ended or remote_id in self._named or self._made[digest] > 1
+            is_told |= digest in vendor.foreign
             if remote_id not in known and not is_told:
                 self._object("no id is ever lost", f"{remote_id}, of {digest[:8]}, is known to nobody")
-        for digest, sends in self._sends.items():
-            for send in sends:
-                if send.is_settled() and not {send.remote_id} & (known | self._named):
-                    self._object("no id is ever lost", f"{send.remote_id}, of {digest[:8]}, was heard and is not kept")
+        for digest, send in self._sends:
+            is_heard = send.remote_id is not None and send.process.state == "ended"
+            if is_heard and send.remote_id not in known | self._named:
+                self._object("no id is ever lost", f"{send.remote_id}, of {digest[:8]}, was heard and is not kept")
+        for process, made in self._resubmitted.items():
+            if process.state == "ended" and made > self._told_of[process]:
+                self._object("no document is paid for twice untold", f"{process} told of {self._told_of[process]}")
         for row in self.jobs.values():
             if row.state in ("PENDING", "RUNNING"):
                 self._object("every job is closed or explained", f"{row}")

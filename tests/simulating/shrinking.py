@@ -86,20 +86,20 @@ def _fewer_documents(story: Story) -> Iterator[Story]:
             steps = tuple(one for step in story.steps if (one := _within(step, fewer)) is not None)
             yield attrs.evolve(story, documents=story.documents[:fewer], steps=steps)
     for place, step in enumerate(story.steps):
-        numbers = step.told.get("documents", [])
+        numbers = step.arguments.get("documents", [])
         if len(numbers) > 1:
             for half in (numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]):
-                shorter = attrs.evolve(step, told={**step.told, "documents": half})
+                shorter = attrs.evolve(step, arguments={**step.arguments, "documents": half})
                 yield attrs.evolve(story, steps=(*story.steps[:place], shorter, *story.steps[place + 1 :]))
 
 
 def _within(step: Step, count: int) -> Step | None:
     """The step with the first documents only; None where it is about none of them."""
-    told: dict[str, Any] = dict(step.told)
-    if "documents" in told:
-        told["documents"] = [number for number in told["documents"] if number < count]
-        return attrs.evolve(step, told=told) if told["documents"] else None
-    return step if told.get("document", 0) < count else None
+    arguments: dict[str, Any] = dict(step.arguments)
+    if "documents" in arguments:
+        arguments["documents"] = [number for number in arguments["documents"] if number < count]
+        return attrs.evolve(step, arguments=arguments) if arguments["documents"] else None
+    return step if arguments.get("document", 0) < count else None
 
 
 def _plainer(story: Story) -> Iterator[Story]:
@@ -107,7 +107,7 @@ def _plainer(story: Story) -> Iterator[Story]:
     for name, plain in _PLAIN.items():
         if getattr(story, name) != plain:
             yield attrs.evolve(story, **{name: plain})
-    for name in ("give_up_after", "rate"):
+    for name in ("give_up_after", "rate", "resubmit"):
         plain = "inf" if name == "rate" else None
         if story.settings.get(name) != plain:
             yield attrs.evolve(story, settings={**story.settings, name: plain})

@@ -22,11 +22,11 @@ class Step:
     after: float = 0.0
     slot: int = 0
     #: What else there is to say of it.
-    told: Mapping[str, Any] = attrs.field(factory=dict)
+    arguments: Mapping[str, Any] = attrs.field(factory=dict)
 
     def __str__(self) -> str:
-        told = ", ".join(f"{name} {value}" for name, value in self.told.items())
-        return f"+{self.after:g} s  process {self.slot}: {self.what}{' ' if told else ''}{told}"
+        arguments = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
+        return f"+{self.after:g} s  process {self.slot}: {self.what}{' ' if arguments else ''}{arguments}"
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +37,8 @@ class Story:
     #: File name and kind of each document; the content is its number.
     documents: tuple[tuple[str, str], ...]
     scenario: Mapping[str, Any] = attrs.field(factory=dict)
-    #: Settings of every client: `uncertain`, `give_up_after` (seconds), `rate` (a number, `inf` as text, or None).
+    #: Settings of every client: `uncertain`, `keep_documents`, `give_up_after` (seconds), `rate` (a number, `inf` as
+    #: text, or None), `resubmit` (the two numbers of a policy, or None).
     settings: Mapping[str, Any] = attrs.field(factory=dict)
     #: Seconds at most: of a request's way, and of a piece of the ledger's work.
     latency: float = 0.0
@@ -82,6 +83,7 @@ _LOST: Final = [500, 502, 503, 504, "cut"]
 #: Faults by name, without their rate; a window is laid on some.
 _FAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "lost": {"kind": "lost", "operations": ["submit"], "answers": _LOST},
+    "lost-and-later": {"kind": "lost", "operations": ["submit"], "answers": [503], "retry_after": 5},
     "error": {"kind": "error", "answers": _LOST},
     "too-many": {"kind": "error", "answers": [429], "retry_after": 2},
     "come-later": {"kind": "error", "answers": [503], "retry_after": 5},
@@ -100,6 +102,10 @@ _FAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "stuck-long": {"kind": "stuck", "hours": 30.0},
 }
 
+#: Policies for resubmits: attempts of a document, and further ones of a client.
+_FEW: Final = {"max_attempts": 2, "max_per_run": 1}
+_SOME: Final = {"max_attempts": 3, "max_per_run": 5}
+
 #: What lasts for a while and is played for everything then.
 _OUTAGES: Final[Mapping[str, Mapping[str, Any]]] = {
     "outage": {"kind": "error", "answers": [503]},
@@ -113,7 +119,7 @@ _OUTAGES: Final[Mapping[str, Mapping[str, Any]]] = {
 #: What people ask for; the more often it stands here, the more often they do.
 _OPERATIONS: Final = (
     *("cancel", "leave", "result", "result", "nudge", "nudge", "forge"),
-    *("retry", "again", "resolve", "recover", "rescue"),
+    *("retry", "again", "resolve", "recover", "rescue", "foreign"),
 )
 
 
@@ -165,6 +171,7 @@ class _Author:
             "give_up_after": dice.choice((None, None, None, None, 60.0, 600.0)),
             "rate": dice.choice((None, "inf", "inf", 1.0, 4.0, 20.0)),
             "keep_documents": dice.choice(("until_accepted", "until_finished")),
+            "resubmit": dice.choice((None, None, None, _FEW, _SOME)),
         }
 
     def _scenario(self) -> dict[str, Any]:
@@ -222,8 +229,8 @@ class _Author:
         if self._chance(0.5):
             yield self._work(1)
         lasts = dice.choice((33.0, 40.0, 120.0))
-        yield Step(what="freeze", after=self._pause(), slot=dice.randrange(2), told={"seconds": lasts})
-        yield Step(what="forge", after=lasts, slot=dice.randrange(2), told={"document": 0})
+        yield Step(what="freeze", after=self._pause(), slot=dice.randrange(2), arguments={"seconds": lasts})
+        yield Step(what="forge", after=lasts, slot=dice.randrange(2), arguments={"document": 0})
 
     def _pause(self) -> float:
         if self._chance(0.01):
@@ -244,9 +251,9 @@ class _Author:
     def _work(self, slot: int) -> Step:
         kind = self._dice.random()
         if kind < 0.6:
-            return Step(what="extract", after=self._pause(), slot=slot, told={"documents": self._some()})
+            return Step(what="extract", after=self._pause(), slot=slot, arguments={"documents": self._some()})
         if kind < 0.85:
-            return Step(what="submit", after=self._pause(), slot=slot, told={"documents": self._some()})
+            return Step(what="submit", after=self._pause(), slot=slot, arguments={"documents": self._some()})
         return Step(what="harvest", after=self._pause(), slot=slot)
 
     def _something(self, slot: int) -> Iterator[Step]:
@@ -263,17 +270,20 @@ class _Author:
     def _operation(self, slot: int) -> Step:
         dice = self._dice
         number = dice.randrange(len(self._documents))
-        told: dict[str, Any] = {"document": number}
+        arguments: dict[str, Any] = {"document": number}
         what = dice.choice(_OPERATIONS)
         if what == "result":
-            told["timeout"] = dice.choice((0.0, 0.5, 10.0, 120.0))
+            arguments["timeout"] = dice.choice((0.0, 0.5, 10.0, 120.0))
         elif what == "nudge":
-            told["times"] = dice.choice((1, 2, 5))
+            arguments["times"] = dice.choice((1, 2, 5))
         elif what == "resolve":
-            told["how"] = dice.choice(("resend", "drop"))
+            arguments["how"] = dice.choice(("resend", "drop"))
+        elif what == "foreign":
+            # Under the name of a document of ours a lost submit might rightly be taken for it.
+            arguments = {"number": number, "name": f"foreign-{number}.pdf"}
         elif what in ("leave", "recover", "rescue"):
-            told = {}
-        return Step(what=what, after=self._pause(), slot=slot, told=told)
+            arguments = {}
+        return Step(what=what, after=self._pause(), slot=slot, arguments=arguments)
 
     def _end(self, slot: int) -> Iterator[Step]:
         """A process ends: somehow."""
@@ -282,7 +292,7 @@ class _Author:
         if how == "ambush":
             point = dice.choice(("step", "commit", "committed", "leaving", "under way", "arrived", "answered"))
             after = dice.choice((1, 1, 2, 3, 6)) if point != "step" else dice.choice((1, 10, 60, 300))
-            yield Step(what="ambush", after=self._pause(), slot=slot, told={"point": point, "number": after})
+            yield Step(what="ambush", after=self._pause(), slot=slot, arguments={"point": point, "number": after})
             yield self._work(slot)
         else:
             yield Step(what=how, after=self._pause(), slot=slot)
@@ -306,4 +316,4 @@ class _Author:
             lasts = dice.choice((60.0, 3 * _HOUR, 30 * _HOUR, 47 * _HOUR, 50 * _HOUR))
         elif what == "offline":
             lasts = min(lasts, 45.0)
-        yield Step(what=what, after=after, slot=slot, told={"seconds": lasts})
+        yield Step(what=what, after=after, slot=slot, arguments={"seconds": lasts})

@@ -1,5 +1,8 @@
 """A machine, its processes and a vendor in one thread, on one clock that moves only when nobody has work.
 
+For stories that a seed decides, of several processes that die, sleep and stand still. A test that tells its own story,
+of one process, has less to say with `tests.simulation`.
+
 What is real: client, harvester, rules, the ledger's SQL in a file, and the emulator's core.
 What is not: sockets, threads, and time. Each process has a name that its tasks, timers and callbacks carry with them
 (`PROCESS`), so one can die, or stand still, while the others go on: the loop then refuses what is its own.
@@ -31,7 +34,8 @@ from typing import Any, Final, Protocol
 import attrs
 import orjson
 
-from docpoll import Client, SQLiteStore
+from docpoll import Client, Document, SQLiteStore
+from docpoll.client.drafts import draft_of
 from docpoll.emulator import TyplessCore, TyplessSettings
 from docpoll.errors import AnswerMissing, RequestNotSent, StoreError, TransportError
 from docpoll.interfaces import Timer
@@ -71,12 +75,12 @@ class Watcher(Protocol):
         """The first byte of *request* is about to leave."""
 
     def heard(self, process: Process, request: Request, answer: Response | Exception) -> None:
-        """*process*, which lives, has the answer to *request*."""
+        """*process*, which lives, has the answer to *request*, or knows that it never left."""
 
     def made(self, remote_id: str, digest: str) -> None:
         """The vendor made a job."""
 
-    def told(self, process: Process | None, record: logging.LogRecord) -> None:
+    def logged(self, process: Process | None, record: logging.LogRecord) -> None:
         """Something was logged."""
 
 
@@ -113,8 +117,9 @@ class Process:
         #: Since when it stands still; None where it does not. And how much of that its monotonic clock missed.
         self.frozen_at: float | None = None
         self.slept = 0.0
-        #: How often it stood still so far.
+        #: How often it stood still so far, and since when it goes on.
         self.stops = 0
+        self.awake_since = world.elapsed
         self.ambushes: list[Ambush] = []
         #: What waits for it to go on: callbacks, and timers.
         self.held: list[asyncio.Handle] = []
@@ -124,6 +129,9 @@ class Process:
         self.client: Client | None = None
         #: Set once its client is open.
         self.opened = asyncio.Event()
+        self.opened_at = 0.0
+        #: It is being closed, and lets go of its locks; what was asked of it at that moment may come too late for that.
+        self.is_closing = False
         self.epochs: set[int] = set()
 
     def __repr__(self) -> str:
@@ -346,11 +354,22 @@ class Vendor(EmulatedTransport):
         self.verdicts: dict[str, set[str]] = _Sets()
         self.said: dict[str, set[str]] = _Sets()
         self.lied: set[str] = set()
+        #: The documents of others: digest → content.
+        self.foreign: dict[str, bytes] = {}
         told = Scenario.from_mapping(dict(scenario))
         self.core = _Core(self._state, TyplessSettings(scenario=told, **settings))
         self.core.vendor = self
         self.core.tidy(now=world.now())
         self._core = self.core
+
+    async def serve_another(self, name: str, content: bytes) -> None:
+        """Somebody else with the same account sends a document."""
+        document = Document.from_bytes(content, name=name)
+        self.foreign[document.digest] = content
+        provider, now = self.provider(), self._clock.now()
+        draft = draft_of(document, {"document_type": "invoice"}, provider=provider, id="foreign", now=now)
+        with suppress(TransportError):
+            await self.send(provider.build_submit(draft.job, document))
 
     def _read_documents(self) -> None:
         for key in self.core.documents_to_read():
@@ -386,7 +405,9 @@ class _Wire:
         answer: asyncio.Future[Response] = world.loop.create_future()
         if world.is_offline:
             await asyncio.sleep(0.01)
-            raise RequestNotSent("nobody listens")
+            error = RequestNotSent("nobody listens")
+            world.watcher.heard(process, request, error)
+            raise error
         if request.operation == "submit" and process.comes_to("leaving"):
             return await answer
         world.watcher.leaves(process, request)
@@ -412,7 +433,7 @@ class _Ear(logging.Handler):
         self._world = world
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._world.watcher.told(PROCESS.get(), record)
+        self._world.watcher.logged(PROCESS.get(), record)
 
 
 class World:
@@ -554,6 +575,7 @@ class World:
             return
         later = self.elapsed - process.frozen_at if slept else 0.0
         process.frozen_at = None
+        process.awake_since = self.elapsed
         process.slept += later
         self.loop.give_back(process, later=later)
 

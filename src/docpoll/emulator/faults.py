@@ -270,10 +270,11 @@ class Lost(Fault):
     #: In turn.
     answers: tuple[Ending, ...] = attrs.field(default=(*_SERVER_ERRORS, "cut"), validator=_endings)
     page: Literal["json", "html", "empty"] = "json"
+    retry_after: int | None = attrs.field(default=None, validator=_count)
 
     def _spoilt(self, response: Response, operation: Operation, turn: int) -> Answer | None:
         ending = self.answers[turn % len(self.answers)]
-        return Answer(response=_ended(ending, page=self.page), lost=True)
+        return Answer(response=_ended(ending, page=self.page, retry_after=self.retry_after), lost=True)
 
 
 @attrs.frozen(kw_only=True)

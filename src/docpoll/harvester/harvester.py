@@ -866,9 +866,9 @@ class Harvester:
         if after.state is before.state and not at_once and not isinstance(event, (NotSent, AnswerLost)):
             self._jobs[job.id] = after
             self._dirty.setdefault(job.id, False)
-            self._ledger.forget(job.id)  # What could not be written is asked for again, and now says less.
             self._plan(after)
-            if job.id not in self._untold:  # Else its state is not in the ledger yet.
+            if job.id not in self._untold:  # Else its state is not in the ledger yet, and goes on waiting for it.
+                self._ledger.forget(job.id)  # What could not be written was asked for again, and now says less.
                 self._tell(after, event)
             return after
         result = body if isinstance(event, Succeeded) or after.state is JobState.FAILED else None
@@ -1302,9 +1302,11 @@ class Harvester:
                 if job_id in self._jobs and job_id not in done:
                     self._dirty[job_id] = drop or self._dirty.get(job_id, False)
             for change in written:
-                if (event := self._untold.pop(change.job.id, None)) is not None:
-                    self._ledger.forget(change.job.id)
-                    self._take(change.job, event)
+                job = change.job
+                # What became of it while this was being written, and could not be, goes on waiting.
+                if job.id in self._untold and self._jobs.get(job.id) == job:
+                    self._ledger.forget(job.id)
+                    self._take(job, self._untold.pop(job.id))
         return bool(written)
 
     async def _flush(self, changes: Sequence[Change], written: list[Change]) -> None:

@@ -69,6 +69,9 @@ _ANSWER_LOST: Final = frozenset({408, 425})
 #: "No such job", in one of the ways an API says it; which one Typless uses is not documented.
 _NO_SUCH_JOB: Final = frozenset({400, 404, 410, 422})
 
+#: No page is as large, and has as many before it; what is may be more than JSON can hold.
+_PIXELS: Final = 2**53
+
 #: Longer is no id that a URL could carry, in characters.
 _LONGEST_ID: Final = 1000
 #: The documented answers to a submit and to a poll.
@@ -521,10 +524,8 @@ def _float(value: Any) -> float | None:
 
 
 def _pixels(value: Any) -> int | None:
-    if type(value) is int:  # as nearly all are, and there are five to a value
-        return value
-    number = _float(value)
-    return None if number is None else round(number)
+    number = value if type(value) is int else _float(value)  # nearly all are whole, and there are five to a value
+    return None if number is None or not -_PIXELS < number < _PIXELS else round(number)
 
 
 def _name(value: Any) -> str | None:
