@@ -352,17 +352,22 @@ class _Play:
         if (job_id := self._job_id(arguments)) is not None:
             result = await client.result(job_id, timeout=arguments["timeout"])
             job = await client.job(job_id)
-            self._promises.given(Outcome(source="", job=job, result=result))
+            # Where the policy made a further attempt, it is that one's.
+            last = (await client.store.newest([job.key]))[job.key]
+            self._promises.given(Outcome(source="", job=job if job.state == "SUCCEEDED" else last, result=result))
 
     async def _nudge(self, client: Client, arguments: Any) -> None:
         job_id = self._job_id(arguments)
         row = None if job_id is None else self._promises.jobs[job_id]
+        name = row.remote_id if row is not None and row.remote_id else "not-known-yet"
         for _ in range(arguments["times"]):
             before = None if job_id is None else self._in_hand(client, job_id)
-            await client.nudge(row.remote_id if row is not None and row.remote_id else "not-known-yet")
+            await client.nudge(name)
             after = None if before is None else self._in_hand(client, before.id)
             process = PROCESS.get()
-            if before is not None and after is not None and process is not None and before.state == "RUNNING":
+            if before is None or after is None or process is None or before.remote_id != name:
+                continue
+            if before.state == "RUNNING":
                 self._promises.was_nudged(process, before, after)
 
     @staticmethod
