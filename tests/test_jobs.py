@@ -30,6 +30,7 @@ from docpoll.events import (
     Succeeded,
     Vanished,
 )
+from docpoll.harvester.lookup import is_on_its_way
 from docpoll.jobs import (
     CLOSED,
     NOT_FOUND_GRACE,
@@ -183,6 +184,24 @@ def test_a_lost_answer_makes_the_job_uncertain_and_keeps_when_it_was_sent():
     assert tried_again.sent_at == T0 + timedelta(minutes=2)
     assert after(tried_again, NOT_SENT).sent_at == uncertain.lost_at, "it is not on its way; the first may have arrived"
     assert after(tried_again, ACCEPTED).state is JobState.RUNNING
+
+
+def test_what_is_sent_again_is_on_its_way_though_the_clock_was_set_back() -> None:
+    """Else a crash meanwhile would not be seen to have left a second document behind."""
+    uncertain = after(job(), SENT, LOST)
+    again = after(uncertain, SENT, now=T0 - timedelta(hours=1))
+    assert is_on_its_way(again)
+    accepted = after(again, ACCEPTED, now=T0 - timedelta(hours=1))
+    assert accepted.earliest_expiry_at == T0 - timedelta(hours=1) + TTL
+
+
+def test_a_clock_that_may_be_wrong_is_written_beside_what_it_said() -> None:
+    """What it said stays; the error seen last counts."""
+    wrong = after(job(), SENT, AnswerLost(reason="cut", clock_error=timedelta(hours=-1)))
+    assert (wrong.sent_at, wrong.lost_sent_at, wrong.lost_at) == (T0, T0, T0)
+    assert wrong.corrected_at == T0 - timedelta(hours=1)
+    assert after(wrong, SENT, LOST).corrected_at == wrong.corrected_at
+    assert after(wrong, Accepted(remote_id="r1", found=True)).corrected_at is None
 
 
 def test_news_of_a_submit_changes_nothing_once_the_job_runs():

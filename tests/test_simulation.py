@@ -21,6 +21,8 @@ from tests.simulating.stories import Step, Story, lines, story_of
 #: Counting the branches of so much takes longer than the rest; each is counted elsewhere.
 pytestmark = pytest.mark.no_cover
 
+_FOUND = Path(__file__).parent / "simulating" / "found"
+
 _SEEDS = 200
 _BLOCK = 20
 
@@ -52,6 +54,12 @@ def test_a_planted_bug_is_found(name: str) -> None:
     assert play(bug.story).broken is None
     with bug.plant():
         assert play(bug.story).broken is not None
+
+
+@pytest.mark.parametrize("path", sorted(_FOUND.glob("*.json")), ids=lambda path: path.stem)
+def test_a_story_that_broke_a_promise_once_breaks_none_now(path: Path) -> None:
+    """What seeds beyond these found in docpoll, made short."""
+    assert play(Story.from_json(path.read_text())).broken is None
 
 
 def test_a_seed_tells_the_same_story_on_every_machine(root: Path) -> None:

@@ -209,6 +209,8 @@ class Job:
     lost_sent_at: datetime | None = _instant()
     #: When its answer, the last of them, was lost.
     lost_at: datetime | None = _instant()
+    #: When it was sent if our clock was wrong, as the vendor's or an earlier time of ours told; None where they agree.
+    corrected_at: datetime | None = _instant()
 
     @property
     def is_open(self) -> bool:
@@ -258,7 +260,7 @@ def advance(
 
     match event:
         case Sent():
-            return job if job.state is RUNNING else attrs.evolve(job, sent_at=now)
+            return job if job.state is RUNNING else attrs.evolve(job, sent_at=_after_loss(job, now))
         case NotSent() if job.state is not RUNNING:
             return _not_sent(job, event)
         case Accepted() if job.state is not RUNNING:
@@ -292,6 +294,11 @@ def advance(
     return job
 
 
+def _after_loss(job: Job, now: datetime) -> datetime:
+    """When *job* is sent: after what was sent before was lost, whatever the clock says."""
+    return now if job.lost_at is None else max(now, job.lost_at + timedelta(microseconds=1))
+
+
 def _late(job: Job, event: Event, now: datetime) -> Job:
     """News for a closed job: nothing changes, only the vendor's name for it is still worth keeping."""
     if isinstance(event, Accepted) and job.remote_id is None:
@@ -316,7 +323,7 @@ def _accepted(
     ttl: timedelta | None,
     dice: float,
 ) -> Job:
-    submitted_at = (job.lost_sent_at if event.found else None) or job.sent_at or now
+    submitted_at = min((job.lost_sent_at if event.found else None) or job.sent_at or now, now)
     accepted = attrs.evolve(
         job,
         state=to,
@@ -329,7 +336,7 @@ def _accepted(
     )
     if event.found and job.sent_at == job.lost_sent_at:
         # It was sent once, so nothing else of it can be there.
-        accepted = attrs.evolve(accepted, lost_sent_at=None, lost_at=None)
+        accepted = attrs.evolve(accepted, lost_sent_at=None, lost_at=None, corrected_at=None)
     return _due_in(accepted, schedule.wait(age=timedelta(0), dice=dice), now)
 
 
@@ -344,6 +351,7 @@ def _lost(job: Job, event: AnswerLost, to: JobState, now: datetime) -> Job:
         lost_sent_at=job.lost_sent_at or sent_at,
         # Should the clock have been set back meanwhile, it was not lost before it was sent.
         lost_at=max(now if event.within is None else min(now, sent_at + event.within), sent_at),
+        corrected_at=sent_at + event.clock_error if event.clock_error else job.corrected_at,
     )
 
 

@@ -308,6 +308,27 @@ async def test_nothing_is_taken_while_a_document_of_that_name_is_on_its_way(
             await passing(clock, one.result(lost))
 
 
+@pytest.mark.parametrize("by", [timedelta(hours=1), timedelta(hours=-1)], ids=["forward", "back"])
+async def test_a_clock_that_was_set_rules_no_other_document_out(
+    make: Make, losing: Losing, clock: FakeClock, by: timedelta
+) -> None:
+    """What the clock says of when the second was sent does not show that the name listed is not that of the second."""
+    other = FakeClock(clock.now())
+    losing.clock = other  # the vendor's, which nobody sets
+    losing.always["list"] = plain(200, b'{"extraction_ids": []}')
+    async with make() as it:
+        losing.next["submit"] = [AnswerMissing("cut")]
+        first = await it.submit(document("a.pdf", 1), document_type="invoice")
+        await passing(clock, _until_state(it, first, JobState.UNCERTAIN))
+        clock.jump(by)
+        second = await it.submit(document("a.pdf", 2), document_type="invoice")
+        assert [job.state for job in (first, second)] == [JobState.UNCERTAIN] * 2
+        del losing.always["list"]
+        report = await passing(clock, it.recover())
+        assert len(losing.listed) == 1
+        assert {job.id for job in report.uncertain} == {first.id, second.id}
+
+
 async def test_a_tagged_name_matches_for_certain(make: Make, losing: Losing, clock: FakeClock) -> None:
     """With *tag_file_names* the name carries the job's id, so twins do not matter."""
     losing.losses = 2

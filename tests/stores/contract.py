@@ -130,6 +130,10 @@ EVERYTHING = a_job(
     not_found_at=NOW + 9 * SECOND,
     bad_answer_at=NOW + 10 * SECOND,
     finish_claimed=True,
+    lost_sent_at=NOW + 11 * SECOND,
+    lost_at=NOW + 12 * SECOND,
+    unfinished_at=NOW + 13 * SECOND,
+    corrected_at=NOW + 14 * SECOND,
 )
 
 
@@ -692,6 +696,18 @@ class StoreContract:
         expected = attrs.evolve(closed, remote_id=late.remote_id, accepted_at=NOW + HOUR)
         assert await store.accept(late) == expected
         assert await store.job(a_job(1).id) == expected
+
+    async def test_a_job_closed_by_who_knew_no_acceptance_keeps_what_it_brought(self, store: Store) -> None:
+        """Its owner cancels it just when another process has stored the late acceptance."""
+        owner = await store.register(now=NOW)
+        await enter(store, owner, a_job(1, state=JobState.UNCERTAIN))
+        accepted = running(a_job(1), accepted_at=NOW, earliest_expiry_at=NOW + 48 * HOUR)
+        await store.accept(accepted)
+        await store.flush(owner, [Change(job=a_job(1, state=JobState.CANCELLED, finished_at=NOW, changed_at=NOW))])
+        kept = await store.job(a_job(1).id)
+        assert kept.state is JobState.CANCELLED
+        assert (kept.remote_id, kept.accepted_at) == (accepted.remote_id, NOW)
+        assert kept.earliest_expiry_at == NOW + 48 * HOUR
 
     async def test_a_job_that_has_an_id_is_left_alone(self, store: Store) -> None:
         """Running or closed, another id changes nothing."""

@@ -18,7 +18,7 @@ from docpoll.interfaces import Likeness
 from docpoll.jobs import Job, JobState
 from docpoll.results import Result
 
-__all__ = ["Lookup", "Match", "covers", "is_on_its_way", "searched_until", "window_of"]
+__all__ = ["Lookup", "Match", "covers", "is_on_its_way", "searched_until", "wide_window_of", "window_of"]
 
 #: The vendor's clock and ours may differ by so much.
 _MARGIN: Final = timedelta(minutes=2)
@@ -247,7 +247,7 @@ class Lookup:
             return None
         candidate = self._candidates[possible[0]]
         assert candidate.result is not None
-        others = [other for other in lost if other.id != job.id and covers(window_of(other), candidate.made_at)]
+        others = [other for other in lost if other.id != job.id and covers(wide_window_of(other), candidate.made_at)]
         if any(self._compare(other, candidate.result) for other in others):
             return None
         if any(self._compare(other, candidate.result) for other in on_their_way if other.id != job.id):
@@ -314,6 +314,15 @@ def window_of(job: Job) -> tuple[datetime, datetime]:
     """When the vendor can have made its name for the lost submit of *job*."""
     lost_at = job.lost_at or job.changed_at or job.created_at
     return (job.lost_sent_at or job.sent_at or job.created_at) - _MARGIN, lost_at + _MARGIN
+
+
+def wide_window_of(job: Job) -> tuple[datetime, datetime]:
+    """The same where our clock may have been wrong: whoever else may have made a name is to be counted in."""
+    begin, end = window_of(job)
+    if job.corrected_at is None:
+        return begin, end
+    corrected = job.corrected_at - _MARGIN
+    return min(begin, corrected), max(end, corrected + (end - begin))
 
 
 def covers(window: tuple[datetime, datetime], made_at: datetime | None) -> bool:

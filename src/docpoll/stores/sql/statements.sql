@@ -129,13 +129,15 @@ INSERT INTO jobs (
     id, key, key_version, attempt, retry_of, account_id, owner, state,
     source, digest, name, size, media_type, path, options,
     remote_id, created_at, sent_at, accepted_at, finished_at, changed_at, purged_at, next_poll_at, earliest_expiry_at,
-    polls, status, error, trouble, enveloped, not_found_at, bad_answer_at, finish_claimed, lost_sent_at, lost_at, unfinished_at
+    polls, status, error, trouble, enveloped, not_found_at, bad_answer_at, finish_claimed, lost_sent_at, lost_at, unfinished_at,
+    corrected_at
 )
 SELECT
     :id, :key, :key_version, :attempt, :retry_of, :account_id, :owner, :state,
     :source, :digest, :name, :size, :media_type, :path, :options,
     :remote_id, :created_at, :sent_at, :accepted_at, :finished_at, :changed_at, :purged_at, :next_poll_at, :earliest_expiry_at,
-    :polls, :status, :error, :trouble, :enveloped, :not_found_at, :bad_answer_at, :finish_claimed, :lost_sent_at, :lost_at, :unfinished_at
+    :polls, :status, :error, :trouble, :enveloped, :not_found_at, :bad_answer_at, :finish_claimed, :lost_sent_at, :lost_at, :unfinished_at,
+    :corrected_at
 WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE key = :key AND attempt >= :attempt)
 
 -- A closed job belongs to nobody; what leaves it in its state may still be written, unless it is older news.
@@ -143,11 +145,11 @@ WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE key = :key AND attempt >= :attempt)
 UPDATE jobs SET
     owner = :owner, state = :state, source = :source, name = :name, size = :size, media_type = :media_type,
     path = :path, options = :options, remote_id = coalesce(:remote_id, remote_id),
-    sent_at = :sent_at, accepted_at = :accepted_at, finished_at = :finished_at, changed_at = :changed_at, purged_at = :purged_at, next_poll_at = :next_poll_at,
-    earliest_expiry_at = :earliest_expiry_at, polls = :polls, status = :status, error = :error, trouble = :trouble,
+    sent_at = :sent_at, accepted_at = coalesce(:accepted_at, accepted_at), finished_at = :finished_at, changed_at = :changed_at, purged_at = :purged_at, next_poll_at = :next_poll_at,
+    earliest_expiry_at = coalesce(:earliest_expiry_at, earliest_expiry_at), polls = :polls, status = :status, error = :error, trouble = :trouble,
     enveloped = :enveloped, not_found_at = :not_found_at, bad_answer_at = :bad_answer_at,
     finish_claimed = :finish_claimed, lost_sent_at = :lost_sent_at, lost_at = :lost_at,
-    unfinished_at = :unfinished_at
+    unfinished_at = :unfinished_at, corrected_at = :corrected_at
 WHERE id = :id AND (
     owner = :epoch
     OR owner IS NULL AND state = :state AND coalesce(changed_at, created_at) <= coalesce(:changed_at, created_at)
@@ -161,7 +163,7 @@ UPDATE jobs SET
     earliest_expiry_at = :earliest_expiry_at, polls = :polls, status = :status, error = :error, trouble = :trouble,
     enveloped = :enveloped, not_found_at = :not_found_at, bad_answer_at = :bad_answer_at,
     finish_claimed = :finish_claimed, lost_sent_at = :lost_sent_at, lost_at = :lost_at,
-    unfinished_at = :unfinished_at
+    unfinished_at = :unfinished_at, corrected_at = :corrected_at
 WHERE id = :id
 
 -- name: record_remote_id
