@@ -8,17 +8,21 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import aiohttp
 import aioresponses.core
 import hypothesis
 import pytest
 
+if TYPE_CHECKING:  # It takes a library that the other tests need not wait for.
+    from tests.openapi import Contract
+
 ROOT = Path(__file__).resolve().parent.parent
 
 #: What a machine may lack, and what takes minutes (`faketime`, `sweep`). `DOCPOLL_REQUIRE`, a comma-separated list of
 #: these, makes a lack a failure, and has the long ones done.
-REQUIREMENTS = frozenset({"browser", "faketime", "postgres", "samples", "strace", "sweep", "tmpfs"})
+REQUIREMENTS = frozenset({"browser", "faketime", "openapi", "postgres", "samples", "strace", "sweep", "tmpfs"})
 
 #: Read by docpoll, or by what draws its tables; a test sets what it needs.
 ENVIRONMENT = frozenset(
@@ -148,3 +152,13 @@ def samples_dir(require: Callable[[str, object, str], None]) -> Path:
     samples = ROOT.parent / "shared" / "samples"
     require("samples", (samples / "truth.json").is_file(), f"the sample documents are not at {samples}")
     return samples
+
+
+@pytest.fixture(scope="session")
+def syntage_contract(require: Callable[[str, object, str], None]) -> Contract:
+    """Syntage's OpenAPI file, with the deviations that are known; it lies beside the repository as well."""
+    file = ROOT.parent / "shared" / "vendors" / "syntage-openapi.yml"
+    require("openapi", file.is_file(), f"Syntage's OpenAPI file is not at {file}")
+    from tests.openapi import Contract
+
+    return Contract.read(file)

@@ -16,6 +16,7 @@ from docpoll.events import (
     AskedAgain,
     BadAnswer,
     Cancelled,
+    Conflict,
     ErrorInfo,
     Event,
     Failed,
@@ -42,6 +43,7 @@ from docpoll.jobs import (
     JobState,
     advance,
     is_stalled,
+    stands_for,
 )
 from docpoll.schedules import FixedSchedule, GrowingSchedule
 
@@ -495,3 +497,75 @@ def test_a_poll_that_took_long_for_nothing_is_not_soon_made_again(took: int, wai
     running = job(JobState.RUNNING)
     after = advance(running, MISSED, now=now, schedule=SCHEDULE, ttl=TTL, asked_at=now - timedelta(seconds=took))
     assert after.next_poll_at == now + timedelta(seconds=wait)
+
+
+# -- what another vendor brings --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("billed", "message"),
+    [
+        (True, "stopped on request; it had begun, so it is billed"),
+        (False, "stopped on request; it had not begun, so it is not billed"),
+        (None, None),
+    ],
+)
+def test_a_stop_that_a_poll_tells_of_says_what_it_costs(billed, message):
+    """The job is cancelled with the vendor's word, and says whether it is billed, where the vendor does."""
+    told = after(job(JobState.RUNNING, polls=3), Cancelled(status="stopped", billed=billed))
+    assert (told.state, told.status, told.polls, told.next_poll_at) == (JobState.CANCELLED, "stopped", 4, None)
+    if message is None:
+        assert told.error is None
+    else:
+        assert told.error == ErrorInfo(code="stopped", message=message, details={"billed": billed})
+
+
+def test_a_stop_of_ours_says_nothing_of_a_bill():
+    """Where the vendor has no cancel, nobody knows."""
+    told = after(job(JobState.RUNNING, polls=3), Cancelled())
+    assert (told.state, told.polls, told.error) == (JobState.CANCELLED, 3, None)
+
+
+def test_a_conflict_leaves_a_job_as_unsent_as_any_refusal_to_take_it():
+    """What the vendor runs already was not begun again: the job waits, or stays uncertain of what was before."""
+    conflict = NotSent(reason="HTTP 409", conflict=Conflict(kinds=("invoice",)))
+    pending = after(job(), SENT, conflict)
+    assert (pending.state, pending.sent_at, pending.trouble) == (JobState.PENDING, None, "HTTP 409")
+    uncertain = after(job(), SENT, LOST, SENT, conflict)
+    assert (uncertain.state, uncertain.lost_at) == (JobState.UNCERTAIN, after(job(), SENT, LOST).lost_at)
+
+
+def test_the_kind_of_a_job_is_its_document_type_or_its_extractor():
+    """What is learned of durations is learned for each kind."""
+    kinds = [job(options=options).document_type for options in ({"document_type": "a"}, {"extractor": "b"}, {})]
+    assert kinds == ["a", "b", None]
+
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("state", "fresh_for", "reading", "same"),
+    [
+        (JobState.PENDING, None, False, True),
+        (JobState.UNCERTAIN, None, False, True),
+        (JobState.RUNNING, None, False, True),
+        (JobState.SUCCEEDED, None, False, False),
+        (JobState.SUCCEEDED, None, True, True),
+        (JobState.SUCCEEDED, HOUR, False, True),
+        (JobState.SUCCEEDED, HOUR / 2, False, False),
+        (JobState.FAILED, HOUR, False, False),
+        (JobState.FAILED, HOUR, True, True),
+        (JobState.CANCELLED, HOUR, False, False),
+        (JobState.TIMED_OUT, HOUR, False, False),
+    ],
+)
+def test_an_extraction_is_the_same_job_while_it_is_open(state, fresh_for, reading, same):
+    """Then a new call makes a new one, unless a read of it goes on, or what it brought is fresh enough."""
+    last = job(state, finished_at=None if state in OPEN else T0)
+    assert stands_for(last, now=T0 + HOUR / 2, fresh_for=fresh_for, reading=reading) is same
+
+
+def test_what_has_no_end_is_not_fresh():
+    """A job of which nobody knows when it succeeded."""
+    assert not stands_for(job(JobState.SUCCEEDED, finished_at=None), now=T0, fresh_for=HOUR)

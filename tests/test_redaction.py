@@ -28,6 +28,11 @@ def test_text_is_shown_without_keys_and_signatures(text, shown):
     assert redact_text(text) == shown
 
 
+def test_the_secret_of_a_webhook_is_a_secret():
+    """In JSON that is shown as text."""
+    assert redact_text('{"signingSecret":"54471a27","url":"u"}') == '{"signingSecret":"…","url":"u"}'
+
+
 def test_known_secrets_are_taken_out_wherever_they_stand():
     """But not those so short that they are found in any text."""
     assert redact_text("refused: s3cret-key", secrets=["s3cret-key"]) == "refused: …"
@@ -36,10 +41,17 @@ def test_known_secrets_are_taken_out_wherever_they_stand():
 
 def test_every_text_in_json_is_redacted():
     """At any depth; values that are no text stay."""
-    value = {"a": ["https://x.example/y?sig=1", 3, None], "Api-Key": "abc", "api_key": 7, "b": ({"c": "k3y-of-ours"},)}
+    value = {
+        "a": ["https://x.example/y?sig=1", 3, None],
+        "Api-Key": "abc",
+        "signingSecret": "54471a27",
+        "api_key": 7,
+        "b": ({"c": "k3y-of-ours"},),
+    }
     assert redact(value, secrets=["k3y-of-ours"]) == {
         "a": ["https://x.example/y?…", 3, None],
         "Api-Key": "…",
+        "signingSecret": "…",
         "api_key": 7,
         "b": [{"c": "…"}],
     }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from docpoll.errors import ConfigError
 from docpoll.events import ErrorInfo
-from docpoll.resubmits import ResubmitPolicy
+from docpoll.resubmits import BY_ITSELF, RETRY_NOT_BEFORE, ResubmitPolicy, retry_not_before
 
 POLICY = ResubmitPolicy(max_attempts=3, max_per_run=10)
 
@@ -48,3 +49,36 @@ def test_a_run_without_room_for_any_is_wrong_use(value: Any):
     """The message says what to do instead."""
     with pytest.raises(ConfigError, match=r"max_per_run .*leave the policy out"):
         ResubmitPolicy(2, value)
+
+
+NOT_BEFORE = "2026-06-17T12:10:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("details", "told"),
+    [
+        ({RETRY_NOT_BEFORE: NOT_BEFORE}, datetime(2026, 6, 17, 12, 10, tzinfo=UTC)),
+        ({RETRY_NOT_BEFORE: NOT_BEFORE, "more": 1}, datetime(2026, 6, 17, 12, 10, tzinfo=UTC)),
+        ({RETRY_NOT_BEFORE: "2026-06-17T12:10:00"}, None),
+        ({RETRY_NOT_BEFORE: "tomorrow"}, None),
+        ({RETRY_NOT_BEFORE: 7}, None),
+        ({}, None),
+        ([RETRY_NOT_BEFORE], None),
+        (None, None),
+    ],
+)
+def test_an_error_tells_when_another_attempt_may_fare_better(details: Any, told: datetime | None):
+    """The instant that the provider noted, as the ledger gives it back; None where there is none to be read."""
+    assert retry_not_before(ErrorInfo(code="e1", message="no", details=details)) == told
+
+
+def test_an_expired_result_may_be_asked_for_again_at_once():
+    """Nothing stands against another attempt."""
+    assert retry_not_before(None) is None
+
+
+def test_what_only_a_person_should_try_again_is_left_to_one():
+    """Although the vendor calls it retryable."""
+    for details, allowed in (({BY_ITSELF: False}, False), ({BY_ITSELF: True}, True), ({}, True), ([1], True)):
+        error = ErrorInfo(code="unrecoverable", message="no", details=details, retryable=True)
+        assert POLICY.allows(attempt=1, error=error) is allowed

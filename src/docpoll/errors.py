@@ -85,10 +85,12 @@ class DocumentError(LocalProtocolError):
 class RemoteProtocolError(DocpollError):
     """An answer that cannot be: the fault is on the vendor's side."""
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
+    def __init__(self, message: str, *, status: int | None = None, request_id: str | None = None) -> None:
         super().__init__(message)
         #: The HTTP status of the answer, where there was one.
         self.status = status
+        #: The vendor's name for the request, which its support asks for, where it gives one.
+        self.request_id = request_id
 
 
 class AccountFault(RemoteProtocolError):

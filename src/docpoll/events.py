@@ -14,6 +14,7 @@ __all__ = [
     "AskedAgain",
     "BadAnswer",
     "Cancelled",
+    "Conflict",
     "ErrorInfo",
     "Event",
     "Failed",
@@ -86,14 +87,26 @@ class Sent(Event):
 
 
 @attrs.frozen(kw_only=True)
+class Conflict:
+    """What the vendor says of a job of the same request that it runs already; it names no id, so one looks for it."""
+
+    #: The kinds of job it names, as written; empty where it names none.
+    kinds: tuple[str, ...] = ()
+    #: False for an answer that may as well have meant "too many requests": without a twin, that is what it was.
+    certain: bool = True
+
+
+@attrs.frozen(kw_only=True)
 class NotSent(Event):
     """The submit certainly did not arrive: the job waits again.
 
     *retry_after* is the vendor's wish on a 429, for the whole budget scope.
+    *conflict*: it arrived, and nothing was begun, as the vendor has the same in work already.
     """
 
     reason: str
     retry_after: timedelta | None = None
+    conflict: Conflict | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -197,7 +210,13 @@ class GivenUp(Event):
 
 @attrs.frozen(kw_only=True)
 class Cancelled(Event):
-    """The user asked to stop."""
+    """The user asked to stop.
+
+    *status* is the vendor's word for it, where a poll brought it; *billed* is whether it is paid for, where it says so.
+    """
+
+    status: str | None = None
+    billed: bool | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
@@ -15,6 +15,7 @@ from docpoll.events import Event
 from docpoll.jobs import Job, JobState
 from docpoll.results import Result
 from docpoll.schedules import Durations, Observations, PollSchedule
+from docpoll.sweeps import Sweep, SweepQuestion
 from docpoll.wire import Request, Response
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "Likeness",
     "Owner",
     "Provider",
+    "Stoppable",
     "Store",
+    "Sweepable",
     "Tally",
     "Timer",
     "Transport",
@@ -120,7 +123,11 @@ class Provider(Protocol):
         ...
 
     def build_submit(self, job: Job, document: Document) -> Request:
-        """The request that hands *document* out for *job*. *document* has a media type."""
+        """The request that hands *document* out for *job*. *document* has a media type.
+
+        That of a job whose media type is `docpoll.extractions.EXTRACTION` has neither bytes nor a path: what is asked
+        stands in the job's options, whole.
+        """
         ...
 
     def parse_submit(self, response: Response) -> Event:
@@ -157,6 +164,40 @@ class Provider(Protocol):
 
     def made_at(self, remote_id: str) -> datetime | None:
         """When the vendor made *remote_id*, where the id tells; a hint, never a check."""
+        ...
+
+
+@runtime_checkable
+class Sweepable(Protocol):
+    """A provider one of whose lists can stand in for a poll per job. Optional: polls alone are always right."""
+
+    @property
+    def page_limit(self) -> int:
+        """The most jobs on a page."""
+        ...
+
+    def build_sweep(self, question: SweepQuestion) -> Request:
+        """The request for one page."""
+        ...
+
+    def parse_sweep(self, response: Response, question: SweepQuestion) -> Sweep:
+        """What the page says. Raises `Unauthorized`, `AccountFault`, `RemoteProtocolError`."""
+        ...
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """A provider that can be asked to stop a job. Its end comes by a poll, as every other end does."""
+
+    def build_stop(self, job: Job) -> Request:
+        """The request to stop *job*, which has a remote id; harmless when repeated."""
+        ...
+
+    def parse_stop(self, response: Response) -> bool:
+        """Whether it is being stopped; False where the vendor refuses, which a poll explains.
+
+        Raises `Unauthorized`, `AccountFault`, `RemoteProtocolError`; of the last, a 429 or 5xx is worth another try.
+        """
         ...
 
 

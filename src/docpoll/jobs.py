@@ -37,7 +37,7 @@ from docpoll.events import (
 from docpoll.expiry import earliest_expiry, latest_look
 from docpoll.schedules import PollSchedule
 
-__all__ = ["CLOSED", "OPEN", "STALLED_AFTER", "TRANSITIONS", "Job", "JobState", "advance", "is_stalled"]
+__all__ = ["CLOSED", "OPEN", "STALLED_AFTER", "TRANSITIONS", "Job", "JobState", "advance", "is_stalled", "stands_for"]
 
 
 class JobState(StrEnum):
@@ -219,14 +219,27 @@ class Job:
 
     @property
     def document_type(self) -> str | None:
-        """The vendor's name for the kind of document, where the job has one."""
-        value = self.options.get("document_type")
+        """The vendor's name for the kind of document, or of extraction, where the job has one."""
+        value = self.options.get("document_type", self.options.get("extractor"))
         return None if value is None else str(value)
 
 
 def is_stalled(job: Job, *, now: datetime) -> bool:
     """Whether the open *job* has not changed for `STALLED_AFTER`."""
     return job.is_open and now - (job.changed_at or job.created_at) >= STALLED_AFTER
+
+
+def stands_for(job: Job, *, now: datetime, fresh_for: timedelta | None = None, reading: bool = False) -> bool:
+    """Whether *job*, the newest attempt of its key, answers for a new call with that key; else a new one is made.
+
+    For an extraction, which may bring something else tomorrow: it does while it is open, while a read that was asked
+    for with it is incomplete (*reading*), and for *fresh_for* after it succeeded.
+    """
+    if job.is_open or reading:
+        return True
+    if fresh_for is None or job.state is not SUCCEEDED or job.finished_at is None:
+        return False
+    return now - job.finished_at < fresh_for
 
 
 def advance(
@@ -283,7 +296,7 @@ def advance(
             error = event.error if isinstance(event, Failed) else None
             return _closed(job, to, now, error=error, status=event.status, polls=job.polls + 1, enveloped=True)
         case Cancelled():
-            return _closed(job, to, now)
+            return _cancelled(job, event, to, now)
         case GivenUp():
             look = latest_look(job.earliest_expiry_at)
             return attrs.evolve(_closed(job, to, now), next_poll_at=look if look and look > now else None)
@@ -357,6 +370,16 @@ def _lost(job: Job, event: AnswerLost, to: JobState, now: datetime) -> Job:
 
 def _closed(job: Job, state: JobState, now: datetime, **changes: Any) -> Job:
     return attrs.evolve(job, state=state, finished_at=now, changed_at=now, next_poll_at=None, **changes)
+
+
+def _cancelled(job: Job, event: Cancelled, to: JobState, now: datetime) -> Job:
+    if event.status is None:
+        return _closed(job, to, now)
+    error = None
+    if event.billed is not None:
+        message = "it had begun, so it is billed" if event.billed else "it had not begun, so it is not billed"
+        error = ErrorInfo(code=event.status, message=f"stopped on request; {message}", details={"billed": event.billed})
+    return _closed(job, to, now, error=error, status=event.status, polls=job.polls + 1, enveloped=True)
 
 
 def _asked_again(job: Job, to: JobState, now: datetime) -> Job:

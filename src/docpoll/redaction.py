@@ -28,12 +28,14 @@ _SIGNED: Final = re.compile(
 
 #: A key beside its name, in a header, a query or JSON.
 _NAMED: Final = re.compile(
-    r"(?P<name>\b(?:authorization|(?:x-)?api[-_]?key|client[-_]secret|password)\b[\"']?\s*[:=]\s*[\"']?)"
+    r"(?P<name>\b(?:authorization|(?:x-)?api[-_]?key|(?:client|signing)[-_]?secret|password)\b[\"']?\s*[:=]\s*[\"']?)"
     r"(?P<word>(?:token|bearer|basic)\s+)?[^\s\"',;&}]+",
     re.IGNORECASE,
 )
 
-_SECRET_NAMES: Final = frozenset({"authorization", "api_key", "apikey", "x_api_key", "client_secret", "password"})
+_SECRET_NAMES: Final = frozenset(
+    {"authorization", "api_key", "apikey", "x_api_key", "client_secret", "signing_secret", "signingsecret", "password"}
+)
 
 
 def redact_text(text: str, *, secrets: Collection[str] = ()) -> str:

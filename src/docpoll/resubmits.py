@@ -5,6 +5,8 @@ Each of them is paid for again, so there is none without a policy, and each poli
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import attrs
@@ -12,10 +14,27 @@ import attrs
 from docpoll.errors import ConfigError
 from docpoll.events import ErrorInfo
 
-__all__ = ["ResubmitPolicy"]
+__all__ = ["BY_ITSELF", "RETRY_NOT_BEFORE", "ResubmitPolicy", "retry_not_before"]
+
+#: Among an error's details, noted by the provider: when another attempt may fare better, an ISO date with its zone;
+#: and False where only a person should make one, though the vendor calls the error retryable.
+RETRY_NOT_BEFORE: Final = "retry_not_before"
+BY_ITSELF: Final = "retry_by_itself"
 
 #: What we refused ourselves before anything was sent: the same input would only be refused again.
 _REFUSED_HERE: Final = frozenset({"empty_document", "not_a_document", "document_changed"})
+
+
+def retry_not_before(error: ErrorInfo | None) -> datetime | None:
+    """When another attempt may fare better than the one that ended with *error*; None: at once, as far as is known."""
+    if error is None or not isinstance(error.details, Mapping):
+        return None
+    try:
+        instant = datetime.fromisoformat(error.details[RETRY_NOT_BEFORE])
+    except (KeyError, TypeError, ValueError):
+        return None
+    # Without its zone it is none of those that providers note.
+    return None if instant.tzinfo is None else instant
 
 
 def _at_least(least: int, why: str) -> Any:
@@ -42,4 +61,7 @@ class ResubmitPolicy:
         """Whether a job that failed with *error* (None: that expired) at its so-many-th *attempt* gets another one."""
         if attempt >= self.max_attempts:
             return False
-        return error is None or not (error.retryable is False or error.code in _REFUSED_HERE)
+        if error is None:
+            return True
+        by_hand = isinstance(error.details, Mapping) and error.details.get(BY_ITSELF) is False
+        return not (by_hand or error.retryable is False or error.code in _REFUSED_HERE)

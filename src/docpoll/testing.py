@@ -26,7 +26,18 @@ import attrs
 import orjson
 
 from docpoll.clocks import SystemClock
-from docpoll.emulator import EmulatorServer, Scenario, State, TyplessCore, TyplessSettings
+from docpoll.emulator import (
+    EmulatorServer,
+    Scenario,
+    Service,
+    State,
+    SyntageCore,
+    SyntageSettings,
+    SyntageState,
+    TyplessCore,
+    TyplessSettings,
+    Vendor,
+)
 from docpoll.errors import AnswerMissing, ConfigError, DocumentError
 from docpoll.interfaces import Clock, Timer
 from docpoll.providers import Typless
@@ -149,9 +160,13 @@ class _Emulated(ABC):
 
     #: The base URL to give to a provider.
     url: str
+    #: Whose API it speaks.
+    vendor: Vendor
 
     def provider(self, api_key: str = "test", **settings: Any) -> Typless:
-        """A `docpoll.Typless` that speaks to this emulator."""
+        """A `docpoll.Typless` that speaks to this emulator. Raises `ConfigError` where it is not Typless'."""
+        if self.vendor != "typless":
+            raise ConfigError(f"provider: this emulator speaks as {self.vendor}; make the provider with its url")
         return Typless(api_key, base_url=self.url, **settings)
 
     def jobs(self) -> dict[str, Any]:
@@ -175,18 +190,20 @@ class _Emulated(ABC):
 
 
 class RunningEmulator(_Emulated):
-    """The Typless emulator on loopback, in a thread of its own, with a clock that can be moved.
+    """The emulator of a *vendor* on loopback, in a thread of its own, with a clock that can be moved.
 
     Its clock runs *speed* times as fast for the processing of documents, and never by itself otherwise than yours.
+    An emulated Syntage runs at speed 1 where none is given: its extractions take minutes, so move the clock.
     *scenario* is what it does wrong: the name of a shipped one, the path of a file, a dictionary, or a `Scenario`.
     The other *settings* are those of `docpoll.emulator.EmulatorServer`.
     A context manager that listens inside; `start()` and `close()` do the same by hand.
     """
 
-    def __init__(self, *, scenario: _Told = None, **settings: Any) -> None:
+    def __init__(self, *, vendor: Vendor = "typless", scenario: _Told = None, **settings: Any) -> None:
+        self.vendor = vendor
         self._moved = timedelta(0)
-        settings.setdefault("speed", 50.0)
-        self._server = EmulatorServer(now=self.now, scenario=_scenario(scenario), **settings)
+        settings.setdefault("speed", 50.0 if vendor == "typless" else 1.0)
+        self._server = EmulatorServer(vendor=vendor, now=self.now, scenario=_scenario(scenario), **settings)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="docpoll-emulator", daemon=True)
 
@@ -238,13 +255,14 @@ class RunningEmulator(_Emulated):
 
 
 class EmulatedTransport(_Emulated):
-    """The Typless emulator without sockets, on a clock of yours; fills `docpoll.interfaces.Transport`.
+    """The emulator of a *vendor* without sockets, on a clock of yours; fills `docpoll.interfaces.Transport`.
 
     A request is answered at once, or when *clock* was moved far enough where the scenario makes it wait; a wait of
     more than *request_timeout* seconds ends in `AnswerMissing`. No more than *body_limit* bytes of a body are taken.
     A document is read when it arrives, by *read*, from its bytes and its name to the members of a result that it has
     (`extracted_fields`, `line_items`, `vat_rates`); without *read* all are empty.
-    *scenario* is as with `RunningEmulator`; the other *settings* are those of `docpoll.emulator.TyplessSettings`.
+    *scenario* is as with `RunningEmulator`; the other *settings* are those of `docpoll.emulator.TyplessSettings` or
+    `docpoll.emulator.SyntageSettings`. Webhooks are not delivered.
     """
 
     url = "http://127.0.0.1"
@@ -253,18 +271,26 @@ class EmulatedTransport(_Emulated):
         self,
         clock: Clock,
         *,
+        vendor: Vendor = "typless",
         scenario: _Told = None,
         read: Callable[[bytes, str], Mapping[str, Any]] | None = None,
         request_timeout: float = 30.0,
         body_limit: int = 64 * 1024 * 1024,
         **settings: Any,
     ) -> None:
+        self.vendor = vendor
         self._clock = clock
         self._read = read or (lambda _content, _name: {})
         self._timeout = request_timeout
         self._limit = body_limit
-        self._state = State()
-        self._core = TyplessCore(self._state, TyplessSettings(scenario=_scenario(scenario), **settings))
+        self._core: Service
+        self._state: State | SyntageState
+        if vendor == "typless":
+            self._state = documents = State()
+            self._core = TyplessCore(documents, TyplessSettings(scenario=_scenario(scenario), **settings))
+        else:
+            self._state = extractions = SyntageState()
+            self._core = SyntageCore(extractions, SyntageSettings(scenario=_scenario(scenario), **settings))
         self._core.tidy(now=clock.now())
 
     async def send(self, request: Request) -> Response:
@@ -307,11 +333,13 @@ class EmulatedTransport(_Emulated):
             timer.cancel()
 
     def _read_documents(self) -> None:
-        for key in self._core.documents_to_read():
-            document = self._core.document(key)
+        core = self._core
+        for key in core.documents_to_read():
+            assert isinstance(core, TyplessCore)
+            document = core.document(key)
             if document is not None:
                 reading = _Reading(result={**_NOTHING_READ, **self._read(document.content, document.file_name)})
-                self._core.document_read(key, reading, now=self._clock.now())
+                core.document_read(key, reading, now=self._clock.now())
 
     def _control(self, path: str, body: Any = None) -> dict[str, Any]:
         request = Request(

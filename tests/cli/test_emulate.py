@@ -39,6 +39,25 @@ def test_a_state_file_survives_a_restart(start, cli, documents, folder, monkeypa
     assert set(ask(f"{url}/_emulator/jobs")["by_digest"].values()) == {1}
 
 
+def test_syntage_is_served_too(start):
+    """With what it begins with, and its own way to be used."""
+    program = start("emulate", "--vendor", "syntage", "--port", "0", "--state", "syntage.db")
+    line = program.line()
+    assert line.startswith("docpoll emulate: syntage at http://127.0.0.1:")
+    url = line.split()[-1]
+    assert f"{url} as the base URL of Syntage, with any key; PEIC211118IS0" in program.line("stderr")
+    assert ask(f"{url}/_emulator/jobs")["jobs"] == []
+    program.send(signal.SIGTERM)
+    assert program.end().code == 0
+
+
+def test_a_vendor_that_nobody_knows(cli):
+    """Exit code 2, and whose APIs there are."""
+    said = cli("emulate", "--vendor", "mindee")
+    assert said.code == 2
+    assert "--vendor mindee: give one of typless, syntage" in said.err
+
+
 def test_a_port_that_is_taken_is_told(cli):
     """Exit code 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -143,7 +143,10 @@ def test_the_shipped_scenarios() -> None:
     ("told", "message"),
     [
         ([], "[]: give a table of name, seed, rate"),
-        ({"webhooks": {"lost": 0.1}}, "unknown key webhooks; there are name, seed, rate, awaiting, limit, faults"),
+        (
+            {"webhooks": {"lost": 0.1}},
+            "unknown key webhooks; there are name, seed, rate, awaiting, limit, files_a_day,",
+        ),
         ({"rate": 1.01}, "rate 1.01: give a share from 0 to 1"),
         ({"rate": -0.1}, "rate -0.1"),
         ({"rate": True}, "rate: True: give a number"),

@@ -531,7 +531,7 @@ def emulate(
     *,
     port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes any free one.")] = 8080,
     host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
-    vendor: Annotated[str, typer.Option("--vendor", metavar="NAME", help="Whose API to speak: typless.")] = "typless",
+    vendor: Annotated[str, typer.Option("--vendor", metavar="NAME", help="Whose API: typless or syntage.")] = "typless",
     speed: Annotated[float, typer.Option("--speed", metavar="N", help="Work N times as fast as a real service.")] = 1.0,
     api_key: Annotated[
         str | None, typer.Option("--api-key", metavar="KEY", help="Take this key only (default: any).")
@@ -547,11 +547,13 @@ def emulate(
 ) -> None:
     """Serve the vendor's API on this machine.
 
-    It reads real documents, and ends with Ctrl-C.
+    That of Typless reads real documents. It ends with Ctrl-C.
 
     For example:
 
         docpoll emulate --port 8080
+
+        docpoll emulate --vendor syntage --speed 60 --state syntage-emulator.db
     """
     from docpoll.cli.emulate import emulate as carry_out
 

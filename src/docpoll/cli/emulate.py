@@ -9,12 +9,10 @@ from docpoll.cli.codes import ExitCode
 from docpoll.cli.screen import Screen, heard
 from docpoll.cli.signals import STOPPING
 from docpoll.cli.supervise import on_signal
-from docpoll.emulator import EmulatorServer, Scenario
+from docpoll.emulator import VENDORS, EmulatorServer, Scenario, Vendor
 from docpoll.errors import ConfigError
 
 __all__ = ["emulate"]
-
-VENDORS = ("typless",)
 
 
 def emulate(
@@ -29,7 +27,8 @@ def emulate(
     quiet: bool,
 ) -> int:
     """Serve until a signal asks to stop; then 0."""
-    if vendor not in VENDORS:
+    known = next((one for one in VENDORS if one == vendor), None)
+    if known is None:
         raise ConfigError(f"--vendor {vendor}: give one of {', '.join(VENDORS)}")
     played = None if scenario is None else Scenario.from_file(scenario)
     screen = Screen(quiet=quiet)
@@ -39,6 +38,7 @@ def emulate(
         loop = asyncio.get_running_loop()
         undo = [on_signal(number, ended.set, loop) for number in STOPPING]
         server = EmulatorServer(
+            vendor=known,
             host=host,
             port=port,
             speed=speed,
@@ -50,11 +50,7 @@ def emulate(
             with heard(screen):
                 async with server:
                     screen.show(f"docpoll emulate: {vendor} at {server.url}")
-                    key = "any key" if api_key is None else "that key"
-                    screen.tell(
-                        f"use it: docpoll run PATH… --base-url {shlex.quote(server.url)} --document-type invoice "
-                        f"(with {key} in TYPLESS_API_KEY); Ctrl-C ends it"
-                    )
+                    screen.tell(f"use it: {_use(known, server.url, any_key=api_key is None)}; Ctrl-C ends it")
                     await ended.wait()
         finally:
             for back in undo:
@@ -62,3 +58,11 @@ def emulate(
         return ExitCode.DONE
 
     return asyncio.run(serve())
+
+
+def _use(vendor: Vendor, url: str, *, any_key: bool) -> str:
+    """How to reach the emulator."""
+    key = "any key" if any_key else "that key"
+    if vendor == "syntage":
+        return f"{shlex.quote(url)} as the base URL of Syntage, with {key}; PEIC211118IS0 is an RFC it has data of"
+    return f"docpoll run PATH… --base-url {shlex.quote(url)} --document-type invoice (with {key} in TYPLESS_API_KEY)"

@@ -16,28 +16,39 @@ Where the vendor's pages are silent, this is what the emulator does:
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import hmac
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from statistics import NormalDist
 from typing import Any, Final, Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import attrs
 import orjson
 
 from docpoll.documents import MEDIA_TYPES
-from docpoll.emulator.faults import Answer, Awaiting, Operation
-from docpoll.emulator.player import FaultPlayer
+from docpoll.emulator.faults import Awaiting, Operation
 from docpoll.emulator.scenario import Scenario
+from docpoll.emulator.service import (
+    CLOCK_END,
+    KSUID_EPOCH,
+    Call,
+    Handlers,
+    RefusedError,
+    Service,
+    bare_key,
+    error_response,
+    json_response,
+    pace,
+    positive,
+)
 from docpoll.emulator.state import DocumentKey, EmulatedJob, State, UnreadDocument
-from docpoll.errors import ConfigError, LocalProtocolError
-from docpoll.wire import Base64Body, Request, Response
+from docpoll.errors import ConfigError
+from docpoll.wire import Request, Response
 
 __all__ = [
     "KSUID_EPOCH",
@@ -51,17 +62,10 @@ __all__ = [
     "processing_time",
 ]
 
-#: Where the time in a KSUID begins: 1,400,000,000 seconds after 1970.
-KSUID_EPOCH: Final = datetime(2014, 5, 13, 16, 53, 20, tzinfo=UTC)
-#: The last second a KSUID can name; the own clock stays before it.
-_KSUID_END: Final = KSUID_EPOCH + timedelta(seconds=2**32 - 1)
-
 #: Processing times are lognormal: median and longest in seconds, and the spread of the logarithm.
 _MEDIAN_SECONDS: Final = 4.0
 _LONGEST_SECONDS: Final = 25.0
 _SIGMA: Final = 0.6
-#: At this speed the longest takes eight years; what is slower has no end on a clock of ours.
-_SLOWEST: Final = 1e-7
 
 _PREFIXES: Final = ("/api/v1", "/api")
 _SUFFIXES: Final = frozenset(suffix for suffixes in MEDIA_TYPES.values() for suffix in suffixes)
@@ -114,39 +118,16 @@ class DocumentReader(Protocol):
         ...
 
 
-def _bare_key(key: str | None) -> str | None:
-    if key is None:
-        return None
-    # The vendor's web UI shows the key with the word in front of it, so people paste it like that.
-    bare = key.strip().removeprefix("Token ").strip()
-    if not bare or len(bare.split()) > 1:
-        raise ConfigError("api_key: it is empty or has spaces in it; give the key alone, or None to take any key")
-    return bare
-
-
-def _positive(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    nothing = timedelta(0) if isinstance(value, timedelta) else 0
-    if value is not None and not value > nothing:
-        raise ConfigError(f"{attribute.name}: {value} cannot be; give more than 0")
-
-
-def _speed(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not value >= _SLOWEST:
-        raise ConfigError(
-            f"{attribute.name}: {value} cannot be; give at least {_SLOWEST}, 1 is the pace of a real service"
-        )
-
-
 @attrs.frozen(kw_only=True)
 class TyplessSettings:
     """How the emulated account behaves."""
 
     #: The only key that is taken; None takes any that is well-formed.
-    api_key: str | None = attrs.field(default=None, repr=False, converter=_bare_key)
+    api_key: str | None = attrs.field(default=None, repr=False, converter=bare_key)
     #: Processing times are divided by this; `math.inf` makes them nothing.
-    speed: float = attrs.field(default=1.0, validator=_speed)
+    speed: float = attrs.field(default=1.0, validator=pace)
     #: Kept so long after the finish, on the own clock; None keeps results for good.
-    result_ttl: timedelta | None = attrs.field(default=timedelta(hours=48), validator=_positive)
+    result_ttl: timedelta | None = attrs.field(default=timedelta(hours=48), validator=positive)
     #: Decides ids and processing times.
     seed: int = 0
     #: The client runs the emulator beside itself, on the same files: XML invoices are taken too, and a submit may say
@@ -179,45 +160,11 @@ def processing_time(*, seed: int, digest: str, nth: int, speed: float = 1.0) -> 
     return timedelta(seconds=min(seconds, _LONGEST_SECONDS) / speed)
 
 
-def _response(status: int, content: Any, **headers: str) -> Response:
-    return Response(
-        status=status,
-        headers={"content-type": "application/json", **headers},
-        body=orjson.dumps(content, option=orjson.OPT_NON_STR_KEYS),
-    )
-
-
-def error_response(status: int, code: str, message: str, *details: str, **headers: str) -> Response:
-    """An answer with the error body all endpoints share: `{code, message, details}`."""
-    return _response(status, {"code": code, "message": message, "details": list(details)}, **headers)
-
-
-class _RefusedError(Exception):
-    """The request is answered with `.response` and changes nothing."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__(response.status)
-        self.response = response
-
-
-def _invalid(faults: Iterable[tuple[tuple[str | int, ...], str, str]]) -> _RefusedError:
+def _invalid(faults: Iterable[tuple[tuple[str | int, ...], str, str]]) -> RefusedError:
     """422 in FastAPI's words, which the vendor's own wording for 422 matches."""
-    return _RefusedError(
-        _response(422, {"detail": [{"loc": list(loc), "msg": msg, "type": kind} for loc, msg, kind in faults]})
+    return RefusedError(
+        json_response(422, {"detail": [{"loc": list(loc), "msg": msg, "type": kind} for loc, msg, kind in faults]})
     )
-
-
-@attrs.frozen(kw_only=True)
-class _Call:
-    """One request on its way through the core."""
-
-    query: Mapping[str, str]
-    #: Names in lower case.
-    headers: Mapping[str, str]
-    body: bytes | bytearray
-    #: The real clock, and the own one.
-    now: datetime
-    at: datetime
 
 
 @attrs.frozen(kw_only=True)
@@ -234,25 +181,16 @@ class _Submit:
     text_blocks: bool
 
 
-class TyplessCore:
-    """One emulated Typless account on *state*; also answers the control paths under `/_emulator/`.
-
-    Not safe for calls that overlap: one caller at a time, as with `State`.
-    """
+class TyplessCore(Service):
+    """One emulated Typless account on *state*; as with `Service`."""
 
     def __init__(self, state: State, settings: TyplessSettings | None = None) -> None:
         self._state = state
         self._settings = settings or TyplessSettings()
-        #: Made by the first request: a scenario begins at an instant, and there is none before.
-        self._player: FaultPlayer | None = None
+        super().__init__(state, self._settings.scenario)
         # What a dead process left unread comes first.
         self._to_read: dict[DocumentKey, None] = dict.fromkeys(state.unread())
-        self._routes: dict[str, dict[str, Callable[[_Call], Response]]] = {
-            "/_emulator/clock": {"GET": self._show_clock, "POST": self._advance_clock},
-            "/_emulator/faults": {"GET": self._show_faults, "POST": self._play_scenario},
-            "/_emulator/jobs": {"GET": self._list_jobs},
-            "/_emulator/reset": {"POST": self._reset},
-        }
+        self._routes: dict[str, Handlers] = {}
         self._operations: dict[tuple[str, str], Operation] = {}
         for prefix in _PREFIXES:
             self._routes |= {
@@ -265,56 +203,6 @@ class TyplessCore:
                 ("GET", f"{prefix}/get-extraction-data"): "poll",
                 ("GET", f"{prefix}/awaiting-poll"): "list",
             }
-
-    def play(self, request: Request, *, now: datetime, body: bytearray | None = None) -> Answer:
-        """The answer to *request*, arriving whole at *now* of the real clock; only the path and query of its URL count.
-
-        A *body* given beside the request is used up: a document in it is decoded in its place.
-        When this returns an answer that is `accepted`, the job is committed, whether the client hears of it or not.
-        Raises `StoreError`, having stored nothing, when the state cannot be written.
-        """
-        operation = self._operation(request)
-        if operation is None:
-            return Answer(response=self.answer(request, now=now, body=body))
-        at = self._own_time(now)
-        player = self._faults(at)
-        key = next((value for name, value in request.headers.items() if name.lower() == "authorization"), "")
-        answer = player.refused(operation, key=key, at=at)
-        if answer is not None:
-            return answer
-        turn = player.turn(operation, at=at)
-        answer = player.instead(turn, operation)
-        if answer is None:
-            answer = player.answered(turn, operation, self.answer(request, now=now, body=body))
-        return player.with_headers(answer, key=key, at=at)
-
-    def not_heard(self, answer: Answer) -> None:
-        """The client went away before it had all of *answer*."""
-        if self._player is not None and answer.accepted and not answer.lost:
-            self._player.not_heard()
-
-    def answer(self, request: Request, *, now: datetime, body: bytearray | None = None) -> Response:
-        """What the service itself answers, without limits and without faults of requests; else as `play()`."""
-        url = urlsplit(request.url)
-        methods = self._routes.get(url.path)
-        if methods is None:
-            return error_response(404, "not_found", f"{url.path}: there is no such path")
-        handle = methods.get(request.method)
-        if handle is None:
-            allow = ", ".join(methods)
-            message = f"{request.method} {url.path}: this path takes {allow}"
-            return error_response(405, "method_not_allowed", message, allow=allow)
-        call = _Call(
-            query=dict(parse_qsl(url.query, keep_blank_values=True)),
-            headers={name.lower(): value for name, value in request.headers.items()},
-            body=_whole(request.body) if body is None else body,
-            now=now,
-            at=self._own_time(now),
-        )
-        try:
-            return handle(call)
-        except _RefusedError as refused:
-            return refused.response
 
     def documents_to_read(self) -> list[DocumentKey]:
         """The documents that were asked for since the last call and are still unread, in order of arrival.
@@ -347,7 +235,7 @@ class TyplessCore:
 
     # The vendor's paths.
 
-    def _submit(self, call: _Call) -> Response:
+    def _submit(self, call: Call) -> Response:
         self._admit("submit", call)
         submit = _parse_submit(call, shares_files=self._settings.shares_files)
         key = DocumentKey(digest=hashlib.sha256(submit.content).hexdigest(), suffix=submit.suffix)
@@ -358,7 +246,7 @@ class TyplessCore:
             extraction_id = ksuid(call.at, _noise(*recipe, "extraction"))
             usual = processing_time(seed=seed, digest=key.digest, nth=nth, speed=self._settings.speed)
             takes = max(usual, self._faults(call.at).longer(extraction_id, at=call.at))
-            ready_at = min(call.at + takes, _KSUID_END)
+            ready_at = min(call.at + takes, CLOCK_END)
             job = EmulatedJob(
                 extraction_id=extraction_id,
                 object_id=ksuid(ready_at, _noise(*recipe, "object")),
@@ -375,9 +263,9 @@ class TyplessCore:
             unread = self._state.add_job(job, content=submit.content)
         if unread:
             self._to_read[key] = None
-        return _response(202, {"extraction_id": job.extraction_id})
+        return json_response(202, {"extraction_id": job.extraction_id})
 
-    def _poll(self, call: _Call) -> Response:
+    def _poll(self, call: Call) -> Response:
         self._admit("poll", call)
         extraction_id = call.query.get("extraction_id")
         if extraction_id is None:
@@ -393,7 +281,7 @@ class TyplessCore:
         word = faults.word(extraction_id, polls=job.polls, at=call.at)
         if word is not None:
             self._state.note_poll(extraction_id, fetched=False)
-            return _response(200, {"error": {}, "result": {}, "status": word})
+            return json_response(200, {"error": {}, "result": {}, "status": word})
         status = self._status(job, call.at)
         self._state.note_poll(extraction_id, fetched=status in {"SUCCESS", "ERROR"})
         error: Any = {}
@@ -407,9 +295,9 @@ class TyplessCore:
                 error = orjson.Fragment(job.error or b"{}")
             case "EXPIRED" if not job.expired:
                 self._state.expire(self._expired_by(call.at))
-        return _response(200, {"error": error, "result": result, "status": status})
+        return json_response(200, {"error": error, "result": result, "status": status})
 
-    def _list_awaiting(self, call: _Call) -> Response:
+    def _list_awaiting(self, call: Call) -> Response:
         self._admit("list", call)
         customer = call.query.get("customer")
         if customer == "":
@@ -422,9 +310,9 @@ class TyplessCore:
             unfinished=awaiting in {"unread", "pending"},
             finished=awaiting in {"unread", "ready"},
         )
-        return _response(200, {"extraction_ids": ids})
+        return json_response(200, {"extraction_ids": ids})
 
-    def _admit(self, operation: str, call: _Call) -> None:
+    def _admit(self, operation: str, call: Call) -> None:
         """Count the request, and refuse it without the right key."""
         self._state.note_request(operation)
         # "The value must be the word `Token`, a space, the key": nothing else is taken, so that mistakes show here.
@@ -438,23 +326,11 @@ class TyplessCore:
             return
         self._state.note_request("unauthorized")
         headers = {"www-authenticate": "Token"}
-        raise _RefusedError(error_response(401, "unauthorized", message, detail, **headers))
+        raise RefusedError(error_response(401, "unauthorized", message, detail, **headers))
 
     # Control.
 
-    def _show_clock(self, call: _Call) -> Response:
-        return _response(200, {"now": self._own_time(call.now).isoformat()})
-
-    def _advance_clock(self, call: _Call) -> Response:
-        by = _parse_advance(call.body)
-        if by is None or by >= _KSUID_END - call.at:
-            message = 'Send {"advance_seconds": N}, N being 0 or more; the clock ends in 2150'
-            return error_response(400, "bad_request", message)
-        self._state.advance_clock(by)
-        self.tidy(now=call.now)
-        return self._show_clock(call)
-
-    def _list_jobs(self, call: _Call) -> Response:
+    def _list_jobs(self, call: Call) -> Response:
         self.tidy(now=call.now)
         jobs = [
             {
@@ -471,39 +347,21 @@ class TyplessCore:
             for job in self._state.jobs()
         ]
         requests = dict.fromkeys(_OPERATIONS, 0) | self._state.requests()
-        return _response(200, {"jobs": jobs, "by_digest": self._state.by_digest(), "requests": requests})
+        return json_response(200, {"jobs": jobs, "by_digest": self._state.by_digest(), "requests": requests})
 
-    def _reset(self, call: _Call) -> Response:
-        self._state.reset()
+    def _forget(self) -> None:
         self._to_read.clear()
-        self._player = None
-        self._faults(self._own_time(call.now))
-        return self._show_clock(call)
 
-    def _show_faults(self, call: _Call) -> Response:
-        return _response(200, self._faults(call.at).told())
-
-    def _play_scenario(self, call: _Call) -> Response:
-        try:
-            scenario = Scenario.from_mapping(orjson.loads(call.body))
-        except (orjson.JSONDecodeError, ConfigError) as exc:
-            return error_response(400, "bad_request", str(exc))
-        self._faults(call.at).play(scenario, at=call.at)
-        return self._show_faults(call)
-
-    def _faults(self, at: datetime) -> FaultPlayer:
-        if self._player is None:
-            self._player = FaultPlayer(self._settings.scenario, at=at)
-        return self._player
+    def _handlers(self, path: str) -> Handlers | None:
+        return self._routes.get(path)
 
     def _operation(self, request: Request) -> Operation | None:
-        """What *request* is for; None where faults have no business: control, and what the vendor does not know."""
         return self._operations.get((request.method, urlsplit(request.url).path))
 
-    # The own clock.
+    def _limited_by(self, request: Request) -> str:
+        return next((value for name, value in request.headers.items() if name.lower() == "authorization"), "")
 
-    def _own_time(self, now: datetime) -> datetime:
-        return now + self._state.clock_offset()
+    # The own clock.
 
     def _expired_by(self, at: datetime) -> datetime:
         """What finished at this instant or before is gone at *at*."""
@@ -520,14 +378,6 @@ class TyplessCore:
         return "SUCCESS" if job.error is None else "ERROR"
 
 
-def _whole(body: bytes | Base64Body | None) -> bytes:
-    if body is None or isinstance(body, bytes):
-        return body or b""
-    if body.content is None:
-        raise LocalProtocolError(f"body of {body.path}: the core reads no files; send its bytes")
-    return b"".join((body.before, base64.b64encode(body.content), body.after))
-
-
 def _suffix(file_name: str, known: Iterable[str]) -> str | None:
     name = file_name.lower()
     return next((suffix for suffix in known if name.endswith(suffix)), None)
@@ -537,7 +387,7 @@ def _too_short(*loc: str) -> tuple[tuple[str, ...], str, str]:
     return loc, "ensure this value has at least 1 characters", "value_error.any_str.min_length"
 
 
-def _parse_submit(call: _Call, *, shares_files: bool) -> _Submit:
+def _parse_submit(call: Call, *, shares_files: bool) -> _Submit:
     body, taken_out = _parse_body(call)
     faults: list[tuple[tuple[str, ...], str, str]] = []
 
@@ -572,7 +422,7 @@ def _parse_submit(call: _Call, *, shares_files: bool) -> _Submit:
     suffix = _suffix(file_name, suffixes)
     if suffix is None:
         known = ", ".join(sorted(suffixes))
-        raise _RefusedError(error_response(400, "invalid_file_name", "file_name must end in its type", known))
+        raise RefusedError(error_response(400, "invalid_file_name", "file_name must end in its type", known))
     return _Submit(
         content=_parse_file(file if taken_out is None else taken_out),
         path=path or None,
@@ -584,7 +434,7 @@ def _parse_submit(call: _Call, *, shares_files: bool) -> _Submit:
     )
 
 
-def _parse_body(call: _Call) -> tuple[dict[str, Any], _Base64 | None]:
+def _parse_body(call: Call) -> tuple[dict[str, Any], _Base64 | None]:
     """The members of the body; a large document is taken out of them and left where it is."""
     media_type = call.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -634,9 +484,9 @@ def _parse_file(file: str | _Base64) -> bytearray:
     try:
         content = _decode(file)
     except ValueError as exc:
-        raise _RefusedError(error_response(400, "invalid_file", "file is not base64", str(exc))) from exc
+        raise RefusedError(error_response(400, "invalid_file", "file is not base64", str(exc))) from exc
     if not content:
-        raise _RefusedError(error_response(400, "invalid_file", "file is empty"))
+        raise RefusedError(error_response(400, "invalid_file", "file is empty"))
     return content
 
 
@@ -665,16 +515,6 @@ def _parse_flag(query: Mapping[str, str], name: str) -> bool:
         case "false" | "0" | "off" | "no" | "f" | "n":
             return False
     raise _invalid([(("query", name), "value could not be parsed to a boolean", "type_error.bool")])
-
-
-def _parse_advance(body: bytes | bytearray) -> timedelta | None:
-    """The length of time in *body*, or None for what is none."""
-    try:
-        seconds = orjson.loads(body)["advance_seconds"]
-        by = timedelta(seconds=seconds)
-    except (orjson.JSONDecodeError, LookupError, TypeError, OverflowError):
-        return None
-    return None if isinstance(seconds, bool) or by < timedelta(0) else by
 
 
 def _result(job: EmulatedJob, *, text_blocks: bool) -> dict[str, Any]:

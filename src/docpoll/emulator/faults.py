@@ -19,6 +19,7 @@ from docpoll.errors import ConfigError
 from docpoll.wire import Response
 
 __all__ = [
+    "ERROR_CODES",
     "FAULTS",
     "OPERATIONS",
     "TEN_YEARS",
@@ -29,6 +30,7 @@ __all__ = [
     "Ending",
     "Endless",
     "Error",
+    "Failed",
     "Fault",
     "Hidden",
     "JobFault",
@@ -39,6 +41,7 @@ __all__ = [
     "Slow",
     "Stuck",
     "Truncated",
+    "Waiting",
     "Words",
     "above_zero",
     "between",
@@ -54,6 +57,10 @@ Ending: TypeAlias = int | Literal["cut"]
 
 #: All of them.
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
+#: What a failed extraction of Syntage says.
+ERROR_CODES: Final = (
+    *("invalid_credentials", "login_failed", "unrecoverable", "sat_unavailable", "internal_error", "undefined"),
+)
 #: In seconds; nothing in a scenario is longer.
 TEN_YEARS: Final = 10 * 366 * 86400
 _SERVER_ERRORS: Final[tuple[Ending, ...]] = (500, 502, 503, 504)
@@ -456,11 +463,31 @@ class Stuck(JobFault):
     hours: float = attrs.field(default=24.0, validator=between(0, TEN_YEARS / 3600, "hours from 0 to ten years"))
 
 
+@attrs.frozen(kw_only=True)
+class Failed(JobFault):
+    """An extraction of Syntage ends `failed`; decided when it is accepted."""
+
+    kind = "failed"
+    #: Its `errorCode`: one of these, by the extraction's id. Words of your own are played too.
+    codes: tuple[str, ...] = attrs.field(default=ERROR_CODES, validator=_not_empty)
+    #: Only of these extractors; none named: of all.
+    extractors: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Waiting(JobFault):
+    """An extraction of Syntage is `waiting`, though nothing is missing; decided when it is accepted."""
+
+    kind = "waiting"
+    hours: float = attrs.field(default=1.0, validator=between(0, TEN_YEARS / 3600, "hours from 0 to ten years"))
+    extractors: tuple[str, ...] = ()
+
+
 #: Every kind, by name.
 FAULTS: Final[Mapping[str, type[Fault | JobFault]]] = {
     one.kind: one
     for one in (
         *(Error, Lost, Slow, Truncated, Oversized, Endless, ContentType, Nonsense, Words),
-        *(Hidden, Backwards, Stuck),
+        *(Hidden, Backwards, Stuck, Failed, Waiting),
     )
 }

@@ -9,8 +9,8 @@ The rules of this file:
   more often, meets the same faults as a slower one.
 - A fault of requests is played by the number of the request among those of its operation; of several the first one
   named in the scenario is played.
-- A fault of jobs (`hidden`, `backwards`, `stuck`) is decided by the job's id, so it is the same after a restart,
-  and for the same document in every run.
+- A fault of jobs (`hidden`, `backwards`, `stuck`, `failed`, `waiting`) is decided by the job's id, so it is the same
+  after a restart, and for the same document in every run.
 """
 
 from __future__ import annotations
@@ -19,18 +19,31 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 import orjson
 
-from docpoll.emulator.faults import OPERATIONS, Answer, Backwards, Fault, Hidden, JobFault, Operation, Stuck
+from docpoll.emulator.faults import (
+    OPERATIONS,
+    Answer,
+    Backwards,
+    Failed,
+    Fault,
+    Hidden,
+    JobFault,
+    Operation,
+    Stuck,
+    Waiting,
+)
 from docpoll.emulator.limits import Window
 from docpoll.emulator.scenario import Scenario
 from docpoll.wire import Response
 
 __all__ = ["FaultPlayer", "Turn"]
 
+
+_J = TypeVar("_J", bound=JobFault)
 
 #: So many digits of an id tell when it was made.
 _TIME: Final = 8
@@ -145,6 +158,22 @@ class FaultPlayer:
             return timedelta(hours=fault.hours)
         return timedelta(0)
 
+    def failure(self, name: str, extractor: str, *, at: datetime) -> str | None:
+        """The `errorCode` that the extraction accepted now will end with, or None."""
+        for label, fault in self._of_job(Failed, name, at):
+            if not fault.extractors or extractor in fault.extractors:
+                self._count(label, "submit")
+                return fault.codes[int(_dice(self.scenario.seed, label, name[_TIME:], "code") * len(fault.codes))]
+        return None
+
+    def waiting(self, name: str, extractor: str, *, at: datetime) -> timedelta:
+        """How long the extraction accepted now will be waiting, at least."""
+        for label, fault in self._of_job(Waiting, name, at):
+            if not fault.extractors or extractor in fault.extractors:
+                self._count(label, "submit")
+                return timedelta(hours=fault.hours)
+        return timedelta(0)
+
     def is_hidden(self, extraction_id: str, *, received_at: datetime, at: datetime) -> bool:
         """Whether the job is not to be found yet."""
         for label, fault in self._of_job(Hidden, extraction_id, at):
@@ -161,7 +190,7 @@ class FaultPlayer:
                 return "IN_PROGRESS" if polls % 2 else "SUCCESS"
         return None
 
-    def _of_job(self, kind: type[Any], extraction_id: str, at: datetime) -> Iterator[tuple[str, Any]]:
+    def _of_job(self, kind: type[_J], extraction_id: str, at: datetime) -> Iterator[tuple[str, _J]]:
         since = at - self.begun_at
         for label, fault in self.scenario.faults.items():
             if not isinstance(fault, kind) or not fault.is_on(since):

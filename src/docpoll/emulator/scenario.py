@@ -38,6 +38,11 @@ def _printable(text: str) -> str:
 _A_TEXT: Final = "give a text that UTF-8 can carry"
 
 
+def _conflict(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    if value not in (409, 429):
+        raise ConfigError(f"{attribute.name} {value}: give 409 or 429")
+
+
 @attrs.frozen(kw_only=True)
 class Scenario:
     """What the emulator does wrong, and how often. Without anything in it, nothing."""
@@ -49,6 +54,10 @@ class Scenario:
     #: What `awaiting-poll` lists; None: as the emulator was started.
     awaiting: Awaiting | None = None
     limit: Limit | None = None
+    #: Syntage: how many XML files of one RFC are had from SAT in 24 hours; more, and `rateLimitedAt` is set.
+    files_a_day: int = attrs.field(default=2000, validator=between(0, 1_000_000, "0 to 1000000"))
+    #: Syntage: what a second extraction is answered with while its twin is open: 409, or 429 as before July 2026.
+    conflict_status: int = attrs.field(default=409, validator=_conflict)
     #: By names of their own, in the order in which they are asked; a fault without a `kind` is of the kind of its name.
     faults: Mapping[str, Fault | JobFault] = attrs.field(factory=dict, validator=_check_labels)
 

@@ -1,10 +1,11 @@
-"""The emulator over HTTP: sockets, threads and the real clock around `TyplessCore`.
+"""The emulator over HTTP: sockets, threads and the real clock around a `Service`.
 
-Three things go on beside each other:
+Some things go on beside each other:
 
 - the event loop, often the one the docpoll client runs on too, only moves bytes;
 - one worker thread does everything that blocks: JSON, base64, SQLite;
-- one task reads documents in order of arrival, through the reader.
+- for Typless one task reads documents in order of arrival, through the reader;
+- for Syntage one task makes the webhook calls that are due.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import errno
 import logging
 import os
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import Any, Final, Literal, ParamSpec, Self, TypeAlias, TypeVar, get_args
 
+import aiohttp
 import attrs
 from aiohttp import web
 
@@ -32,21 +34,31 @@ from docpoll.emulator.core import (
     DocumentReading,
     TyplessCore,
     TyplessSettings,
-    error_response,
 )
+from docpoll.emulator.deliveries import DELIVERY_SECONDS, Delivery
 from docpoll.emulator.faults import Answer
 from docpoll.emulator.scenario import Scenario
+from docpoll.emulator.service import Service, error_response
 from docpoll.emulator.state import DocumentKey, State, UnreadDocument
+from docpoll.emulator.statefile import StateFile
+from docpoll.emulator.syntage.core import SyntageCore, SyntageSettings
+from docpoll.emulator.syntage.state import SyntageState
 from docpoll.errors import ConfigError, LocalProtocolError, StoreError
 from docpoll.wire import Request
 
-__all__ = ["EmulatorServer"]
+__all__ = ["VENDORS", "EmulatorServer", "Vendor"]
 
 logger = logging.getLogger(__name__)
+
+#: Whose API is spoken.
+Vendor: TypeAlias = Literal["typless", "syntage"]
+VENDORS: Final[tuple[Vendor, ...]] = get_args(Vendor)
 
 #: A document of 30 MB, the size limit one source names, makes 40 MB of JSON.
 _MAX_BODY: Final = 64 * 1024 * 1024
 _TIDY_SECONDS: Final = 1.0
+#: How often is looked for webhook calls to make.
+_DELIVERIES_SECONDS: Final = 0.1
 #: When to try again what could not be stored.
 _STATE_RETRY_SECONDS: Final = 5
 #: How long `close()` waits for a request in the middle of its answer.
@@ -76,11 +88,12 @@ class _NotRead:
 
 
 class EmulatorServer:
-    """The Typless API on loopback: an async context manager, or `start()` and `close()`, each once.
+    """A vendor's API on loopback: an async context manager, or `start()` and `close()`, each once.
 
     *state* is a file or `:memory:`; several servers, in one process or many, may serve the same file.
     *port* 0 takes any free one; `port` and `url` hold what it became.
-    The other arguments are those of `TyplessSettings`; without a *reader*, `docpoll.emulator.reader.Reader` is used.
+    *api_key*, *speed*, *seed* and *scenario* are for both vendors; the others are those of `TyplessSettings`, and for
+    Typless alone, as is the *reader*: without one, `docpoll.emulator.reader.Reader` is used.
     *now* is the real clock, aware and in UTC, for tests that move time; it is also called from another thread.
 
     Starting raises `ConfigError` for an address that cannot be had or a reader whose libraries are missing,
@@ -90,6 +103,7 @@ class EmulatorServer:
     def __init__(
         self,
         *,
+        vendor: Vendor = "typless",
         host: str = "127.0.0.1",
         port: int = 0,
         state: str | os.PathLike[str] = ":memory:",
@@ -103,10 +117,15 @@ class EmulatorServer:
         reader: DocumentReader | None = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
+        if vendor not in VENDORS:
+            raise ConfigError(f"vendor {vendor}: give one of {', '.join(VENDORS)}")
+        self.vendor = vendor
         self.host = host
         #: The port that was asked for, and from `start()` on the one that is served.
         self.port = port
         self._path = state
+        played = scenario or Scenario()
+        self._syntage = SyntageSettings(api_key=api_key, speed=speed, seed=seed, scenario=played)
         self._settings = TyplessSettings(
             api_key=api_key,
             speed=speed,
@@ -114,13 +133,13 @@ class EmulatorServer:
             seed=seed,
             awaiting=awaiting,
             shares_files=shares_files,
-            scenario=scenario or Scenario(),
+            scenario=played,
         )
         self._reader = reader
         self._now = now
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="docpoll-emulator")
-        self._state: State | None = None
-        self._core: TyplessCore | None = None
+        self._state: StateFile | None = None
+        self._core: Service | None = None
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         #: Connections in the middle of an answer that takes its time.
@@ -153,16 +172,18 @@ class EmulatorServer:
     async def start(self) -> None:
         """Open the state, listen, and begin to read what an earlier process left unread."""
         try:
-            if self._reader is None:
+            if self._reader is None and self.vendor == "typless":
                 from docpoll.emulator.reader import Reader  # its libraries are an extra
 
                 self._reader = Reader()
-            await self._reader.start()
+            if self._reader is not None:
+                await self._reader.start()
             self._core = await self._call(self._open)
             self._take_in_hand(self._core.documents_to_read())
             await self._listen()
+            work = self._read_documents() if self.vendor == "typless" else self._deliver_all()
             self._tasks = [
-                asyncio.create_task(self._read_documents(), name="docpoll-emulator-reader"),
+                asyncio.create_task(work, name="docpoll-emulator-work"),
                 asyncio.create_task(self._tidy(), name="docpoll-emulator-tidy"),
             ]
         except BaseException:
@@ -323,15 +344,55 @@ class EmulatorServer:
             logger.exception("The emulator's reader is broken", extra={"action": "emulator_reader_broken"})
             error = {"code": "internal_error", "message": f"The document could not be read: {exc}", "details": []}
             reading = _NotRead(error=error)
-        await self._call(self._opened().document_read, key, reading, now=self._now())
+        await self._call(self._typless().document_read, key, reading, now=self._now())
         return True
 
     def _take_document(self, key: DocumentKey) -> tuple[UnreadDocument | None, bytes | None]:
         """The document, and the XML beside it."""
-        document = self._opened().document(key)
+        document = self._typless().document(key)
         if document is None or document.path is None or key.suffix != ".pdf" or not self._settings.shares_files:
             return document, None
         return document, xml_beside(document.path)
+
+    # Delivering.
+
+    async def _deliver_all(self) -> None:
+        """Make the webhook calls that are due, several at once; what a closing server has in hand is made again."""
+        making: dict[str, asyncio.Task[None]] = {}
+        timeout = aiohttp.ClientTimeout(total=DELIVERY_SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
+            try:
+                while True:
+                    making = {name: task for name, task in making.items() if not task.done()}
+                    due: Sequence[Delivery] = ()
+                    with contextlib.suppress(StoreError):  # the next request that needs the state says so
+                        due = await self._call(self._opened().deliveries_due, now=self._now())
+                    for delivery in due:
+                        if delivery.id not in making:
+                            call = self._deliver(session, delivery)
+                            making[delivery.id] = asyncio.create_task(call, name="docpoll-emulator-webhook")
+                    await asyncio.sleep(_DELIVERIES_SECONDS)
+            finally:
+                for task in making.values():
+                    task.cancel()
+                await asyncio.gather(*making.values(), return_exceptions=True)
+
+    async def _deliver(self, session: aiohttp.ClientSession, delivery: Delivery) -> None:
+        loop = asyncio.get_running_loop()
+        began, status = loop.time(), 0
+        try:
+            async with session.post(
+                delivery.url, data=delivery.body, headers=delivery.headers, allow_redirects=False
+            ) as answer:
+                status = answer.status
+                await answer.read()
+        except (aiohttp.ClientError, OSError, ValueError) as exc:  # of the second kind is a timeout
+            # As the vendor's log has it: without an answer in time the status is 0.
+            status = 0
+            logger.debug("A webhook call failed: %s", exc, extra={"action": "emulator_delivery_failed"})
+        with contextlib.suppress(StoreError):  # it is made again
+            seconds = loop.time() - began
+            await self._call(self._opened().delivered, delivery, status=status, seconds=seconds, now=self._now())
 
     async def _tidy(self) -> None:
         while True:
@@ -341,16 +402,26 @@ class EmulatorServer:
 
     # Opening.
 
-    def _open(self) -> TyplessCore:
-        self._state = State(self._path)
-        core = TyplessCore(self._state, self._settings)
+    def _open(self) -> Service:
+        core: Service
+        if self.vendor == "typless":
+            self._state = state = State(self._path)
+            core = TyplessCore(state, self._settings)
+        else:
+            self._state = syntage = SyntageState(self._path)
+            core = SyntageCore(syntage, self._syntage)
         core.tidy(now=self._now())
         return core
 
-    def _opened(self) -> TyplessCore:
+    def _opened(self) -> Service:
         if self._core is None:
             raise LocalProtocolError("emulator: it was not started, or is closed")
         return self._core
+
+    def _typless(self) -> TyplessCore:
+        core = self._opened()
+        assert isinstance(core, TyplessCore)
+        return core
 
     async def _listen(self) -> None:
         app = web.Application()

@@ -2,20 +2,6 @@
 -- Instants are microseconds since 1970, on the emulator's own clock.
 
 -- name: schema
-CREATE TABLE emulator (
-    one           INTEGER PRIMARY KEY CHECK (one = 1),
-    -- What the own clock is ahead of the real one, in microseconds.
-    clock_offset  INTEGER NOT NULL DEFAULT 0,
-    -- Goes into the ids, so that no id comes back after a reset.
-    resets        INTEGER NOT NULL DEFAULT 0
-);
-INSERT INTO emulator (one) VALUES (1);
-
-CREATE TABLE requests (
-    operation     TEXT PRIMARY KEY,
-    count         INTEGER NOT NULL
-) WITHOUT ROWID;
-
 -- The bytes of a document, from its arrival until it has been read.
 CREATE TABLE documents (
     digest        TEXT NOT NULL,
@@ -72,15 +58,6 @@ CREATE INDEX jobs_lasting ON jobs (finished_at) WHERE expired = 0;
 -- name: migrate_1
 ALTER TABLE jobs ADD COLUMN path TEXT
 
--- name: clock_offset
-SELECT clock_offset FROM emulator
-
--- name: advance_clock
-UPDATE emulator SET clock_offset = clock_offset + :by
-
--- name: resets
-SELECT resets FROM emulator
-
 -- name: arrivals
 SELECT coalesce(max(nth) + 1, 0) FROM jobs WHERE digest = :digest
 
@@ -113,9 +90,6 @@ ORDER BY jobs.arrival
 
 -- name: by_digest
 SELECT digest, max(nth) + 1 AS count FROM jobs GROUP BY digest
-
--- name: requests
-SELECT operation, count FROM requests
 
 -- name: awaiting
 SELECT extraction_id FROM jobs
@@ -162,10 +136,6 @@ UPDATE jobs SET expired = 1, reading = NULL WHERE expired = 0 AND finished_at <=
 -- name: drop_unused_readings
 DELETE FROM readings WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.reading = readings.id)
 
--- name: count_request
-INSERT INTO requests (operation, count) VALUES (:operation, :count)
-ON CONFLICT (operation) DO UPDATE SET count = count + excluded.count
-
 -- name: note_polls
 UPDATE jobs SET polls = polls + :polls, fetched = max(fetched, :fetched) WHERE extraction_id = :extraction_id
 
@@ -173,5 +143,3 @@ UPDATE jobs SET polls = polls + :polls, fetched = max(fetched, :fetched) WHERE e
 DELETE FROM jobs;
 DELETE FROM readings;
 DELETE FROM documents;
-DELETE FROM requests;
-UPDATE emulator SET clock_offset = 0, resets = resets + 1;

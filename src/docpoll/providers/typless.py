@@ -11,14 +11,13 @@ The vendor's rules that decide what is written here:
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar, Final, NoReturn, TypeGuard
+from typing import Any, ClassVar, Final, NoReturn
 from urllib.parse import quote, urlsplit
 
 import attrs
@@ -37,8 +36,9 @@ from docpoll.envelopes import (
 from docpoll.errors import AccountFault, ConfigError, LocalProtocolError, RemoteProtocolError, Unauthorized
 from docpoll.events import Accepted, AnswerLost, BadAnswer, Event, NotFound, NotSent, PollMissed, Refused, Suspicion
 from docpoll.interfaces import Likeness
-from docpoll.jobs import LONGEST_WAIT, Job
+from docpoll.jobs import Job
 from docpoll.keys import origin_of
+from docpoll.providers.answers import is_id, is_page, suspected, tidy_base_url, where_to
 from docpoll.results import Box, Candidate, Field, Result, Row, Value
 from docpoll.schedules import LearnedSchedule, PollSchedule
 from docpoll.wire import Base64Body, Request, Response
@@ -72,8 +72,6 @@ _NO_SUCH_JOB: Final = frozenset({400, 404, 410, 422})
 #: No page is as large, and has as many before it; what is may be more than JSON can hold.
 _PIXELS: Final = 2**53
 
-#: Longer is no id that a URL could carry, in characters.
-_LONGEST_ID: Final = 1000
 #: The documented answers to a submit and to a poll.
 _ACCEPTED: Final = 202
 _OK: Final = 200
@@ -204,7 +202,7 @@ class TyplessWire(ABC):
         Whatever leaves open whether the document was taken is `AnswerLost`.
         Raises `Unauthorized`, and `AccountFault` for what speaks of the address or the account.
         """
-        return _suspected(self._read_submit(response), response, documented=_ACCEPTED)
+        return suspected(self._read_submit(response), response, documented=_ACCEPTED)
 
     def _read_submit(self, response: Response) -> Event:
         status = response.status
@@ -214,15 +212,15 @@ class TyplessWire(ABC):
         if 200 <= status < 300:
             answer = parse_json(response.body)
             remote_id = answer.get("extraction_id") if isinstance(answer, dict) else None
-            if _is_id(remote_id):
+            if is_id(remote_id):
                 return Accepted(remote_id=remote_id)
-        if status == 202 or (200 <= status < 300 and not _is_page(response)):
+        if status == 202 or (200 <= status < 300 and not is_page(response)):
             reason, kinds = f"HTTP {status} without an extraction_id", (Suspicion.ACCEPTED_WITHOUT_ID,)
             return AnswerLost(reason=reason, retry_after=response.retry_after, suspicions=kinds)
         if status >= 500 or status < 200 or status in _ANSWER_LOST:
             wish = response.comes_back_after if status == 503 else response.retry_after
             return AnswerLost(reason=f"HTTP {status}", retry_after=wish)
-        if status < 400 or status in _NOT_ABOUT_THE_DOCUMENT or _is_page(response):
+        if status < 400 or status in _NOT_ABOUT_THE_DOCUMENT or is_page(response):
             self._blame_account(response)
         error = error_from_response(response)
         # The same document with the same options would only be refused again; of 409, 423 and the like nothing is said.
@@ -234,7 +232,7 @@ class TyplessWire(ABC):
 
         Raises `Unauthorized`, and `AccountFault` for a redirect, a 405, or a page where an envelope belongs.
         """
-        return _suspected(self._read_poll(response), response, documented=_OK)
+        return suspected(self._read_poll(response), response, documented=_OK)
 
     def _read_poll(self, response: Response) -> Event:
         status, retry_after = response.status, response.retry_after
@@ -247,7 +245,7 @@ class TyplessWire(ABC):
         # A page that says 404 is a 404 all the same: `advance()` waits for a witness before it believes one.
         if status == 404:
             return NotFound(reason="HTTP 404")
-        if 300 <= status < 400 or status == 405 or _is_page(response):
+        if 300 <= status < 400 or status == 405 or is_page(response):
             self._blame_account(response)
         if status in _NO_SUCH_JOB:
             return NotFound(reason=f"HTTP {status}")
@@ -264,14 +262,14 @@ class TyplessWire(ABC):
         """
         status = response.status
         self._check_key(response)
-        if 300 <= status < 400 or status in {404, 405} or (status < 500 and status != 429 and _is_page(response)):
+        if 300 <= status < 400 or status in {404, 405} or (status < 500 and status != 429 and is_page(response)):
             self._blame_account(response)
         answer = parse_json(response.body) if status == 200 and not response.oversized else None
         ids = answer.get("extraction_ids") if isinstance(answer, dict) else None
         if not isinstance(ids, list):
             said = self._quoted(raw_text(response.body))
             raise RemoteProtocolError(f"{self.name}: HTTP {status} without a list of ids: {said}", status=status)
-        return list(dict.fromkeys(filter(_is_id, ids)))
+        return list(dict.fromkeys(filter(is_id, ids)))
 
     def read_result(self, body: bytes) -> Result:
         """The result in the answer *body*. What is odd inside is left out of the fields and kept in `raw`.
@@ -330,8 +328,8 @@ class TyplessWire(ABC):
     def _blame_account(self, response: Response) -> NoReturn:
         status = response.status
         if 300 <= status < 400:
-            what = ", a redirect" + _where_to(response)
-        elif _is_page(response):
+            what = ", a redirect" + where_to(response)
+        elif is_page(response):
             what = ", a web page where the API's JSON belongs"
         else:
             said = error_from_response(response).message
@@ -362,47 +360,6 @@ def _text(name: str, value: object) -> str:
     except UnicodeEncodeError:
         raise ConfigError(f"{name} {value!r}: give it in UTF-8") from None
     return value
-
-
-def _is_id(value: Any) -> TypeGuard[str]:
-    # Where a replacement character stands, a byte was broken on its way: this is not what the vendor calls it.
-    return isinstance(value, str) and bool(value.strip()) and len(value) <= _LONGEST_ID and "\ufffd" not in value
-
-
-def _suspected(event: Event, response: Response, *, documented: int) -> Event:
-    """*event* with what was odd about the answer that brought it; *documented* is the code it should have had."""
-    kinds = list(event.suspicions)
-    if 200 <= response.status < 300:
-        if response.status != documented:
-            kinds.append(Suspicion.UNEXPECTED_CODE)
-        media_type = response.content_type
-        is_json = media_type in {"", "application/json"} or media_type.endswith("+json")
-        if not is_json and response.body.lstrip()[:1] in {b"{", b"["}:
-            kinds.append(Suspicion.WRONG_CONTENT_TYPE)
-    if response.header("retry-after"):
-        wish = response.retry_after
-        # Without the time it came at, a date cannot be read, which is our fault.
-        if wish > LONGEST_WAIT if wish is not None else response.received_at:
-            kinds.append(Suspicion.ODD_RETRY_AFTER)
-    return attrs.evolve(event, suspicions=tuple(kinds)) if kinds else event
-
-
-def _is_page(response: Response) -> bool:
-    """Whether a web page (or a proxy's XML) came instead of the API's answer; its body decides before its type."""
-    start = response.body[:1]
-    if start != b"{":
-        start = response.body[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    if start in {b"{", b"["}:
-        return False
-    if response.content_type in {"text/html", "application/xhtml+xml"}:
-        return start != b""
-    return start == b"<"
-
-
-def _where_to(response: Response) -> str:
-    """The target of a redirect for a person to read, without its query."""
-    target = (response.header("location") or "").partition("?")[0].partition("#")[0]
-    return f" to {target[:200]}" if target else ""
 
 
 # -- ids ----------------------------------------------------------------------------------------------------------
@@ -533,30 +490,6 @@ def _name(value: Any) -> str | None:
 
 
 # -- addresses and keys -------------------------------------------------------------------------------------------
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def tidy_base_url(base_url: str) -> str:
-    """*base_url* without trailing slashes. Raises `ConfigError` for what a key must not be sent to.
-
-    Plain http is for this machine only: a key must not travel in clear.
-    """
-    base_url = base_url.strip()
-    if "@" in base_url:
-        raise ConfigError("base URL: leave user names and passwords out of it")
-    origin_of(base_url)
-    parts = urlsplit(base_url)
-    if parts.query or parts.fragment or re.search(r"[\s\\]", base_url):
-        raise ConfigError(f"base URL {base_url!r}: write only the host, as in {DEFAULT_BASE_URL}")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        raise ConfigError(f"base URL {base_url!r}: use https, the key must not travel in clear")
-    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
 
 
 def _tidy_prefix(prefix: str) -> str:
