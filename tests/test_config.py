@@ -44,6 +44,7 @@ def test_a_flag_wins_over_a_variable_and_an_empty_variable_is_none():
         {"provider": "local", "api_key": "k"},
         {"provider": "local", "base_url": "https://x.example"},
         {"provider": "local", "url_prefix": "/api"},
+        {"provider": "syntage", "url_prefix": "/api"},
     ],
 )
 def test_flags_that_cannot_work_are_refused(given):
@@ -59,6 +60,65 @@ def test_looking_needs_no_key():
     assert settings.provider_named("local").account == "default"
     with pytest.raises(ConfigError, match="TYPLESS_API_KEY"):
         settings.provider_named("typless")
+
+
+SYNTAGE_HOME = "https://api.syntage.com:443"
+
+
+def test_a_key_for_syntage_makes_it_the_provider_where_there_is_no_other():
+    """Of both the one for Typless, as it always was; a provider that is named needs its own."""
+    alone = read_settings({}, {"SYNTAGE_API_KEY": "syntage-key", "TYPLESS_API_KEY": ""})
+    assert (alone.sending_provider().name, alone.syntage().origin) == ("syntage", SYNTAGE_HOME)
+    both = read_settings({}, {"SYNTAGE_API_KEY": "syntage-key", "TYPLESS_API_KEY": "typless-key"})
+    assert both.sending_provider().name == "typless"
+    assert both.secrets == ("typless-key", "syntage-key")
+    assert "-key" not in repr(both)
+    named = read_settings({"provider": "syntage"}, {"TYPLESS_API_KEY": "typless-key"})
+    with pytest.raises(ConfigError, match="no key for Syntage: set SYNTAGE_API_KEY"):
+        named.sending_provider()
+
+
+def test_a_key_that_is_typed_is_that_of_the_provider_that_is_named():
+    """Typless, where none is."""
+    environ = {"SYNTAGE_API_KEY": "s", "TYPLESS_API_KEY": "t"}
+    for given, keys in (
+        ({"provider": "syntage", "api_key": "typed"}, ("t", "typed")),
+        ({"provider": "typless", "api_key": "typed"}, ("typed", "s")),
+        ({"api_key": "typed"}, ("typed", "s")),
+    ):
+        settings = read_settings(given, environ)
+        assert (settings.key_of("typless"), settings.key_of("syntage")) == keys
+    assert Settings().key_of("local") is None
+
+
+def test_documents_are_not_handed_to_syntage():
+    """Whatever key there is; what to do instead is said."""
+    only_syntage = Settings(syntage_key="k")
+    with pytest.raises(ConfigError, match=r"TYPLESS_API_KEY.*SYNTAGE_API_KEY is for docpoll syntage extract"):
+        only_syntage.document_provider()
+    for settings in (Settings(provider="syntage"), Settings(provider="syntage", syntage_key="k")):
+        for sends in (True, False):
+            with pytest.raises(ConfigError, match="no documents; use docpoll syntage extract"):
+                settings.document_provider(sends=sends)
+    assert Settings(syntage_key="k", api_key="k").document_provider().name == "typless"
+    assert Settings(provider="typless").document_provider(sends=False).name == "typless"
+    assert Settings(provider="local").document_provider().name == "local"
+    with pytest.raises(ConfigError, match="TYPLESS_API_KEY"):
+        Settings(provider="typless").document_provider()
+
+
+def test_jobs_of_syntage_are_harvested_with_its_key():
+    """A key of the one vendor is none of the other; the sandbox is another address."""
+    sandbox = "https://api.sandbox.syntage.com"
+    with_key = Settings(syntage_key="k")
+    assert with_key.harvests("syntage", "default", SYNTAGE_HOME)
+    assert not with_key.harvests("typless", "default", "https://developers.typless.com:443")
+    assert not Settings(api_key="k").harvests("syntage", "default", SYNTAGE_HOME)
+    assert not with_key.harvests("syntage", "second", SYNTAGE_HOME)
+    assert not with_key.harvests("syntage", "default", f"{sandbox}:443")
+    assert Settings(syntage_key="k", base_url=sandbox).harvests("syntage", "default", f"{sandbox}:443")
+    assert not Settings(syntage_key="k", provider="typless").harvests("syntage", "default", SYNTAGE_HOME)
+    assert Settings().provider_named("syntage", sends=False).name == "syntage"
 
 
 def test_jobs_are_harvested_where_their_key_and_address_are_at_hand():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
+import os
 import pkgutil
 import re
 import runpy
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import attrs
@@ -24,6 +27,8 @@ from docpoll.emulator import Scenario
 from docpoll.emulator.faults import FAULTS, OPERATIONS, Fault, JobFault, Nonsense
 from docpoll.emulator.limits import Limit
 from docpoll.errors import __all__ as error_names
+from docpoll.providers.syntage.resources import CREDENTIAL_STATUSES
+from docpoll.providers.syntage.states import ERROR_CODES, STATUSES
 from docpoll.testing import RunningEmulator
 from tests.conftest import ROOT
 
@@ -150,7 +155,12 @@ def test_the_tests_on_the_emulators_page_pass(sample: str, tmp_path: Path):
 
 # -- names in code quotes -----------------------------------------------------------------------------------------
 
-PAGES = {name: (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("emulator.md", "uncertain.md")}
+PAGES = {
+    name: (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("emulator.md", "syntage.md", "uncertain.md")
+}
+
+
+SYNTAGE = PAGES["syntage.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -186,3 +196,68 @@ def test_the_commands_on_the_page_about_uncertain_submits_are_there():
         told = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).output
         for option in re.findall(r"--\w[\w-]*", arguments):
             assert option in told, f"docpoll {command} {option}"
+
+
+def test_the_commands_on_the_page_about_syntage_are_there():
+    """With the options they are shown with; and each command there is stands on it."""
+    shown = re.findall(
+        r"^docpoll syntage (\w+)((?: (?:list|show|create|update|delete))?)([^#\n]*)", SYNTAGE, re.MULTILINE
+    )
+    told = {}
+    for group, command, arguments in shown:
+        words = ["syntage", group, *command.split()]
+        told[" ".join(words)] = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"}).output
+        if command or group == "list":
+            for option in re.findall(r"--\w[\w-]*", arguments):
+                assert option in told[" ".join(words)], f"{words} {option}"
+    assert {"syntage list", "syntage entities", "syntage schedulers", "syntage rules", "syntage webhooks"} <= set(told)
+    assert all("Usage: " in text for text in told.values())
+
+
+def test_the_programs_on_the_page_about_syntage_run(tmp_path: Path):
+    """As they stand, each in a fresh process, against the emulator."""
+    extracting, looking = re.findall(r"```python\n(.*?)```", SYNTAGE, re.DOTALL)
+    for program, expected in (
+        (extracting, ["PEIC211118IS0 invoice finished", "PEIC211118IS0 tax_status finished"]),
+        (looking, ["/entities/018f8e25-e800-7000-8000-000000000002 valid"]),
+    ):
+        with RunningEmulator(vendor="syntage", speed=math.inf) as emulator:
+            env = {**os.environ, "SYNTAGE_API_KEY": "any", "SYNTAGE_URL": emulator.url}
+            done = subprocess.run(
+                [sys.executable, "-c", program],
+                cwd=tmp_path,
+                env=env,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+        assert done.stdout.splitlines() == expected, done.stderr
+
+
+def test_the_credentials_on_the_page_about_syntage_are_the_known_ones():
+    """In the same words."""
+    section = SYNTAGE.partition("\n### Credentials\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE)
+    assert dict(rows) == CREDENTIAL_STATUSES
+
+
+def test_the_statuses_and_error_codes_on_the_page_about_syntage_are_the_known_ones():
+    """With our states, what is billed, what is retryable and after which pause."""
+    section = SYNTAGE.partition("\n## What is said of an extraction\n")[2].partition("\n## ")[0]
+    first, _, second = section.partition("\n### Trying again\n")
+    billed = {"not yet": None, "yes": True, "no": False, "Syntage does not say": None}
+    rows = re.findall(r"^\| (`.*`) \| `\w+` \| ([^:,|]*).* \|$", first, re.MULTILINE)
+    told = {name: words.strip() for names, words in rows for name in re.findall(r"\w+", names)}
+    assert set(told) == set(STATUSES)
+    # Of what runs the vendor says it only where it is stopped.
+    ended = {name: billed[words] for name, words in told.items() if name not in {"running", "stopping"}}
+    assert ended == {name: STATUSES[name] for name in ended}
+    codes = re.findall(r"^\| `(\w+)` \| (\w+)(.*) \| (.*) \|$", second, re.MULTILINE)
+    assert {code for code, *_ in codes} == set(ERROR_CODES)
+    for code, retryable, by_hand, pause in codes:
+        known = ERROR_CODES[code]
+        assert (retryable == "yes") is known.retryable
+        assert ("by hand" in by_hand) is (retryable == "yes" and not known.by_itself)
+        number, _, unit = pause.partition(" ")
+        assert not known.retryable or known.back_off == timedelta(**{f"{unit.removesuffix('s')}s": int(number)})

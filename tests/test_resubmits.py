@@ -9,7 +9,15 @@ import pytest
 
 from docpoll.errors import ConfigError
 from docpoll.events import ErrorInfo
-from docpoll.resubmits import BY_ITSELF, RETRY_NOT_BEFORE, ResubmitPolicy, retry_not_before
+from docpoll.resubmits import (
+    BY_ITSELF,
+    RETRY_NOT_BEFORE,
+    RETRY_PLANNED,
+    ResubmitPolicy,
+    is_planned,
+    planned,
+    retry_not_before,
+)
 
 POLICY = ResubmitPolicy(max_attempts=3, max_per_run=10)
 
@@ -82,3 +90,14 @@ def test_what_only_a_person_should_try_again_is_left_to_one():
     for details, allowed in (({BY_ITSELF: False}, False), ({BY_ITSELF: True}, True), ({}, True), ([1], True)):
         error = ErrorInfo(code="unrecoverable", message="no", details=details, retryable=True)
         assert POLICY.allows(attempt=1, error=error) is allowed
+
+
+def test_a_plan_is_noted_among_the_details_and_taken_back():
+    """The rest of the error stays as it is; an error without details has none again."""
+    for details in ({RETRY_NOT_BEFORE: NOT_BEFORE}, None):
+        error = ErrorInfo(code="sat_unavailable", message="no", details=details, retryable=True)
+        noted = planned(error)
+        assert (is_planned(error), is_planned(noted), is_planned(None)) == (False, True, False)
+        assert noted.details == {**(details or {}), RETRY_PLANNED: True}
+        assert planned(noted, yes=False) == error
+    assert not is_planned(ErrorInfo(code="e1", message="no", details="raw"))

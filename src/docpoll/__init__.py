@@ -32,8 +32,9 @@ if TYPE_CHECKING:
         Unauthorized,
     )
     from docpoll.events import ErrorInfo
+    from docpoll.extractions import Extraction
     from docpoll.jobs import Job, JobState
-    from docpoll.providers import Local, Typless
+    from docpoll.providers import Local, Syntage, Typless
     from docpoll.resubmits import ResubmitPolicy
     from docpoll.results import Result
     from docpoll.schedules import FixedSchedule, GrowingSchedule, LearnedSchedule
@@ -51,6 +52,7 @@ __all__ = [
     "DocumentError",
     "DocumentGone",
     "ErrorInfo",
+    "Extraction",
     "FixedSchedule",
     "GrowingSchedule",
     "Job",
@@ -72,6 +74,7 @@ __all__ = [
     "StoreError",
     "SubmitUncertain",
     "SubmitsRefused",
+    "Syntage",
     "Typless",
     "Unauthorized",
     "__version__",
@@ -104,8 +107,9 @@ _HOMES: Final = {
             "Unauthorized",
         ),
         "docpoll.events": ("ErrorInfo",),
+        "docpoll.extractions": ("Extraction",),
         "docpoll.jobs": ("Job", "JobState"),
-        "docpoll.providers": ("Local", "Typless"),
+        "docpoll.providers": ("Local", "Syntage", "Typless"),
         "docpoll.resubmits": ("ResubmitPolicy",),
         "docpoll.results": ("Result",),
         "docpoll.schedules": ("FixedSchedule", "GrowingSchedule", "LearnedSchedule"),

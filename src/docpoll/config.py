@@ -16,12 +16,14 @@ import attrs
 from docpoll.errors import ConfigError
 from docpoll.jobs import CLOSED, JobState
 from docpoll.keys import origin_of
-from docpoll.providers import Local, Typless
+from docpoll.providers import Local, Syntage, Typless
+from docpoll.providers.syntage import PRODUCTION
 from docpoll.providers.typless import DEFAULT_BASE_URL, DEFAULT_PREFIX
 
 __all__ = [
     "DEFAULT_ACCOUNT",
     "DEFAULT_STORE",
+    "KEY_VARIABLES",
     "PROVIDERS",
     "Settings",
     "parse_length",
@@ -34,10 +36,21 @@ DEFAULT_STORE: Final = "docpoll.db"
 DEFAULT_ACCOUNT: Final = "default"
 
 #: The providers there are, by the name people type.
-PROVIDERS: Final = ("typless", "local")
+PROVIDERS: Final = ("typless", "syntage", "local")
+
+#: Where the key of each is looked for; the emulator beside the client needs none.
+KEY_VARIABLES: Final[Mapping[str, str]] = {"typless": "TYPLESS_API_KEY", "syntage": "SYNTAGE_API_KEY"}
+
+#: How they are written in a sentence.
+_NAMES: Final[Mapping[str, str]] = {"typless": "Typless", "syntage": "Syntage"}
 
 #: What is built for looking and cancelling needs no key, and never sends.
 _NO_KEY: Final = "none"
+
+_NO_KEY_AT_ALL: Final = (
+    "no key for Typless: set TYPLESS_API_KEY, or use --provider local, which needs none "
+    "and reads documents on this machine"
+)
 
 _UNITS: Final = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.ASCII)
@@ -57,43 +70,70 @@ class Settings:
     url_prefix: str | None = None
     #: The key for Typless, where there is one.
     api_key: str | None = attrs.field(default=None, repr=False)
+    #: The key for Syntage, where there is one.
+    syntage_key: str | None = attrs.field(default=None, repr=False)
     #: Send the job's id in each file name.
     tag_file_names: bool = False
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown."""
-        return () if self.api_key is None else (re.sub(r"(?i)^\s*token\s+", "", self.api_key).strip(),)
+        tidy = (re.sub(r"(?i)^\s*token\s+", "", key).strip() for key in (self.api_key, self.syntage_key) if key)
+        return tuple(filter(None, tidy))
 
-    def sending_provider(self) -> Typless | Local:
-        """The provider documents are handed to. Raises `ConfigError` where none is configured."""
-        name = self.provider or ("typless" if self.api_key else None)
+    def key_of(self, provider: str) -> str | None:
+        """The key for *provider*, where there is one."""
+        return {"typless": self.api_key, "syntage": self.syntage_key}.get(provider)
+
+    def sending_provider(self) -> Typless | Syntage | Local:
+        """The provider that is named, or else whose key is there. Raises `ConfigError` where none is configured."""
+        name = self.provider or next((name for name in KEY_VARIABLES if self.key_of(name)), None)
         if name is None:
-            raise ConfigError(
-                "no key for Typless: set TYPLESS_API_KEY, or use --provider local, which needs none "
-                "and reads documents on this machine"
-            )
+            raise ConfigError(_NO_KEY_AT_ALL)
         return self.provider_named(name)
 
-    def provider_named(self, name: str, *, account: str | None = None, sends: bool = True) -> Typless | Local:
+    def document_provider(self, *, sends: bool = True) -> Typless | Local:
+        """The provider documents are handed to; *sends* as with `provider_named()`. Raises `ConfigError`."""
+        if self.provider is None and self.api_key is None:
+            beside = "; SYNTAGE_API_KEY is for docpoll syntage extract, which takes no documents"
+            raise ConfigError(f"{_NO_KEY_AT_ALL}{beside if self.syntage_key else ''}")
+        provider = self.provider_named(self.provider or "typless", sends=sends and self.provider != "syntage")
+        if isinstance(provider, Syntage):
+            raise ConfigError(
+                "--provider syntage: syntage extracts from its own sources, no documents; use docpoll syntage extract"
+            )
+        return provider
+
+    def provider_named(self, name: str, *, account: str | None = None, sends: bool = True) -> Typless | Syntage | Local:
         """The provider of that *name*; without *sends*, one for looking and cancelling, which needs no key."""
         account = account or self.account or DEFAULT_ACCOUNT
         if name == "local":
             return Local(account=account, tag_file_names=self.tag_file_names)
-        if self.api_key is None and sends:
-            raise ConfigError("no key for Typless: set TYPLESS_API_KEY")
+        key = self.key_of(name)
+        if key is None and sends:
+            raise ConfigError(f"no key for {_NAMES.get(name, name)}: set {KEY_VARIABLES.get(name, 'its key')}")
+        key = _NO_KEY if key is None else key
+        if name == "syntage":
+            return Syntage(key, account=account, base_url=self.base_url or PRODUCTION)
         return Typless(
-            _NO_KEY if self.api_key is None else self.api_key,
+            key,
             account=account,
             tag_file_names=self.tag_file_names,
             base_url=self.base_url or DEFAULT_BASE_URL,
             prefix=DEFAULT_PREFIX if self.url_prefix is None else self.url_prefix,
         )
 
+    def syntage(self) -> Syntage:
+        """The account at Syntage. Raises `ConfigError` where there is no key for it."""
+        provider = self.provider_named("syntage")
+        assert isinstance(provider, Syntage)
+        return provider
+
     def origin(self, provider: str) -> str | None:
         """Where jobs of *provider* are sent with these settings; None for a provider there is not."""
-        if provider == "typless":
-            return origin_of(self.base_url or DEFAULT_BASE_URL)
+        homes = {"typless": DEFAULT_BASE_URL, "syntage": PRODUCTION}
+        if provider in homes:
+            return origin_of(self.base_url or homes[provider])
         return Local.origin if provider == "local" else None
 
     def concerns(self, provider: str, account: str) -> bool:
@@ -105,7 +145,9 @@ class Settings:
         if not self.concerns(provider, account) or origin != self.origin(provider):
             return False
         # A key belongs to one account; the emulator beside the client needs none.
-        return provider == "local" or (self.api_key is not None and account == (self.account or DEFAULT_ACCOUNT))
+        if provider == "local":
+            return True
+        return self.key_of(provider) is not None and account == (self.account or DEFAULT_ACCOUNT)
 
 
 def read_settings(given: Mapping[str, str | None], environ: Mapping[str, str] | None = None) -> Settings:
@@ -122,6 +164,8 @@ def read_settings(given: Mapping[str, str | None], environ: Mapping[str, str] | 
     for name in ("base_url", "url_prefix", "api_key"):
         if provider == "local" and given.get(name) is not None:
             raise ConfigError(f"--provider local takes no --{name.replace('_', '-')}, as it runs on this machine")
+    if provider == "syntage" and given.get("url_prefix") is not None:
+        raise ConfigError("--provider syntage takes no --url-prefix: its addresses have none")
     store = either("store", "DOCPOLL_STORE")
     return Settings(
         store=DEFAULT_STORE if store is None else store,
@@ -129,7 +173,9 @@ def read_settings(given: Mapping[str, str | None], environ: Mapping[str, str] | 
         account=either("account", "DOCPOLL_ACCOUNT"),
         base_url=given.get("base_url"),
         url_prefix=given.get("url_prefix"),
-        api_key=either("api_key", "TYPLESS_API_KEY"),
+        # A key that is typed is for the provider that is named.
+        api_key=either("" if provider == "syntage" else "api_key", "TYPLESS_API_KEY"),
+        syntage_key=either("api_key" if provider == "syntage" else "", "SYNTAGE_API_KEY"),
     )
 
 

@@ -178,9 +178,13 @@ class BadAnswer(Event):
 
 @attrs.frozen(kw_only=True)
 class Succeeded(Event):
-    """A poll brought the result; the body travels beside the event."""
+    """A poll brought the result; the body travels beside the event.
+
+    *warning*: what the vendor says is missing of it.
+    """
 
     status: str
+    warning: ErrorInfo | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -28,6 +28,7 @@ import orjson
 
 from docpoll.errors import ConfigError, DocumentError
 from docpoll.events import ErrorInfo
+from docpoll.extractions import EXTRACTION
 from docpoll.jobs import Job, JobState
 from docpoll.redaction import redact
 from docpoll.results import Result
@@ -37,6 +38,7 @@ __all__ = [
     "Line",
     "check_out",
     "dump",
+    "flat",
     "instant",
     "line_from_input",
     "line_from_job",
@@ -48,8 +50,10 @@ Line = dict[str, Any]
 
 _SUFFIXES: Final = (".jsonl", ".csv")
 
-#: The columns of a CSV before the fields of the documents.
+#: The columns of a CSV before the fields of the documents; those that follow are there where a line has such a thing.
 _COLUMNS: Final = ("source", "id", "state", "error")
+_WARNING: Final = ("warning",)
+_EXTRACTION: Final = ("entity", "rfc", "extractor", "options")
 
 #: Bytes of lines that wait in memory for room on the disk.
 _MOST_HELD: Final = 8 * 1024 * 1024
@@ -89,6 +93,8 @@ def line_from_job(job: Job, *, source: str | None = None, secrets: Collection[st
         "earliest_expiry_at": instant(job.earliest_expiry_at),
         "polls": job.polls,
         "error": _plain_error(_error_of(job), secrets),
+        "warning": _plain_error(job.error if job.state is JobState.SUCCEEDED else None, secrets),
+        "extraction": _extraction_of(job, secrets),
     }
 
 
@@ -109,6 +115,8 @@ def line_from_input(source: str, error: DocumentError, *, provider: str, account
         "earliest_expiry_at": None,
         "polls": 0,
         "error": _plain_error(info, ()),
+        "warning": None,
+        "extraction": None,
     }
 
 
@@ -141,7 +149,36 @@ def instant(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def flat(options: Mapping[str, Any], prefix: str = "") -> str:
+    """*options* as people read them: `period.from=2024-01-01 types=E,I`."""
+    told = []
+    for name, value in options.items():
+        match value:
+            case Mapping():
+                told.append(flat(value, f"{prefix}{name}."))
+            case list():
+                told.append(f"{prefix}{name}={','.join(map(_plain_option, value))}")
+            case _:
+                told.append(f"{prefix}{name}={_plain_option(value)}")
+    return " ".join(told)
+
+
+def _plain_option(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _extraction_of(job: Job, secrets: Collection[str]) -> dict[str, Any] | None:
+    """What was asked for in place of a document."""
+    if job.media_type != EXTRACTION:
+        return None
+    asked = {name: job.options.get(name) for name in ("entity", "rfc", "extractor")}
+    plain: dict[str, Any] = redact({**asked, "options": job.options.get("options") or {}}, secrets=secrets)
+    return plain
+
+
 def _error_of(job: Job) -> ErrorInfo | None:
+    if job.state is JobState.SUCCEEDED:
+        return None
     if job.error is not None:
         return job.error
     if job.state is JobState.UNCERTAIN:
@@ -244,6 +281,8 @@ class Export:
         self.count = 0
         #: Names of fields, in the order they were first seen.
         self._names: dict[str, None] = {}
+        #: Columns that some line needs.
+        self._more: dict[str, None] = {}
         self._places = array("q")
         with self._our_errors():
             self._lines = _Spool(os.path.dirname(self._target))
@@ -269,6 +308,10 @@ class Export:
         self._places.append(self.count if place is None else place)
         self.count += 1
         self._names |= dict.fromkeys(_fields(line))
+        if line.get("warning"):
+            self._more |= dict.fromkeys(_WARNING)
+        if line.get("extraction"):
+            self._more |= dict.fromkeys(_EXTRACTION)
 
     def _write(self) -> None:
         number, temporary = tempfile.mkstemp(dir=os.path.dirname(self._target), prefix=".docpoll-", suffix=".tmp")
@@ -291,14 +334,20 @@ class Export:
             yield self._lines[index]
 
     def _table(self) -> Iterator[bytes]:
-        columns = [f"field_{name}" if name in _COLUMNS else name for name in self._names]
-        yield _row([*_COLUMNS, *columns])
+        more = [name for name in (*_WARNING, *_EXTRACTION) if name in self._more]
+        # The extractor is told of every extraction, so not once more of those that have a result.
+        names = [name for name in self._names if not (name == "extractor" and name in more)]
+        columns = [f"field_{name}" if name in {*_COLUMNS, *more} else name for name in names]
+        yield _row([*_COLUMNS, *more, *columns])
         for raw in self._in_order():
             line = json.loads(raw)
             fields = _fields(line)
             error = line["error"] or {}
+            asked = line.get("extraction") or {}
+            told = {**asked, "options": flat(asked.get("options") or {})}
+            told["warning"] = (line.get("warning") or {}).get("message")
             known = [line["source"], line["id"], line["state"], error.get("message")]
-            yield _row([*known, *(_cell(fields.get(name)) for name in self._names)])
+            yield _row([*known, *(told.get(name) for name in more), *(_cell(fields.get(name)) for name in names)])
 
     @contextlib.contextmanager
     def _our_errors(self) -> Iterator[None]:

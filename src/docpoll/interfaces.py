@@ -12,17 +12,22 @@ import attrs
 from docpoll.budget import BudgetState
 from docpoll.documents import Document
 from docpoll.events import Event
+from docpoll.extractions import Extraction
 from docpoll.jobs import Job, JobState
 from docpoll.results import Result
 from docpoll.schedules import Durations, Observations, PollSchedule
 from docpoll.sweeps import Sweep, SweepQuestion
-from docpoll.wire import Request, Response
+from docpoll.wire import Conversation, Request, Response
 
 __all__ = [
+    "Attachable",
+    "Blocked",
     "Bounds",
     "Change",
     "Clock",
     "Draft",
+    "Explaining",
+    "Extracting",
     "LedgerSummary",
     "Likeness",
     "Owner",
@@ -33,6 +38,7 @@ __all__ = [
     "Tally",
     "Timer",
     "Transport",
+    "Twin",
     "Wish",
 ]
 
@@ -168,6 +174,45 @@ class Provider(Protocol):
 
 
 @runtime_checkable
+class Extracting(Protocol):
+    """A provider that works from its own sources: it takes a `docpoll.Extraction`, and no documents."""
+
+    def draft(self, extraction: Extraction, *, id: str, now: datetime, source: str | None = None) -> Draft:
+        """The draft of the job for *extraction*, whose options hold what is asked, whole.
+
+        *source*: what it is called in messages and in the ledger. Raises `ConfigError` for what cannot be sent.
+        """
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Twin:
+    """A job at the vendor that asks for exactly what one of ours asks for."""
+
+    remote_id: str
+    #: When the vendor made it, where it says so.
+    made_at: datetime | None = None
+    #: It has not ended, which keeps the vendor from beginning another one like it.
+    is_in_work: bool = False
+
+
+@runtime_checkable
+class Attachable(Protocol):
+    """A provider that begins nothing it has in work already, and whose jobs can be found by what they ask for.
+
+    So a submit whose answer was lost is found, or may be sent again: should it have arrived, it is refused.
+    """
+
+    def find_twins(self, job: Job, *, since: datetime | None = None) -> Conversation[list[Twin]]:
+        """What the vendor has that asks for the same as *job*, the newest first; *since*: only what was made then.
+
+        Raises, when it is sent an answer, `Unauthorized`, `AccountFault`, `RemoteProtocolError`, and `ConfigError`
+        where it cannot be told whose the job is.
+        """
+        ...
+
+
+@runtime_checkable
 class Sweepable(Protocol):
     """A provider one of whose lists can stand in for a poll per job. Optional: polls alone are always right."""
 
@@ -198,6 +243,31 @@ class Stoppable(Protocol):
 
         Raises `Unauthorized`, `AccountFault`, `RemoteProtocolError`; of the last, a 429 or 5xx is worth another try.
         """
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Blocked:
+    """What an open job waits for that only the user can bring."""
+
+    #: Since when at least: the first poll that showed it so.
+    since: datetime
+    #: What is most likely missing.
+    cause: str
+    #: What to do about it.
+    remedy: str
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """A provider that can say more of its jobs than their states do: for people."""
+
+    def blocked_by(self, job: Job, *, now: datetime) -> Blocked | None:
+        """What *job* waits for, where only the user can bring it and it has waited for longer than it should."""
+        ...
+
+    def gist(self, result: Result) -> str:
+        """What *result* comes to, in one sentence; empty where it tells nothing."""
         ...
 
 
@@ -471,6 +541,13 @@ class Store(Protocol):
 
         Those are `RUNNING` ones, and `TIMED_OUT` ones with a `next_poll_at`. *unknown*: first those of which nobody
         knows when it can. *scope*: only those of this provider, account and origin.
+        """
+        ...
+
+    async def warned(self, *, limit: int = 1000) -> list[Job]:
+        """The jobs that `SUCCEEDED` with a warning (`Job.error`) and are the newest attempt of their key, newest first.
+
+        Those whose result was purged are left out.
         """
         ...
 

@@ -191,6 +191,7 @@ class Job:
     polls: int = 0
     #: The vendor's status word, as written.
     status: str | None = None
+    #: Why it ended without a result; of one that `SUCCEEDED`, a warning: what is missing of its result.
     error: ErrorInfo | None = None
     #: The last thing that went wrong without ending the job, in words.
     trouble: str | None = None
@@ -293,8 +294,7 @@ def advance(
         case BadAnswer():
             return _bad_answer(job, event, now, schedule, dice)
         case Succeeded() | Failed() | Vanished():
-            error = event.error if isinstance(event, Failed) else None
-            return _closed(job, to, now, error=error, status=event.status, polls=job.polls + 1, enveloped=True)
+            return _ended(job, event, to, now)
         case Cancelled():
             return _cancelled(job, event, to, now)
         case GivenUp():
@@ -370,6 +370,15 @@ def _lost(job: Job, event: AnswerLost, to: JobState, now: datetime) -> Job:
 
 def _closed(job: Job, state: JobState, now: datetime, **changes: Any) -> Job:
     return attrs.evolve(job, state=state, finished_at=now, changed_at=now, next_poll_at=None, **changes)
+
+
+def _ended(job: Job, event: Succeeded | Failed | Vanished, to: JobState, now: datetime) -> Job:
+    error = None
+    if isinstance(event, Failed):
+        error = event.error
+    elif isinstance(event, Succeeded):
+        error = event.warning
+    return _closed(job, to, now, error=error, status=event.status, polls=job.polls + 1, enveloped=True)
 
 
 def _cancelled(job: Job, event: Cancelled, to: JobState, now: datetime) -> Job:

@@ -14,12 +14,23 @@ import attrs
 from docpoll.errors import ConfigError
 from docpoll.events import ErrorInfo
 
-__all__ = ["BY_ITSELF", "RETRY_NOT_BEFORE", "ResubmitPolicy", "retry_not_before"]
+__all__ = [
+    "BY_ITSELF",
+    "RETRY_NOT_BEFORE",
+    "RETRY_PLANNED",
+    "ResubmitPolicy",
+    "is_planned",
+    "planned",
+    "retry_not_before",
+]
 
 #: Among an error's details, noted by the provider: when another attempt may fare better, an ISO date with its zone;
 #: and False where only a person should make one, though the vendor calls the error retryable.
 RETRY_NOT_BEFORE: Final = "retry_not_before"
 BY_ITSELF: Final = "retry_by_itself"
+
+#: Noted there by whoever makes another attempt by itself as soon as its time has come.
+RETRY_PLANNED: Final = "retry_planned"
 
 #: What we refused ourselves before anything was sent: the same input would only be refused again.
 _REFUSED_HERE: Final = frozenset({"empty_document", "not_a_document", "document_changed"})
@@ -37,6 +48,18 @@ def retry_not_before(error: ErrorInfo | None) -> datetime | None:
     return None if instant.tzinfo is None else instant
 
 
+def is_planned(error: ErrorInfo | None) -> bool:
+    """Whether another attempt after *error* is to be made by itself, by this run or the next one with a policy."""
+    return error is not None and isinstance(error.details, Mapping) and error.details.get(RETRY_PLANNED) is True
+
+
+def planned(error: ErrorInfo, *, yes: bool = True) -> ErrorInfo:
+    """*error* with a note that another attempt is to be made by itself, or without."""
+    details = dict(error.details) if isinstance(error.details, Mapping) else {}
+    details.pop(RETRY_PLANNED, None)
+    return attrs.evolve(error, details={**details, RETRY_PLANNED: True} if yes else details or None)
+
+
 def _at_least(least: int, why: str) -> Any:
     def check(_: object, attribute: attrs.Attribute[int], value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -51,7 +74,9 @@ class ResubmitPolicy:
 
     *max_attempts*: how many attempts a document gets in all, over all runs, the first one counted.
     *max_per_run*: how many further attempts one client makes at the most, over all its documents.
-    What was cancelled or given up is left alone. Raises `ConfigError` for numbers that allow no attempt at all.
+    What was cancelled or given up is left alone, and so is what only a person should try again, as the vendor's error
+    has it. Where the vendor asks for a pause, the attempt waits for its time; a client that ends meanwhile leaves it
+    to the next one with a policy. Raises `ConfigError` for numbers that allow no attempt at all.
     """
 
     max_attempts: int = attrs.field(validator=_at_least(2, "the first attempt is counted, so 1 would mean none"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -13,8 +13,9 @@ from docpoll.events import ErrorInfo
 
 __all__ = ["RASTER_DPI", "Box", "Candidate", "Field", "Fields", "Result", "Row", "UnknownField", "Value"]
 
-#: What a field is worth: `Decimal` for numbers, `date` for dates, text otherwise, None where it is absent.
-Value = str | Decimal | date | None
+#: What a field is worth: `Decimal` for numbers, `date` for dates, an aware `datetime` for instants, text otherwise,
+#: None where it is absent.
+Value = str | Decimal | date | datetime | None
 
 #: Typless measures vector PDFs on a raster of 300 dpi; images and scans may differ.
 RASTER_DPI: Final = 300.0
@@ -104,16 +105,25 @@ class Field:
         return self.best.page
 
     def to_dict(self) -> dict[str, Any]:
-        """The best value, JSON-ready: numbers as text (they are exact), dates as `YYYY-MM-DD`."""
+        """The best value, JSON-ready: numbers as text (they are exact), dates as `YYYY-MM-DD`, instants with a `Z`."""
         best = self.best
         return {
-            "value": best.value if isinstance(best.value, str | None) else str(best.value),
+            "value": _plain_value(best.value),
             "text": best.text,
             "confidence": best.confidence,
             "box": None if best.box is None else best.box.to_dict(),
             "page": best.page,
             "data_type": self.data_type,
         }
+
+
+def _plain_value(value: Value) -> str | None:
+    match value:
+        case datetime():
+            return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        case None | str():
+            return value
+    return str(value)
 
 
 #: One line item or VAT rate, by field name.

@@ -40,7 +40,7 @@ from docpoll.emulator import (
 )
 from docpoll.errors import AnswerMissing, ConfigError, DocumentError
 from docpoll.interfaces import Clock, Timer
-from docpoll.providers import Typless
+from docpoll.providers import Syntage, Typless
 from docpoll.wire import Base64Body, Request, Response
 
 __all__ = ["EmulatedTransport", "FakeClock", "RunningEmulator", "Scenario", "ScriptedTransport", "emulator"]
@@ -163,10 +163,10 @@ class _Emulated(ABC):
     #: Whose API it speaks.
     vendor: Vendor
 
-    def provider(self, api_key: str = "test", **settings: Any) -> Typless:
-        """A `docpoll.Typless` that speaks to this emulator. Raises `ConfigError` where it is not Typless'."""
-        if self.vendor != "typless":
-            raise ConfigError(f"provider: this emulator speaks as {self.vendor}; make the provider with its url")
+    def provider(self, api_key: str = "test", **settings: Any) -> Typless | Syntage:
+        """A `docpoll.Typless` that speaks to this emulator, or the `docpoll.Syntage` that does."""
+        if self.vendor == "syntage":
+            return Syntage(api_key, base_url=self.url, **settings)
         return Typless(api_key, base_url=self.url, **settings)
 
     def jobs(self) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias, TypeVar
 
 import attrs
 
-__all__ = ["REQUEST_TIME", "Base64Body", "RateLimit", "Request", "Response", "time_for"]
+__all__ = ["REQUEST_TIME", "Base64Body", "Conversation", "RateLimit", "Request", "Response", "time_for"]
+
+T = TypeVar("T")
 
 #: How long a request may take, beyond what its body needs to be uploaded.
 REQUEST_TIME: Final = timedelta(seconds=60)
@@ -164,6 +166,11 @@ class Response:
         if said is not None and (now is None or abs(said - now) > _SAME_CLOCK):
             now = said
         return None if now is None else max(instant - now, timedelta(0))
+
+
+#: Several requests, each made with what was answered before, and what they come to: carried out by `send()`ing the
+#: answer to each request that is given.
+Conversation: TypeAlias = Generator[Request, Response, T]
 
 
 #: How the headers begin that tell of a window; and all of them.

@@ -45,7 +45,7 @@ def test_syntage_is_served_too(start):
     line = program.line()
     assert line.startswith("docpoll emulate: syntage at http://127.0.0.1:")
     url = line.split()[-1]
-    assert f"{url} as the base URL of Syntage, with any key; PEIC211118IS0" in program.line("stderr")
+    assert f"docpoll syntage entities --base-url {url} (with any key in SYNTAGE_API_KEY)" in program.line("stderr")
     assert ask(f"{url}/_emulator/jobs")["jobs"] == []
     program.send(signal.SIGTERM)
     assert program.end().code == 0

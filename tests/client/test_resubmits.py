@@ -454,6 +454,8 @@ async def test_after_closing_no_attempt_begins():
         document_of=document_of,
         enter=enter,
         drop_document=drop_document,
+        clock=FakeClock(),
+        rewrite=drop_document,
     )
     try:
         resubmits.hear(first)
@@ -467,7 +469,7 @@ async def test_after_closing_no_attempt_begins():
         await closing
         before = asyncio.all_tasks()
         resubmits.hear(third)
-        assert await resubmits.after(third) is None
+        assert resubmits.making(third) is None
         assert asyncio.all_tasks() == before
         assert resubmits.keeps(third)
     finally:

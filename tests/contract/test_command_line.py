@@ -18,6 +18,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import docpoll
+import docpoll.testing
 from docpoll.cli import main
 from docpoll.cli.codes import ExitCode, code_of
 from docpoll.client.drafts import draft_of
@@ -45,6 +46,36 @@ FLAGS = {
     "resolve": SENDS | {"found", "resend", "drop", "all", "tag-file-names", "dry-run"},
     "cancel": {"pending", "provider", "account", "store", "json", "quiet"},
     "emulate": {"port", "host", "vendor", "speed", "api-key", "state", "scenario", "quiet"},
+    "syntage": set(),
+}
+
+ASKS = {"account", "base-url", "sandbox", "json", "quiet", "api-key"}
+
+#: Of the commands below `docpoll syntage`.
+SYNTAGE_FLAGS = {
+    "extract": ASKS
+    | {"rfc", "entity", "from-file", "extractor", "from", "to", "option", "fresh-for", "detach", "store"}
+    | {"wait", "give-up-after", "rate", "poll-every"},
+    "stop": ASKS | {"wait", "rate", "poll-every", "store"},
+    "list": ASKS | {"rfc", "extractor", "status", "limit", "store"},
+    "entities list": ASKS,
+    "entities show": ASKS,
+    "entities create": ASKS | {"name", "type", "rfc", "start"},
+    "schedulers list": ASKS,
+    "schedulers show": ASKS,
+    "schedulers create": ASKS | {"name", "tag", "disabled"},
+    "schedulers update": ASKS | {"name", "tag", "no-tags", "enable"},
+    "schedulers delete": ASKS,
+    "rules list": ASKS,
+    "rules show": ASKS,
+    "rules create": ASKS | {"scheduler", "extractor", "option", "from", "to", "cron"},
+    "rules update": ASKS | {"extractor", "option", "from", "to", "cron"},
+    "rules delete": ASKS,
+    "webhooks list": ASKS | {"show-secret"},
+    "webhooks show": ASKS | {"show-secret"},
+    "webhooks create": ASKS | {"url", "event", "disabled", "show-secret"},
+    "webhooks update": ASKS | {"url", "event", "enable", "show-secret"},
+    "webhooks delete": ASKS,
 }
 
 
@@ -103,12 +134,24 @@ def test_these_are_the_commands(said):
     assert all(len(words) == 2 and not words[1].endswith("...") for words in listed)
 
 
-@pytest.mark.parametrize("command", FLAGS)
+def test_these_are_the_commands_for_syntage(said):
+    """No more and no less, each with a line of help."""
+    found = set()
+    for group in ("", *{name.split()[0] for name in SYNTAGE_FLAGS if " " in name}):
+        for line in _section(said("syntage", *group.split(), "--help"), "Commands"):
+            name, words = line.split(maxsplit=1)
+            assert not words.endswith("..."), words
+            found.add(f"{group} {name}".strip())
+    assert found == {*SYNTAGE_FLAGS, *(name.split()[0] for name in SYNTAGE_FLAGS)}
+
+
+@pytest.mark.parametrize("command", [*FLAGS, *(f"syntage {name}" for name in SYNTAGE_FLAGS)])
 def test_these_are_the_flags(said, command):
     """No more and no less, each with help."""
-    text = "\n".join(_section(said(command, "--help"), "Options"))
+    text = "\n".join(_section(said(*command.split(), "--help"), "Options"))
     options = re.findall(r"^  (?:-\w, )?--([\w-]+)(?: [A-Z]+)?(.*(?:\n {8,}.*)*)", text, flags=re.MULTILINE)
-    assert {name for name, _ in options} == FLAGS[command] | {"help"}
+    expected = SYNTAGE_FLAGS[command.removeprefix("syntage ")] if " " in command else FLAGS[command]
+    assert {name for name, _ in options} == expected | {"help"}
     assert [name for name, text in options if len(text.split()) < 2] == []
 
 
@@ -238,3 +281,31 @@ def test_every_name_of_the_package_is_there():
     assert docpoll.results.Result is docpoll.Result
     with pytest.raises(AttributeError, match="nonsense"):
         _ = docpoll.nonsense
+
+
+def test_these_are_the_lines_for_syntage(lines, monkeypatch):
+    """Of what stands around extractions: the same for one and in a list; what is deleted says so."""
+    monkeypatch.setenv("SYNTAGE_API_KEY", "any")
+    with docpoll.testing.RunningEmulator(vendor="syntage") as vendor:
+
+        def told(kind: str, *words: str) -> Any:
+            found = lines("syntage", *words, "--base-url", vendor.url)
+            assert found
+            assert [fault for line in found for fault in _faults(f"syntage_{kind}", line)] == []
+            return found[0]
+
+        told("new_entity", "entities", "create", "--name", "Nueva", "--type", "company", "--start", "sat")
+        told("entity", "entities", "show", told("entity", "entities", "list")["id"])
+        told("extraction", "list")
+        scheduler = told("scheduler", "schedulers", "create", "--name", "nights")["id"]
+        rule = told("rule", "rules", "create", "--scheduler", scheduler, "--extractor", "rpc", "--cron", "@daily")["id"]
+        for words in (["list"], ["show", rule], ["update", rule, "--cron", "@weekly"]):
+            told("rule", "rules", *words)
+        for words in (["list"], ["show", scheduler], ["update", scheduler, "--disable"]):
+            told("scheduler", "schedulers", *words)
+        webhook = told("webhook", "webhooks", "create", "--url", "https://example.com/h")["id"]
+        for words in (["list"], ["show", webhook], ["update", webhook, "--disable"]):
+            told("webhook", "webhooks", *words)
+        for group, name in (("rules", rule), ("schedulers", scheduler), ("webhooks", webhook)):
+            (line,) = lines("syntage", group, "delete", name, "--base-url", vendor.url)
+            assert _faults("deleted", line) == []

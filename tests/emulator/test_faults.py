@@ -287,8 +287,8 @@ def test_submits_polls_and_reads_share_the_limit_of_their_key(service: Make) -> 
     ]
     assert statuses([one.list(key="other") for _ in range(4)]) == [401, 401, 401, 429]
     counts = one.control("faults")
-    assert counts["requests"] == {"submit": 2, "poll": 2, "list": 6}
-    assert counts["refused"] == {"submit": 1, "poll": 1, "list": 2}
+    assert counts["requests"] == {"submit": 2, "poll": 2, "list": 6, "stop": 0}
+    assert counts["refused"] == {"submit": 1, "poll": 1, "list": 2, "stop": 0}
     assert one.jobs() == 1
 
 
@@ -393,7 +393,7 @@ def test_an_answer_is_lost_after_the_job_was_made(service: Make) -> None:
     assert one.jobs() == 6
     counts = one.control("faults")
     assert counts["lost_answers"] == 5
-    assert counts["played"] == {"lost": {"submit": 5, "poll": 0, "list": 0}}
+    assert counts["played"] == {"lost": {"submit": 5, "poll": 0, "list": 0, "stop": 0}}
 
 
 def test_a_fault_is_played_for_the_requests_it_names(service: Make) -> None:
@@ -573,7 +573,7 @@ def test_a_job_is_hidden_for_a_while(service: Make) -> None:
     assert hidden == unknown
     one.now += SECOND / 1000
     assert statuses([one.poll(extraction_id)]) == [200]
-    assert one.control("faults")["played"] == {"hidden": {"submit": 0, "poll": 1, "list": 0}}
+    assert one.control("faults")["played"] == {"hidden": {"submit": 0, "poll": 1, "list": 0, "stop": 0}}
     assert one.control("jobs")["jobs"][0]["polls"] == 2
 
 
@@ -655,7 +655,7 @@ def test_control_is_never_limited_and_never_fails(service: Make) -> None:
     one = service({"limit": {"requests": 1, "seconds": 60}, "faults": {"error": {"answers": ["cut"]}}})
     assert statuses([one.list(), one.list()]) == ["cut", 429]
     for _ in range(5):
-        assert one.control("faults")["requests"] == {"submit": 0, "poll": 0, "list": 2}
+        assert one.control("faults")["requests"] == {"submit": 0, "poll": 0, "list": 2, "stop": 0}
         one.control("jobs")
         one.control("clock")
 
@@ -671,7 +671,7 @@ def test_a_scenario_begins_at_once_and_ends_with_an_empty_one(service: Make) -> 
     assert statuses([one.list()]) == [200]
     counts = one.control("faults")
     assert counts["requests"]["list"] == 5
-    assert counts["played"] == {"error": {"submit": 0, "poll": 0, "list": 2}}
+    assert counts["played"] == {"error": {"submit": 0, "poll": 0, "list": 2, "stop": 0}}
 
 
 def test_a_scenario_that_cannot_be_played_changes_nothing(service: Make) -> None:

@@ -168,7 +168,7 @@ async def test_who_goes_away_leaves_nothing_behind(server: EmulatorServer, fault
         _, writer = await asyncio.open_connection(server.host, server.port)
         writer.write(HEAD)
         writers.append(writer)
-    await until(server, requests={"submit": 0, "poll": 0, "list": 30})
+    await until(server, requests={"submit": 0, "poll": 0, "list": 30, "stop": 0})
     while len(server._playing) < 30:
         await asyncio.sleep(0.01)
     for writer in writers:

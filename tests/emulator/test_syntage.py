@@ -90,7 +90,7 @@ def test_an_extraction_fails_as_the_scenario_tells(make: Make, code: str) -> Non
     seen = orjson.loads(answer.body)
     assert (seen["status"], seen["errorCode"]) == ("failed", code)
     assert seen["startedAt"] < seen["finishedAt"]
-    assert account.control("faults")["played"] == {"failed": {"submit": 1, "poll": 0, "list": 0}}
+    assert account.control("faults")["played"] == {"failed": {"submit": 1, "poll": 0, "list": 0, "stop": 0}}
 
 
 def test_failures_are_of_the_extractors_that_are_named(make: Make) -> None:

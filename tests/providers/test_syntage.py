@@ -143,6 +143,9 @@ def test_lists_are_filtered_and_ordered():
     """Each list has its filters under the vendor's names: a misspelt one would give everything."""
     assert query(SYNTAGE.build_list()) == {"order[createdAt]": "desc", "itemsPerPage": "1000"}
     assert query(SYNTAGE.build_list(customer=RFC.lower()))["taxpayer.id"] == RFC
+    filtered = query(SYNTAGE.build_extractions(rfc=RFC.lower(), extractor="invoice", status="failed", page_size=5000))
+    whole = {"taxpayer.id": RFC, "extractor": "invoice", "status": "failed"}
+    assert filtered == {**whole, "order[createdAt]": "desc", "itemsPerPage": "1000"}
     twins = {"taxpayer.id": RFC, "extractor": "invoice", "order[createdAt]": "desc", "itemsPerPage": "50"}
     assert query(SYNTAGE.build_twins(asked(), rfc=RFC)) == twins
     lost = query(SYNTAGE.build_twins(asked(), rfc=RFC, since=NOON))

@@ -44,6 +44,10 @@ REQUESTS: dict[str, list[Request]] = {
     "build_poll": [SYNTAGE.build_poll(JOB)],
     "build_stop": [SYNTAGE.build_stop(JOB)],
     "build_list": [SYNTAGE.build_list(), SYNTAGE.build_list(customer=RFC)],
+    "build_extractions": [
+        SYNTAGE.build_extractions(),
+        SYNTAGE.build_extractions(rfc=RFC, extractor="invoice", status="failed", page_size=50),
+    ],
     "build_twins": [SYNTAGE.build_twins(asked(), rfc=RFC), SYNTAGE.build_twins(asked(), rfc=RFC, since=NOON)],
     "build_sweep": [
         SYNTAGE.build_sweep(SWEEP),

@@ -17,8 +17,10 @@ from docpoll.providers.syntage.extractors import (
     buro_options,
     canonical,
     invoice_options,
+    needs_credential,
     period_options,
     same_options,
+    takes,
     tax_retention_options,
     tidy,
 )
@@ -40,6 +42,35 @@ def listed(**changes: Any) -> RemoteExtraction:
 def test_the_extractors_are_those_the_vendor_names(syntage_contract):
     """Each constant is in the vendor's enumeration, and each of those has a constant."""
     assert set(syntage_contract.spec["components"]["schemas"]["ExtractionExtractor"]["enum"]) == EXTRACTORS
+
+
+@pytest.mark.parametrize(
+    ("extractor", "option", "said"),
+    [
+        ("invoice", "types", True),
+        ("invoice", "period.from", True),
+        ("tax_retention", "types", False),
+        ("monthly_tax_return", "period", True),
+        ("monthly_tax_return", "xml", False),
+        ("tax_status", "period.to", False),
+        ("buro_de_credito_report", "productType", True),
+        ("rpc", "productType", False),
+        # No page has their options.
+        ("background_check", "period", None),
+        ("of_tomorrow", "period", None),
+    ],
+)
+def test_it_is_known_which_extractor_takes_what(extractor, option, said):
+    """As far as the vendor's pages tell."""
+    assert takes(extractor, option) is said
+
+
+def test_what_sat_has_needs_a_credential():
+    """What is asked for elsewhere does not."""
+    assert [kind for kind in ("invoice", "tax_status", "rpc", "buro_de_credito_report") if needs_credential(kind)] == [
+        "invoice",
+        "tax_status",
+    ]
 
 
 @pytest.mark.parametrize(

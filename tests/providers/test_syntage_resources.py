@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import attrs
 import orjson
 import pytest
 
@@ -17,6 +18,7 @@ from docpoll.providers.syntage.resources import (
     Rule,
     Scheduler,
     WebhookEndpoint,
+    is_rfc,
     the_entity_of,
 )
 from docpoll.wire import Request
@@ -293,6 +295,24 @@ def test_webhook_endpoints_are_made_and_replaced_whole():
         ID, url="https://example.com/h", events=["extraction.updated"] * 2, enabled=False
     )
     assert body(replaced) == {**whole, "events": ["extraction.updated"], "enabled": False}
+    plain = SYNTAGE.build_update_webhook_endpoint(
+        ID, url="https://example.com/h", events=["file.created"], enabled=True, content_type="application/json"
+    )
+    assert body(plain)["contentType"] == "application/json"
+
+
+def test_an_emulator_on_this_machine_calls_receivers_on_this_machine():
+    """Plain http is for those alone, as it is for the emulator itself."""
+    here = attrs.evolve(SYNTAGE, base_url="http://127.0.0.1:8080")
+    assert body(here.build_create_webhook_endpoint(url="http://127.0.0.1:9000/h"))["url"] == "http://127.0.0.1:9000/h"
+
+
+@pytest.mark.parametrize(
+    ("given", "is_one"), [("PEIC211118IS0", True), ("cgo100203ab1", True), (ID, False), ("", False)]
+)
+def test_an_rfc_is_told_from_an_id(given, is_one):
+    """By its length, and what is in it."""
+    assert is_rfc(given) is is_one
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from docpoll.jobs import Job, JobState, advance
 from docpoll.providers.syntage import SANDBOX, RemoteExtraction, Syntage, blocked_by
 from docpoll.providers.syntage.states import BLOCKED_AFTER, ERROR_CODES, STATUSES, event_of
 from docpoll.resubmits import ResubmitPolicy, retry_not_before
+from docpoll.results import Result
 from tests.providers.syntage_examples import ID, KEY, NOON, OTHER, RFC, SYNTAGE, answer, asked, draft, extraction
 
 #: The codes with what follows for a failed one: the vendor's word, whether one is made unasked, and after which time.
@@ -173,7 +174,7 @@ def test_data_points_are_kept_with_a_failure():
 def test_data_points_are_shown_with_a_result():
     """The result is the extraction, its counters are numbers, and 0 is a number like any other."""
     body = orjson.dumps(
-        extraction(status="finished", finishedAt="2026-06-16T12:30:00Z", totalDataPoints=40, tomorrow={"a": 1})
+        extraction(status="finished", finishedAt="2026-06-16 12:30:00", totalDataPoints=40, tomorrow={"a": 1})
     )
     result = SYNTAGE.read_result(body)
     assert {name: field.value for name, field in result.fields.items()} == {
@@ -182,39 +183,71 @@ def test_data_points_are_shown_with_a_result():
         "totalDataPoints": 40,
         "extractor": "invoice",
         "status": "finished",
-        "finishedAt": "2026-06-16T12:30:00Z",
+        "finishedAt": ENDED,
     }
+    plain = result.to_dict()["fields"]["finishedAt"]
+    assert (plain["value"], plain["text"], plain["data_type"]) == (
+        "2026-06-16T12:30:00.000Z",
+        "2026-06-16 12:30:00",
+        "DATETIME",
+    )
+    odd = SYNTAGE.read_result(orjson.dumps(extraction(finishedAt="noon")))
+    assert (odd.fields["finishedAt"].value, odd.fields["finishedAt"].text) == (None, "noon")
     assert (result.customer, result.object_id, result.error) == (RFC, ID, None)
     assert result.raw["tomorrow"] == {"a": 1}
 
 
+def test_what_came_of_it_is_a_sentence():
+    """Counters that are told; 0 is not "no data", and a total stands beside two zeros."""
+    nothing = "; nothing was new, which does not mean no data"
+    for shown, told in (
+        ({"createdDataPoints": 3}, "data points: 3 created, 0 updated"),
+        ({}, f"data points: 0 created, 0 updated{nothing}"),
+        ({"totalDataPoints": 412}, "data points: 0 created, 0 updated, 412 in total"),
+        ({"createdDataPoints": None, "updatedDataPoints": 2}, "data points: 2 updated"),
+        ({"createdDataPoints": None, "updatedDataPoints": None}, ""),
+    ):
+        body = orjson.dumps(extraction(status="finished", **shown))
+        assert SYNTAGE.gist(SYNTAGE.read_result(body)) == told
+    assert SYNTAGE.gist(Result()) == ""
+
+
 def test_finished_with_files_missing_is_a_warning():
-    """The job succeeded, and its result says what is missing and when to ask for it."""
+    """The job succeeded, and it and its result say what is missing and when to ask for it."""
     body = orjson.dumps(extraction(status="finished", rateLimitedAt="2026-06-16T12:10:00.000Z"))
     result = SYNTAGE.read_result(body)
     assert result.error is not None
     assert (result.error.code, result.error.retryable) == ("files_incomplete", True)
     assert "files incomplete" in result.error.message
     assert retry_not_before(result.error) == datetime(2026, 6, 17, 12, 10, tzinfo=UTC)
-    assert isinstance(SYNTAGE.parse_poll(answer(200, orjson.loads(body))), Succeeded)
+    assert SYNTAGE.parse_poll(answer(200, orjson.loads(body))) == Succeeded(status="finished", warning=result.error)
+    job = polled(running(), **orjson.loads(body))
+    assert (job.state, job.error) == (JobState.SUCCEEDED, result.error)
 
 
 def test_what_waits_for_too_long_is_explained():
     """After ten minutes in `waiting` the likely cause is told: only the user can unblock it."""
     job = running(status="waiting", changed_at=NOON)
     assert blocked_by(job, now=NOON + BLOCKED_AFTER - timedelta(seconds=1)) is None
-    assert "SAT credential" in (blocked_by(job, now=NOON + BLOCKED_AFTER) or "")
+    told = blocked_by(job, now=NOON + BLOCKED_AFTER)
+    assert told is not None
+    assert told == SYNTAGE.blocked_by(job, now=NOON + BLOCKED_AFTER)
+    assert told.since == NOON
+    assert "SAT credential" in told.cause
+    assert "give the entity a valid credential" in told.remedy
     for word, state in (("running", JobState.RUNNING), ("waiting", JobState.CANCELLED)):
         assert blocked_by(running(status=word, state=state, changed_at=NOON), now=NOON + BLOCKED_AFTER) is None
     causes = {
-        "buro_de_credito_report": "Buró",
-        "rpc": "name or identifiers",
-        "an_extractor_of_tomorrow": "a credential or an authorization",
+        "buro_de_credito_report": ("Buró", "authorization signed"),
+        "rpc": ("name or identifiers", "name and identifiers"),
+        "an_extractor_of_tomorrow": ("a credential or an authorization", "what is missing"),
     }
-    for extractor, cause in causes.items():
+    for extractor, (cause, remedy) in causes.items():
         options = draft(asked(extractor=extractor, options={})).job.options
         told = blocked_by(running(status="waiting", changed_at=None, options=options), now=NOON + BLOCKED_AFTER)
-        assert cause in (told or "")
+        assert told is not None
+        assert told.since == NOON, "when it was made, where nothing is known of a change"
+        assert (cause in told.cause, remedy in told.remedy) == (True, True)
 
 
 def test_a_document_never_waits_for_a_credential():

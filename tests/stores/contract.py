@@ -980,6 +980,27 @@ class StoreContract:
         assert isinstance(failed, StoreError)
         assert (await store.summary(now=NOW)).budgets == {SCOPE_KEY: {"typless": a_budget(7)}}
 
+    async def test_results_with_a_warning_are_found(self, store: Store) -> None:
+        """The newest attempts only, the newest first; neither failures nor what was purged."""
+        warning = ErrorInfo(code="incomplete", message="files are missing", retryable=True)
+        owner = await store.register(now=NOW)
+        jobs = [a_job(number) for number in range(1, 7)]
+        again = a_job(7, key=jobs[3].key, attempt=2, retry_of=jobs[3].id)
+        await store.new_jobs(owner, [Draft(job=job) for job in jobs])
+        ends = [
+            succeeded(jobs[0], error=warning),
+            succeeded(jobs[1]),
+            attrs.evolve(succeeded(jobs[2], error=warning), state=JobState.FAILED),
+            succeeded(jobs[3], error=warning),
+            succeeded(jobs[4], error=warning),
+            succeeded(jobs[5], error=warning, purged_at=NOW),
+        ]
+        await store.flush(owner, [Change(job=running(job)) for job in jobs])
+        await store.flush(owner, [Change(job=job, result=b"{}") for job in ends])
+        await store.new_jobs(owner, [Draft(job=again)])
+        assert [job.id for job in await store.warned()] == [jobs[4].id, jobs[0].id]
+        assert (await store.warned(limit=1))[0].error == warning
+
     async def test_expiring_jobs_come_earliest_first(self, store: Store) -> None:
         """Accepted ones that are asked about, with an expiry before the given instant, whoever owns them."""
         owner = await store.register(now=NOW)

@@ -42,6 +42,15 @@ async def many(folder: Path) -> AsyncIterator[tuple[str, docpoll.DocpollError | 
         print(closed, running, await client.nudge("remote"))
 
 
+async def extractions(key: str) -> docpoll.Job:
+    """What a vendor extracts from its own sources."""
+    async with docpoll.Client(docpoll.Syntage(key), store="docpoll.db") as client:
+        asked = docpoll.Extraction(entity="/entities/7b3a", extractor="tax_status", rfc="PEIC211118IS0")
+        async for outcome in client.extract([asked], fresh_for=timedelta(days=1)):
+            print(outcome.source, outcome.error)
+        return await client.submit(asked)
+
+
 def without_async() -> list[docpoll.Outcome]:
     """In a script or a notebook."""
     document = docpoll.Document.from_bytes(b"%PDF-1.7", name="a.pdf")

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
 
 import attrs
 
 from docpoll.cli.codes import ExitCode, code_of
-from docpoll.cli.hints import harvest_hint, placing, refused_hint
+from docpoll.cli.hints import harvest_hint, placing, refused_hint, settings_for, stop_hint
 from docpoll.cli.looking import find, jobs_in
 from docpoll.cli.progress import Progress, watched
 from docpoll.cli.run import named
-from docpoll.cli.screen import Screen, many, printable
+from docpoll.cli.screen import Screen, lasting, many, printable
 from docpoll.cli.sending import Options, accept_all, client_for, looking_at, require_ledger, stopped, warn_of_key
 from docpoll.cli.supervise import supervise
 from docpoll.client import Client
+from docpoll.clocks import SystemClock
 from docpoll.config import Settings
-from docpoll.documents import Document
 from docpoll.errors import AccountFault, ConfigError, DocumentError, JobError, LocalProtocolError, StoreError
-from docpoll.export import line_from_job
-from docpoll.interfaces import Store
+from docpoll.export import instant, line_from_job
+from docpoll.extractions import EXTRACTION
+from docpoll.interfaces import Clock, Store
 from docpoll.jobs import CLOSED, NOT_FOUND, OPEN, Job, JobState
 from docpoll.providers import Local
+from docpoll.resubmits import retry_not_before
 
 __all__ = ["Told", "cancel", "chosen", "retry"]
 
@@ -64,6 +67,7 @@ def retry(
     retryable: bool,
     same_id: bool,
     go_on: str,
+    clock: Clock | None = None,
 ) -> int:
     """Carry out `docpoll retry`; gives the exit code. Raises `DocpollError` for what ends it with 2."""
     settings = options.settings
@@ -83,11 +87,12 @@ def retry(
         if same_id:
             return await _ask_again(jobs, options, settings, screen, told)
         jobs = await _triable(jobs, settings, told)
+        now = (clock or SystemClock()).now()
+        # What is named is wanted now; of the others those whose time has come.
+        jobs = _ripe(jobs, told, now=now, wanted=states if retryable else frozenset(JobState))
         if not jobs:
             return code_of(told.states)
-        # What is no document is refused here again, and costs nothing.
-        cost = sum(job.media_type is not None for job in jobs)
-        screen.say(f"retrying {many(len(jobs), 'job')}: {many(cost, 'document')} to pay for again")
+        screen.say(f"retrying {many(len(jobs), 'job')}: {_cost(jobs)} to pay for again")
         if options.dry_run:
             told.would(jobs, "retry")
             return code_of(told.states)
@@ -117,6 +122,32 @@ async def _triable(jobs: Sequence[Job], settings: Settings, told: Told) -> list[
     return triable
 
 
+def _ripe(jobs: Sequence[Job], told: Told, *, now: datetime, wanted: frozenset[JobState]) -> list[Job]:
+    """Those of *jobs* that may fare better by now, or are in a *wanted* state, which is warned of."""
+    ripe = []
+    for job in jobs:
+        at = retry_not_before(job.error)
+        early = at is not None and at > now
+        when = "" if at is None else f"{instant(at)} (in {lasting(at - now)})"
+        if early and job.state not in wanted:
+            told.fault(job, f"not before {when}, says the vendor; the same command takes it then")
+            continue
+        if early:
+            told.warn(job, f"an attempt before {when} may fare no better, and is billed")
+        elif job.media_type == EXTRACTION and job.error is not None and job.error.retryable is False:
+            told.warn(job, f"another one would only fail like it, and be billed: {job.error.message}")
+        ripe.append(job)
+    return ripe
+
+
+def _cost(jobs: Sequence[Job]) -> str:
+    """What is paid for; what is no document is refused here again, and costs nothing."""
+    extractions = sum(job.media_type == EXTRACTION for job in jobs)
+    documents = sum(job.media_type is not None for job in jobs) - extractions
+    parts = [many(documents, "document")] if documents or not extractions else []
+    return " and ".join([*parts, *([many(extractions, "extraction")] if extractions else [])])
+
+
 async def _retry(jobs: Sequence[Job], options: Options, settings: Settings, screen: Screen, told: Told) -> int:
     groups: dict[tuple[str, str], list[Job]] = defaultdict(list)
     for job in jobs:
@@ -138,7 +169,8 @@ async def _retry(jobs: Sequence[Job], options: Options, settings: Settings, scre
         except (AccountFault, StoreError) as exc:
             raise await stopped(exc, settings, provider) from exc
     if told.accepted:
-        screen.tell(f"{many(told.accepted, 'document')} accepted; {harvest_hint(settings)} brings the results")
+        kind = "extraction" if all(job.media_type == EXTRACTION for job in jobs) else "document"
+        screen.tell(f"{many(told.accepted, kind)} accepted; {harvest_hint(settings)} brings the results")
     if unsent := told.states.count(JobState.PENDING):
         screen.say(refused_hint(unsent, settings))
         told.states.append(JobState.FAILED)
@@ -158,21 +190,7 @@ async def _retry_with(client: Client, jobs: Sequence[Job], progress: Progress, t
         progress.settled(job.state, fresh=True)
         told.job(job)
 
-    # The same document with the same options is the attempt just made: this waits until it is accepted.
-    await accept_all(client, _as_documents(made), progress=progress, note=note)
-
-
-def _as_documents(jobs: Iterable[Job]) -> Iterator[tuple[str, str | Document, Mapping[str, Any]]]:
-    for job in jobs:
-        document = Document(
-            name=job.name,
-            source=job.source,
-            digest=job.digest,
-            size=job.size,
-            media_type=job.media_type,
-            path=job.path,
-        )
-        yield job.source, document, job.options
+    await accept_all(client, ((job.source, job, {}) for job in made), progress=progress, note=note)
 
 
 class Told:
@@ -191,6 +209,10 @@ class Told:
         """Nothing was done for *job*."""
         self.states.append(JobState.FAILED)
         self._screen.say(f"not done: {said}" if job.id in said else f"not done: job {job.id} ({job.source}): {said}")
+
+    def warn(self, job: Job, said: str) -> None:
+        """Something speaks against what is done with *job* all the same."""
+        self._screen.say(f"warning: job {job.id} ({job.source}): {said}")
 
     def would(self, jobs: Iterable[Job], word: str) -> None:
         """What would be done with *jobs*."""
@@ -264,7 +286,7 @@ def cancel(settings: Settings, *, names: Sequence[str], pending: bool, json: boo
         touched = [job for job in jobs if job.state in OPEN or job.state is JobState.TIMED_OUT]
         after: list[Job] = []
         for start in range(0, len(jobs), _TOGETHER):
-            for job in await _cancelled(settings, jobs[start : start + _TOGETHER]):
+            for job in await _cancelled(settings, jobs[start : start + _TOGETHER], told):
                 after.append(job)
                 told.job(job)
         before = {job.id: job.state for job in jobs}
@@ -273,6 +295,7 @@ def cancel(settings: Settings, *, names: Sequence[str], pending: bool, json: boo
         )
         screen.tell(f"{many(max(stopped_now, 0), 'job')} cancelled")
         ids = {job.id for job in touched}
+        ids -= {job.id for job in touched if job.media_type == EXTRACTION}
         if any(job.sent_at is not None for job in [*touched, *after] if job.id in ids):
             screen.tell("what was sent may still be finished there, and billed: there is no call to cancel it")
         still = [state for state in told.states if state in OPEN]
@@ -280,19 +303,33 @@ def cancel(settings: Settings, *, names: Sequence[str], pending: bool, json: boo
             screen.say(
                 f"{many(len(still), 'job')} in the hands of a process that has not stopped it yet; look again later"
             )
+        if len(after) < len(jobs):
+            return ExitCode.FAILED
         return ExitCode.OPEN if still else ExitCode.DONE
 
     return supervise(work, screen=screen, go_on=go_on)
 
 
-async def _cancelled(settings: Settings, jobs: Sequence[Job]) -> list[Job]:
-    """Each of *jobs* as it is after it was cancelled; one that another process works on, once that has."""
+async def _cancelled(settings: Settings, jobs: Sequence[Job], told: Told) -> list[Job]:
+    """Each of *jobs* as it is after it was cancelled; one that another process works on, once that has.
+
+    Those that only their vendor can stop are told of, and left out.
+    """
     async with Client(Local(), store=settings.store, harvest=False) as client:
-        after = {job.id: job for job in await asyncio.gather(*(client.cancel(job) for job in jobs))}
+        after: dict[str, Job] = {}
+        cancelled = await asyncio.gather(*(client.cancel(job) for job in jobs), return_exceptions=True)
+        for job, done in zip(jobs, cancelled, strict=True):
+            if isinstance(done, Job):
+                after[job.id] = done
+            elif isinstance(done, ConfigError):
+                stop_it = stop_hint(job, settings_for(job, settings))
+                told.fault(job, f"it runs there, and would go on and be billed; {stop_it} has it stopped")
+            else:
+                raise done
         for _ in range(_LOOKS):
             still = [job.id for job in after.values() if job.state not in CLOSED]
             if not still:
                 break
             await client.store.wait_changed(_LOOK_SECONDS)
             after |= await client.store.by_ids(still)
-    return [after[job.id] for job in jobs]
+    return list(after.values())

@@ -64,5 +64,5 @@ def _use(vendor: Vendor, url: str, *, any_key: bool) -> str:
     """How to reach the emulator."""
     key = "any key" if any_key else "that key"
     if vendor == "syntage":
-        return f"{shlex.quote(url)} as the base URL of Syntage, with {key}; PEIC211118IS0 is an RFC it has data of"
+        return f"docpoll syntage entities --base-url {shlex.quote(url)} (with {key} in SYNTAGE_API_KEY)"
     return f"docpoll run PATH… --base-url {shlex.quote(url)} --document-type invoice (with {key} in TYPLESS_API_KEY)"

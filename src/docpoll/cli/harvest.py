@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from docpoll.cli.codes import ExitCode, code_of
+from docpoll.cli.explaining import asked_of, gist_of, warned
 from docpoll.cli.hints import placing, uncertain_hint
 from docpoll.cli.progress import Progress, watched
 from docpoll.cli.run import named, outcome_line
@@ -15,7 +16,7 @@ from docpoll.cli.screen import Logs, Screen, many, printable
 from docpoll.cli.sending import Options, client_for, looking_at, require_ledger, stopped, warn_of_key
 from docpoll.cli.supervise import supervise
 from docpoll.clocks import SystemClock
-from docpoll.config import Settings
+from docpoll.config import KEY_VARIABLES, Settings
 from docpoll.errors import AccountFault, StoreError, SubmitsRefused
 from docpoll.interfaces import LedgerSummary, Provider
 from docpoll.jobs import OPEN, JobState
@@ -114,9 +115,13 @@ async def _one(
                     if screen.json:
                         await screen.line_aside(line)
                     elif not screen.quiet:
-                        await screen.show_aside(f"{line['id']}  {line['state']:<9}  {printable(line['source'])}")
+                        row = f"{line['id']}  {line['state']:<9}  {asked_of(line)}"
+                        gist = gist_of(outcome.result, provider)
+                        await screen.show_aside(f"{row}  ({gist})" if gist else row)
                     if line["error"] is not None:
                         screen.say(named(line))
+                    elif line["warning"] is not None:
+                        screen.say(warned(line))
             except SubmitsRefused:
                 found.states.append(JobState.FAILED)  # The log said why; what was accepted is home.
             except AccountFault:
@@ -157,8 +162,8 @@ def left_alone(scope: Scope, number: int, settings: Settings) -> str:
     jobs = f"{many(number, 'open job')} of {name} account {account}"
     if origin != settings.origin(name):
         return f"left alone: {jobs}, made for {origin}; name that with --base-url, or end them with docpoll cancel"
-    if settings.api_key is None:
-        return f"left alone: {jobs}; set TYPLESS_API_KEY to harvest them"
+    if settings.key_of(name) is None and name in KEY_VARIABLES:
+        return f"left alone: {jobs}; set {KEY_VARIABLES[name]} to harvest them"
     return f"left alone: {jobs}; give that account's key and --account {account} to harvest them"
 
 

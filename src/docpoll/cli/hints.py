@@ -9,6 +9,7 @@ import attrs
 
 from docpoll.cli.screen import many, printable
 from docpoll.config import DEFAULT_ACCOUNT, DEFAULT_STORE, Settings
+from docpoll.extractions import EXTRACTION
 from docpoll.jobs import Job
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "rescue_hint",
     "resolve_hint",
     "settings_for",
+    "stop_hint",
     "uncertain_hint",
 ]
 
@@ -27,6 +29,7 @@ _PLACE = ("base_url", "url_prefix", "account", "store")
 _FLAGS = {
     **dict.fromkeys(("harvest", "recover", "rescue", "resolve", "retry"), _PLACE),
     **dict.fromkeys(("cancel", "export"), ("store",)),
+    "syntage": ("base_url", "account", "store"),
     "jobs": ("account", "store"),
     "status": ("base_url", "account", "store"),
 }
@@ -83,6 +86,13 @@ def resolve_hint(settings: Settings) -> str:
     )
 
 
+def stop_hint(job: Job, settings: Settings) -> str:
+    """The command that ends *job*: where its vendor has one of its own to stop what runs there, that one."""
+    if job.media_type == EXTRACTION and job.remote_id is not None:
+        return command(f"{job.provider} stop {job.id}", settings)
+    return command(f"cancel {job.id}", settings)
+
+
 def refused_hint(number: int, settings: Settings) -> str:
     """What to do about documents that were not sent because others like them were refused."""
     wait = many(number, "document waits", "documents wait")
@@ -100,11 +110,11 @@ def settings_for(job: Job, settings: Settings) -> Settings:
     return attrs.evolve(
         settings,
         account=job.account,
-        base_url=settings.base_url if ours else _address(job.origin),
+        base_url=settings.base_url if ours else _address(job),
         url_prefix=settings.url_prefix if ours else None,
     )
 
 
-def _address(origin: str) -> str | None:
-    """What `--base-url` says for *origin*; None where nothing must be said."""
-    return None if origin == Settings().origin("typless") else origin
+def _address(job: Job) -> str | None:
+    """What `--base-url` says for where *job* was made; None where nothing must be said."""
+    return None if job.origin == Settings().origin(job.provider) else job.origin

@@ -6,15 +6,28 @@ import asyncio
 import math
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import attrs
+
 from docpoll.budget import LONGEST_PAUSE, BudgetState
 from docpoll.cli.codes import ExitCode
 from docpoll.cli.expiring import Expiring, in_danger, jobs_in_danger
-from docpoll.cli.hints import command, harvest_hint, rescue_hint, settings_for, uncertain_hint
+from docpoll.cli.explaining import (
+    billed_of,
+    blocked_line,
+    blocked_of,
+    gist_of,
+    last_look,
+    paid_again,
+    plain_details,
+    retry_words,
+    row_of,
+)
+from docpoll.cli.hints import command, harvest_hint, rescue_hint, settings_for, stop_hint, uncertain_hint
 from docpoll.cli.run import error_of_result
 from docpoll.cli.screen import Screen, lasting, many, printable
 from docpoll.cli.sending import looking_at, require_ledger
@@ -22,15 +35,21 @@ from docpoll.client.outcomes import outcome_of
 from docpoll.clocks import SystemClock
 from docpoll.config import Settings, parse_length, parse_states
 from docpoll.errors import ConfigError
-from docpoll.export import Export, Line, check_out, instant, line_from_job, with_result
-from docpoll.interfaces import Provider, Store
+from docpoll.events import ErrorInfo
+from docpoll.export import Export, Line, check_out, flat, instant, line_from_job, with_result
+from docpoll.extractions import EXTRACTION
+from docpoll.interfaces import Blocked, Clock, Explaining, Provider, Store
 from docpoll.jobs import NOT_FOUND, OPEN, Job, JobState, is_stalled
 from docpoll.providers import Local
 from docpoll.redaction import redact
+from docpoll.resubmits import is_planned, retry_not_before
 
 __all__ = ["export", "find", "jobs", "jobs_in", "show", "status"]
 
 _PAGE: Final = 500
+
+#: What is told of a document, and is nothing where there is none.
+_OF_DOCUMENTS: Final = ("path", "name", "digest", "size", "media_type")
 
 #: So many of the results that expire first are named: with `--json`, and to people.
 _FIRST, _SHOWN = 100, 10
@@ -55,14 +74,16 @@ def _reader(settings: Settings, name: str) -> Provider:
     return Local() if name == "local" else settings.provider_named(name, sends=False)
 
 
-async def _full_line(ledger: Store, settings: Settings, job: Job) -> Line:
-    """The line of *job* with its result."""
+async def _full_line(ledger: Store, settings: Settings, job: Job) -> tuple[Line, str]:
+    """The line of *job* with its result, and what that comes to, where there is a sentence for it."""
     line = line_from_job(job, secrets=settings.secrets)
     if job.state is not JobState.SUCCEEDED:
-        return with_result(line, None)
-    outcome = await outcome_of(job, source=job.source, store=ledger, provider=_reader(settings, job.provider))
+        return with_result(line, None), ""
+    provider = _reader(settings, job.provider)
+    outcome = await outcome_of(job, source=job.source, store=ledger, provider=provider)
     error = None if outcome.error is None else error_of_result(outcome.error)
-    return with_result(line, outcome.result, error=error, secrets=settings.secrets)
+    full = with_result(line, outcome.result, error=error, secrets=settings.secrets)
+    return full, gist_of(outcome.result, provider)
 
 
 async def jobs_in(
@@ -81,17 +102,18 @@ async def jobs_in(
 # -- status -------------------------------------------------------------------------------------------------------
 
 
-def status(settings: Settings, *, expiring: str | None, json: bool) -> int:
+def status(settings: Settings, *, expiring: str | None, json: bool, clock: Clock | None = None) -> int:
     """Carry out `docpoll status`; 4 with uncertain jobs, 3 with *expiring* and danger."""
     within = parse_length("--expiring", expiring)
     screen = Screen(json=json, secrets=settings.secrets)
 
     async def work(ledger: Store) -> int:
-        told = await _status(ledger, settings, within)
+        now = (clock or SystemClock()).now()
+        told, aside = await _status(ledger, settings, within, now)
         if json:
             screen.line(told)
         else:
-            _show_status(told, settings, screen)
+            _show_status(told, aside, settings, screen, now)
         if told["uncertain"]:
             return ExitCode.UNCERTAIN
         return ExitCode.EXPIRED if told["expiring"] else ExitCode.DONE
@@ -99,8 +121,10 @@ def status(settings: Settings, *, expiring: str | None, json: bool) -> int:
     return _look(settings, work)
 
 
-async def _status(ledger: Store, settings: Settings, within: timedelta | None) -> dict[str, Any]:
-    now = SystemClock().now()
+async def _status(
+    ledger: Store, settings: Settings, within: timedelta | None, now: datetime
+) -> tuple[dict[str, Any], _Aside]:
+    """What `status` tells, and what only people are told."""
     summary = await ledger.summary(now=now)
     scopes = [scope for scope in summary.counts if settings.concerns(scope[0], scope[1])]
     counts: Counter[JobState] = Counter()
@@ -111,16 +135,23 @@ async def _status(ledger: Store, settings: Settings, within: timedelta | None) -
             elsewhere[scope[2]] += sum(summary.counts[scope].get(state, 0) for state in OPEN)
     first = min((summary.first_expiry_at[scope] for scope in scopes if scope in summary.first_expiry_at), default=None)
     oldest = min((summary.oldest_open_at[scope] for scope in scopes if scope in summary.oldest_open_at), default=None)
+    readers = {name: _reader(settings, name) for name in {scope[0] for scope in scopes}}
     at_risk = 0
     expiring = []
     for scope in scopes:
-        provider = _reader(settings, scope[0])
+        provider = readers[scope[0]]
         at_risk += (await in_danger(ledger, summary, scope, provider, now=now)).number
         if within is not None:
             one = await in_danger(ledger, summary, scope, provider, now=now, within=within)
             if one.number:
                 expiring.append(_expiring(one, await jobs_in_danger(ledger, one, limit=_FIRST), now))
-    return {
+    explained = [scope for scope in scopes if isinstance(readers[scope[0]], Explaining)]
+    aside = _Aside(slow=sum(summary.stalled.get(scope, 0) for scope in explained))
+    if any(summary.counts[scope].get(JobState.RUNNING) for scope in explained):
+        await _look_at_running(ledger, settings, readers, now, aside)
+    if any(summary.counts[scope].get(JobState.SUCCEEDED) for scope in explained):
+        aside.warned = [job for job in await ledger.warned() if settings.concerns(job.provider, job.account)]
+    told = {
         "store": settings.store,
         "counts": {str(state): counts[state] for state in JobState},
         "open": sum(counts[state] for state in OPEN),
@@ -131,6 +162,14 @@ async def _status(ledger: Store, settings: Settings, within: timedelta | None) -
         "expiring": None if within is None else expiring,
         "uncertain": counts[JobState.UNCERTAIN],
         "elsewhere": sum(elsewhere.values()),
+        "blocked": {
+            "number": len(aside.blocked),
+            "first": [_names(job) | told for job, told in aside.blocked[:_FIRST]],
+        },
+        "warnings": {
+            "number": len(aside.warned),
+            "first": [_names(job) | _warning(job, settings) for job in aside.warned[:_FIRST]],
+        },
         "suspect": [
             {"provider": scope[0], "account": scope[1], "origin": scope[2], "reason": redact(summary.suspect[scope])}
             for scope in scopes
@@ -157,6 +196,50 @@ async def _status(ledger: Store, settings: Settings, within: timedelta | None) -
             for name, budget in summary.budgets[scope].items()
         ],
     }
+    return told, aside
+
+
+@attrs.define(kw_only=True)
+class _Aside:
+    """What `status` knows beyond its line."""
+
+    #: How many of the stalled jobs are of a kind that takes its time, and how many of these wait for the user.
+    slow: int = 0
+    held: int = 0
+    #: The last look at any of them that found it unfinished.
+    looked_at: datetime | None = None
+    #: The jobs that wait for what only the user can bring, and what that is.
+    blocked: list[tuple[Job, dict[str, Any]]] = attrs.field(factory=list)
+    #: Those of whose results something is missing, the newest first.
+    warned: list[Job] = attrs.field(factory=list)
+
+
+async def _look_at_running(
+    ledger: Store, settings: Settings, readers: Mapping[str, Provider], now: datetime, aside: _Aside
+) -> None:
+    """Find what waits for the user among the running jobs."""
+    async for job in jobs_in(ledger, settings, states=frozenset({JobState.RUNNING})):
+        if not isinstance(reader := readers[job.provider], Explaining):
+            continue
+        if job.unfinished_at is not None:
+            aside.looked_at = max(job.unfinished_at, aside.looked_at or job.unfinished_at)
+        told = blocked_line(job, blocked_of(job, reader, now=now))
+        if told is not None:
+            aside.blocked.append((job, told))
+            aside.held += is_stalled(job, now=now)
+
+
+def _warning(job: Job, settings: Settings) -> dict[str, Any]:
+    assert job.error is not None
+    return {
+        "code": job.error.code,
+        "message": redact(job.error.message, secrets=settings.secrets),
+        "retry_not_before": instant(retry_not_before(job.error)),
+    }
+
+
+def _names(job: Job) -> dict[str, Any]:
+    return {"id": job.id, "source": job.source, "provider": job.provider, "account": job.account}
 
 
 def _expiring(one: Expiring, first: list[Job], now: datetime) -> dict[str, Any]:
@@ -208,13 +291,13 @@ def _at(posix: float) -> datetime:
     return datetime.fromtimestamp(posix, UTC)
 
 
-def _show_status(told: dict[str, Any], settings: Settings, screen: Screen) -> None:
+def _show_status(told: dict[str, Any], aside: _Aside, settings: Settings, screen: Screen, now: datetime) -> None:
     rows = [f"ledger {printable(settings.store)}"]
     rows += [f"  {state:<10} {number:>8}" for state, number in told["counts"].items() if number]
     if not any(told["counts"].values()):
         rows.append("  no jobs")
     if told["oldest_open_at"]:
-        age = SystemClock().now() - datetime.fromisoformat(told["oldest_open_at"])
+        age = now - datetime.fromisoformat(told["oldest_open_at"])
         rows.append(f"oldest open job: {lasting(age)} (since {told['oldest_open_at']})")
     slack = told["smallest_slack_seconds"]
     if slack is not None:
@@ -224,12 +307,14 @@ def _show_status(told: dict[str, Any], settings: Settings, screen: Screen) -> No
     for one in told["expiring"] or ():
         rows += _expiring_rows(one)
     if told["stalled"]:
-        rows.append(f"stalled: {many(told['stalled'], 'open job')} without a change for 15 min; is docpoll running?")
+        rows.append(f"stalled: {_stalled(told['stalled'], aside, now)}")
     if told["uncertain"]:
         rows.append(
             f"uncertain: {told['uncertain']}, sent without an answer, so that they may have been accepted or not; "
             f"see {uncertain_hint(settings)}"
         )
+    rows += _blocked_rows(aside.blocked, settings, now)
+    rows += _warning_rows(aside.warned, settings, now)
     if told["elsewhere"]:
         rows.append(
             f"elsewhere: {many(told['elsewhere'], 'open job')} made for another address, left alone; "
@@ -237,8 +322,8 @@ def _show_status(told: dict[str, Any], settings: Settings, screen: Screen) -> No
         )
     for one in told["suspect"]:
         rows.append(f"suspect: {one['provider']} account {one['account']}: {one['reason']}")
-    rows += [row for one in told["budgets"] if (row := _budget_row(one))]
-    rows += _suspicion_rows(told["suspicions"])
+    rows += [row for one in told["budgets"] if (row := _budget_row(one, now))]
+    rows += _suspicion_rows(told["suspicions"], now)
     screen.show("\n".join(rows))
 
 
@@ -262,7 +347,57 @@ def _expiring_rows(one: dict[str, Any]) -> list[str]:
     return rows
 
 
-def _budget_row(one: dict[str, Any]) -> str | None:
+def _stalled(number: int, aside: _Aside, now: datetime) -> str:
+    """How many jobs do not change, and what that may be for."""
+    said = f"{many(number, 'open job')} without a change for 15 min"
+    if number == aside.held:
+        return f"{said}; {'it waits' if number == 1 else 'they wait'} for you, see below"
+    if aside.slow:
+        said += "; extractions may take that long"
+    if aside.held:
+        said += f", and {aside.held} of them {'waits' if aside.held == 1 else 'wait'} for you"
+    # Where an extraction was looked at lately, docpoll is running.
+    is_running = number == aside.slow and aside.looked_at is not None and not last_look(aside.looked_at, now=now)
+    return said if is_running else f"{said}; is docpoll running?"
+
+
+def _blocked_rows(blocked: Sequence[tuple[Job, dict[str, Any]]], settings: Settings, now: datetime) -> list[str]:
+    """What waits for the user, each cause once with what to do, and the jobs it holds up."""
+    if not blocked:
+        return []
+    rows = [f"waiting for you: {many(len(blocked), 'job')}, which nobody else can help on"]
+    causes: dict[tuple[str, str], list[tuple[Job, dict[str, Any]]]] = {}
+    for job, one in blocked[:_SHOWN]:
+        causes.setdefault((one["cause"], one["remedy"]), []).append((job, one))
+    for (cause, remedy), ones in causes.items():
+        rows.append(f"  most likely {cause}: {remedy}")
+        for job, one in ones:
+            age = lasting(now - datetime.fromisoformat(one["since"]))
+            look = last_look(job.unfinished_at, now=now)
+            rows.append(f"    {job.id}  {printable(job.source)}, {one['status']} for {age}{look and f'; {look}'}")
+    if len(blocked) > _SHOWN:
+        rows.append(f"  … and {len(blocked) - _SHOWN} more: {command('jobs', settings)}")
+    return rows
+
+
+def _warning_rows(warned: Sequence[Job], settings: Settings, now: datetime) -> list[str]:
+    """The results of which something is missing, each with the command that brings the rest, and from when on."""
+    if not warned:
+        return []
+    rows = [f"stored with a warning: {many(len(warned), 'result')}"]
+    for job in warned[:_SHOWN]:
+        assert job.error is not None
+        at = retry_not_before(job.error)
+        when = "now" if at is None or at <= now else f"from {instant(at)} on (in {lasting(at - now)})"
+        retry = command(f"retry {job.id}", settings_for(job, settings))
+        message = redact(job.error.message, secrets=settings.secrets)
+        rows += [f"  {job.id}  {printable(job.source)}: {message}", f"    {when}: {retry}"]
+    if len(warned) > _SHOWN:
+        rows.append(f"  … and {len(warned) - _SHOWN} more")
+    return rows
+
+
+def _budget_row(one: dict[str, Any], now: datetime) -> str | None:
     """How fast an account may be asked, where that is of interest: something waits, or was refused."""
     refusal = one["last_refusal"]
     if not (one["waiting"] or refusal):
@@ -273,17 +408,16 @@ def _budget_row(one: dict[str, Any]) -> str | None:
     if one["paused_until"]:
         row += f"; paused until {one['paused_until']}"
     if refusal:
-        ago = lasting(SystemClock().now() - datetime.fromisoformat(refusal["at"]))
+        ago = lasting(now - datetime.fromisoformat(refusal["at"]))
         wish = refusal["retry_after_seconds"]
         asked = "" if wish is None else f", come back in {lasting(timedelta(seconds=math.ceil(wish)))}"
         row += f"; refused {many(one['refusals'], 'request')}, the last one {ago} ago ({refusal['reason']}{asked})"
     return row
 
 
-def _suspicion_rows(suspicions: list[dict[str, Any]]) -> list[str]:
+def _suspicion_rows(suspicions: list[dict[str, Any]], now: datetime) -> list[str]:
     """What the vendor did against its own rules, a row for each kind; a heading for each account."""
     rows, whose = [], None
-    now = SystemClock().now()
     for one in suspicions:
         if whose != (whose := (one["provider"], one["account"], one["origin"])):
             rows.append(f"against its own rules: {one['provider']} account {one['account']}")
@@ -296,37 +430,43 @@ def _suspicion_rows(suspicions: list[dict[str, Any]]) -> list[str]:
 # -- jobs and show ------------------------------------------------------------------------------------------------
 
 
-def jobs(settings: Settings, *, state: str | None, json: bool) -> int:
+def jobs(settings: Settings, *, state: str | None, json: bool, clock: Clock | None = None) -> int:
     """Carry out `docpoll jobs`."""
     states = parse_states("--state", state)
     screen = Screen(json=json, secrets=settings.secrets)
 
     async def work(ledger: Store) -> int:
+        now = (clock or SystemClock()).now()
+        readers: dict[str, Provider] = {}
         async for job in jobs_in(ledger, settings, states=states):
             line = line_from_job(job, secrets=settings.secrets)
+            if job.provider not in readers:
+                readers[job.provider] = _reader(settings, job.provider)
+            blocked = blocked_of(job, readers[job.provider], now=now)
             if json:
-                screen.line(line)
-                continue
-            row = f"{job.id:<12}  {job.state:<9}  {job.provider}/{job.account}  {printable(job.source)}"
-            if line["error"] is not None:
-                row += f"  ({line['error']['message']})"
-            screen.show(row)
+                screen.line(line | {"status": job.status, "blocked": blocked_line(job, blocked)})
+            else:
+                screen.show(row_of(job, line, blocked, now=now))
         return ExitCode.DONE
 
     return _look(settings, work)
 
 
-def show(settings: Settings, *, job: str, json: bool) -> int:
+def show(settings: Settings, *, job: str, json: bool, clock: Clock | None = None) -> int:
     """Carry out `docpoll show`."""
     screen = Screen(json=json, secrets=settings.secrets)
 
     async def work(ledger: Store) -> int:
+        now = (clock or SystemClock()).now()
         found = await find(ledger, job, settings)
-        line = await _full_line(ledger, settings, found)
+        line, gist = await _full_line(ledger, settings, found)
+        blocked = blocked_of(found, _reader(settings, found.provider), now=now)
         if json:
-            screen.line(line | redact(_details(found), secrets=settings.secrets))
+            more = {"blocked": blocked_line(found, blocked)}
+            screen.line(line | redact(_details(found), secrets=settings.secrets) | more)
         else:
-            _show_job(found, line, settings, screen)
+            steps = _next_steps(found, settings, blocked, now)
+            _show_job(found, line, gist, steps, settings, screen, now)
         return ExitCode.DONE
 
     return _look(settings, work)
@@ -375,15 +515,20 @@ def _details(job: Job) -> dict[str, Any]:
     }
 
 
-def _show_job(job: Job, line: Line, settings: Settings, screen: Screen) -> None:
-    told = {name: value for name, value in line.items() if name not in ("error", "result")}
+def _show_job(
+    job: Job, line: Line, gist: str, steps: list[str], settings: Settings, screen: Screen, now: datetime
+) -> None:
+    told = {name: value for name, value in line.items() if name not in ("error", "warning", "extraction", "result")}
     told |= redact(_details(job), secrets=settings.secrets)
-    error = line["error"]
-    if error is not None:
+    if (asked := line["extraction"]) is not None:
+        first = {"source": told["source"], **asked, "options": flat(asked["options"])}
+        told = first | {name: value for name, value in told.items() if name not in {*first, *_OF_DOCUMENTS}}
+    if (error := line["error"] or line["warning"]) is not None:
         code = "" if error["code"] is None else f"{error['code']}: "
-        told["error"] = f"{code}{error['message']}"
-        if error["details"]:
-            told["details"] = error["details"]
+        told["warning" if line["error"] is None else "error"] = f"{code}{error['message']}"
+        told["retry"] = retry_words(job.error, now=now)
+        told["details"] = plain_details(error)
+    told["came to"] = gist
     rows = [f"{name:<19} {_plain(value)}" for name, value in told.items() if value not in (None, "", {})]
     result = line["result"]
     if result is not None:
@@ -392,7 +537,7 @@ def _show_job(job: Job, line: Line, settings: Settings, screen: Screen) -> None:
         items = result["line_items"]
         if items:
             rows.append(f"  {many(len(items), 'line item')}; show --json has them")
-    rows += ["", *_next_steps(job, settings)]
+    rows += ["", *steps]
     screen.show("\n".join(rows))
 
 
@@ -402,21 +547,32 @@ def _plain(value: Any) -> str:
     return "-" if value is None else printable(str(value))
 
 
-def _next_steps(job: Job, settings: Settings) -> list[str]:
+def _next_steps(job: Job, settings: Settings, blocked: Blocked | None, now: datetime) -> list[str]:
     """What to do next, in the state that *job* is in."""
     place = settings_for(job, settings)
-    retry_it, cancel_it = command(f"retry {job.id}", place), command(f"cancel {job.id}", place)
-    retry = f"{retry_it} tries once more, and pays for the document again."
-    now = SystemClock().now()
+    retry_it, cancel_it = command(f"retry {job.id}", place), stop_hint(job, place)
+    retry = f"{retry_it} {paid_again(job)}."
     expiry = ""
     if job.earliest_expiry_at is not None:
         expiry = f" Its result cannot expire before {instant(job.earliest_expiry_at)}."
     stalled = " It has not changed for 15 minutes or more: is docpoll running?" if is_stalled(job, now=now) else ""
+    if job.media_type == EXTRACTION and job.state is JobState.RUNNING:
+        look = last_look(job.unfinished_at, now=now)
+        stalled = f" It was {look}: is docpoll running?" if look else ""
     match job.state:
         case JobState.PENDING:
             if job.sent_at is not None:
                 return [f"It is being sent; if that was cut off, {harvest_hint(place)} settles it.{stalled}"]
             return [f"It waits to be sent: {harvest_hint(place)} does that, {cancel_it} drops it.{stalled}"]
+        case JobState.RUNNING if blocked is not None:
+            look = last_look(job.unfinished_at, now=now)
+            looks = f"It was {look}, so it may have gone on: {harvest_hint(place)} looks again." if look else ""
+            return [
+                f"It is {job.status} since {instant(blocked.since)} or longer, for what only you can bring.",
+                f"Most likely {blocked.cause}: {blocked.remedy}.",
+                f"Then it goes on by itself, and {harvest_hint(place)} brings its result; {cancel_it} ends it.",
+                *([looks] if looks else []),
+            ]
         case JobState.RUNNING:
             due = "" if job.next_poll_at is None else f" The next poll is due at {instant(job.next_poll_at)}."
             return [f"It is being worked on: {harvest_hint(place)} brings its result.{due}{expiry}{stalled}"]
@@ -432,6 +588,10 @@ def _next_steps(job: Job, settings: Settings) -> list[str]:
             ]
         case JobState.SUCCEEDED if job.purged_at is not None:
             return [f"Its result was stored, and purged at {instant(job.purged_at)}."]
+        case JobState.SUCCEEDED if job.error is not None:
+            at = retry_not_before(job.error)
+            when = "" if at is None or at <= now else f" Not before {instant(at)}, which is in {lasting(at - now)}."
+            return [f"Its result is stored, and something is missing of it. {retry}{when}"]
         case JobState.SUCCEEDED:
             return ["Its result is stored; nothing is left to do."]
         case JobState.EXPIRED:
@@ -443,14 +603,34 @@ def _next_steps(job: Job, settings: Settings) -> list[str]:
             ]
         case JobState.TIMED_OUT:
             return [f"We stopped looking, as --give-up-after said; the vendor may still finish.{expiry}", retry]
+        case JobState.CANCELLED if (billed := billed_of(job)) is not None:
+            return [f"It was stopped on request, and is {'billed' if billed else 'not billed'}. {retry}"]
         case JobState.CANCELLED:
             return [f"It was stopped on request; the vendor may still finish, and bill. {retry}"]
+    if job.media_type == EXTRACTION and job.error is not None:
+        return [*_why_again(job.error, now), retry]
     steps = []
     if job.error is not None and job.error.retryable is False:
         steps.append("The same document would only be refused again: correct it, or what is asked for.")
     elif job.error is not None and job.error.code == NOT_FOUND:
         steps.append(f"{command(f'retry {job.id} --same-id', place)} asks for it once more, which costs nothing.")
     return [*steps, retry]
+
+
+def _why_again(error: ErrorInfo, now: datetime) -> list[str]:
+    """Whether another extraction may fare better than the one that failed with *error*."""
+    at = retry_not_before(error)
+    if error.code == NOT_FOUND:
+        return ["The vendor does not know it any more."]
+    if error.retryable is None:
+        return ["Whether another one would fare better, the vendor does not say."]
+    if not error.retryable:
+        return ["Another one would only fail like this one: put right first what the error says."]
+    plan = ["A further attempt is planned: a client with a ResubmitPolicy makes it then."] if is_planned(error) else []
+    if at is not None and at > now:
+        when = f"The vendor calls that retryable; wait until {instant(at)}, which is in {lasting(at - now)}."
+        return [when, *plan]
+    return ["The vendor calls that retryable.", *plan]
 
 
 # -- export -------------------------------------------------------------------------------------------------------
@@ -463,18 +643,20 @@ def export(settings: Settings, *, out: str, quiet: bool) -> int:
     screen = Screen(json=out == "-", quiet=quiet, secrets=settings.secrets)
 
     async def work(ledger: Store) -> int:
-        count = stored = 0
+        count = stored = extractions = 0
         with Export(out) if out != "-" else nullcontext() as file:
             async for job in jobs_in(ledger, settings, newest=True):
-                line = await _full_line(ledger, settings, job)
+                line, _ = await _full_line(ledger, settings, job)
                 count += 1
+                extractions += line["extraction"] is not None
                 stored += line["result"] is not None
                 if file is None:
                     screen.line(line)
                 else:
                     file.add(line)
         where = "" if out == "-" else f" written to {printable(out)}"
-        screen.tell(f"{many(count, 'document')}, {stored} with a result{where}")
+        kind = "document" if not extractions else "extraction" if extractions == count else "job"
+        screen.tell(f"{many(count, kind)}, {stored} with a result{where}")
         return ExitCode.DONE
 
     return _look(settings, work)

@@ -61,10 +61,7 @@ def _carry_out(options: Options, go_on: str, work: Any, *, results: bool) -> int
         json=options.json or options.out == "-", quiet=options.quiet, secrets=settings.secrets, place=placing(settings)
     )
     warn_of_key(screen, options.api_key)
-    if options.dry_run and settings.provider is not None:
-        provider: Provider = settings.provider_named(settings.provider, sends=False)
-    else:
-        provider = settings.sending_provider()
+    provider: Provider = settings.document_provider(sends=not options.dry_run)
     # Everything that can be wrong with the command is found before anything is sent.
     provider.canonical_options(options.asked)
     assert options.retry_states is not None

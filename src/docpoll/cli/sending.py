@@ -16,7 +16,7 @@ from docpoll.cli.screen import Screen, many, printable, reason, shown
 from docpoll.client import Client, settle_left_behind
 from docpoll.client.drafts import draft_of
 from docpoll.clocks import SystemClock
-from docpoll.config import Settings, parse_length, parse_retry, read_settings
+from docpoll.config import KEY_VARIABLES, Settings, parse_length, parse_retry, read_settings
 from docpoll.documents import Document
 from docpoll.errors import (
     AccountFault,
@@ -53,6 +53,8 @@ __all__ = [
     "warn_of_key",
 ]
 
+#: Where keys belong.
+_VARIABLES: Final = " or ".join(KEY_VARIABLES.values())
 #: Inputs looked at in one go.
 _BATCH: Final = 64
 #: Submits waited for at once; the client decides how many are really in flight.
@@ -137,7 +139,7 @@ def client_for(
 def warn_of_key(screen: Screen, api_key: str | None) -> None:
     """A key on a command line is in the list of processes and in the shell's history."""
     if api_key is not None:
-        screen.say("docpoll: --api-key is visible to others on this machine; set TYPLESS_API_KEY instead")
+        screen.say(f"docpoll: --api-key is visible to others on this machine; set {_VARIABLES} instead")
 
 
 # -- inputs -------------------------------------------------------------------------------------------------------
@@ -384,13 +386,15 @@ async def stopped(exc: DocpollError, settings: Settings, provider: Provider) -> 
 
 async def accept_all(
     client: Client,
-    documents: Iterable[tuple[str, str | Document, Mapping[str, Any]]],
+    documents: Iterable[tuple[str, str | Document | Job, Mapping[str, Any]]],
     *,
     progress: Progress,
     note: Callable[[str, Job | None, DocumentError | None], Awaitable[None]],
     retry: frozenset[JobState] = frozenset(),
 ) -> None:
     """Hand out *documents* (how each is named, itself, its options) until each is accepted or ended, and *note* it.
+
+    In place of a document there may be the job that was made of it already.
 
     Raises `Unauthorized`, `AccountFault` when nothing was accepted so far, `ConfigError`, `StoreError`.
     """
@@ -416,7 +420,7 @@ async def accept_all(
 
 async def _accepted(
     client: Client,
-    document: str | Document,
+    document: str | Document | Job,
     asked: Mapping[str, Any],
     progress: Progress,
     retry: frozenset[JobState],
@@ -424,6 +428,8 @@ async def _accepted(
     started_at = SystemClock().now()
     while True:
         try:
+            if isinstance(document, Job):
+                return await client.search(await client.accepted(document))
             job = await client.submit(document, **asked)
             if job.state in retry and job.created_at < started_at:
                 job = await client.submit(document, again=True, **asked)
@@ -431,6 +437,8 @@ async def _accepted(
         except Unauthorized:
             raise
         except SubmitsRefused:
+            if isinstance(document, Job):
+                return await client.job(document.id)
             return await client.submit(document, wait=False, **asked)
         except AccountFault:
             if not progress.accepted:

@@ -18,8 +18,8 @@ from docpoll.cli.supervise import supervise
 from docpoll.client import Client, Recovery
 from docpoll.config import Settings
 from docpoll.errors import AccountFault, ConfigError, JobError, StoreError, Unauthorized
+from docpoll.interfaces import Provider
 from docpoll.jobs import OPEN, Job, JobState
-from docpoll.providers import Local, Typless
 
 __all__ = ["recover", "resolve"]
 
@@ -69,10 +69,10 @@ async def _recover(options: Options, settings: Settings, screen: Screen) -> int:
     return ExitCode.UNCERTAIN if uncertain else ExitCode.DONE
 
 
-async def _providers(settings: Settings, screen: Screen) -> Sequence[Typless | Local]:
+async def _providers(settings: Settings, screen: Screen) -> Sequence[Provider]:
     """Those that can be asked: of the accounts in the ledger, and the one that is configured."""
-    asked: dict[tuple[str, str], Typless | Local] = {}
-    if settings.provider is not None or settings.api_key is not None:
+    asked: dict[tuple[str, str], Provider] = {}
+    if settings.provider is not None or settings.secrets:
         provider = settings.sending_provider()
         asked[provider.name, provider.account] = provider
     if ledger_exists(settings.store):

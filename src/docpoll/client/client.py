@@ -29,8 +29,17 @@ from typing import Any, Final, Self, TypeVar
 import attrs
 
 from docpoll.budget import Budget
-from docpoll.client.drafts import Input, draft_of, new_id, next_attempt, read_input, source_of
-from docpoll.client.extraction import Extraction
+from docpoll.client.batch import Batch
+from docpoll.client.drafts import (
+    Input,
+    check_fresh_for,
+    check_options,
+    draft_of,
+    new_id,
+    next_attempt,
+    read_input,
+    source_of,
+)
 from docpoll.client.leftovers import settle_left_behind
 from docpoll.client.outcomes import Outcome, is_settled, outcome_of
 from docpoll.client.recovery import Recovery, adoptable, adopted, checked_name
@@ -53,10 +62,11 @@ from docpoll.errors import (
     Unauthorized,
 )
 from docpoll.events import Accepted, AskedAgain, Cancelled, Event
+from docpoll.extractions import EXTRACTION, Extraction
 from docpoll.files import describe
 from docpoll.harvester import NOT_FOUND_STATUS, POLL, SUBMIT, Harvester, Limits, is_on_its_way, left_behind
-from docpoll.interfaces import Change, Clock, Draft, Provider, Store, Transport, Wish
-from docpoll.jobs import CLOSED, NOT_FOUND, Job, JobState, advance
+from docpoll.interfaces import Attachable, Change, Clock, Draft, Provider, Store, Transport, Wish
+from docpoll.jobs import CLOSED, NOT_FOUND, Job, JobState, advance, stands_for
 from docpoll.providers.local import Local
 from docpoll.resubmits import ResubmitPolicy
 from docpoll.results import Result
@@ -108,7 +118,8 @@ class Harvest:
 class Client:
     """Hands documents to one provider and brings their results home; an async context manager.
 
-    *provider*: `docpoll.Typless(api_key=…)` or `docpoll.Local()`.
+    *provider*: `docpoll.Typless(api_key=…)` or `docpoll.Local()`; `docpoll.Syntage(api_key=…)` takes extractions in
+    place of documents, which work from its own sources: `docpoll.Extraction(entity=…, extractor=…)`.
     *store*: the path of the ledger (created when missing), or a store from `docpoll.stores`;
     the client opens and closes it.
     *budget*: a `docpoll.Budget`, the cap on requests a second (default: none but what the vendor asks for).
@@ -250,15 +261,19 @@ class Client:
             self._resubmits = Resubmits(
                 self._resubmit,
                 store=self.store,
+                clock=self._clock,
                 is_mine=self._is_mine,
-                draft=lambda job, document: self._draft(document, job.options),
-                document_of=self._document_of,
+                draft=self._draft_again,
+                document_of=self._asked_of,
                 enter=self._harvester.enter,
                 drop_document=self._harvester.drop_document,
+                rewrite=self._harvester.rewrite,
             )
             stack.push_async_callback(self._resubmits.close)
             self._harvester.watch(None, self._resubmits.hear)
         await self._harvester.start()
+        if self._resubmits is not None:
+            await self._resubmits.take_up()
 
     def _emulator_state(self) -> str:
         """The emulator's own memory: a file beside the ledger, or none where the ledger has none."""
@@ -276,28 +291,41 @@ class Client:
         *,
         document_type: str | None = None,
         again: bool = False,
+        fresh_for: timedelta | None = None,
         wait: bool = True,
         **options: Any,
     ) -> Job:
-        """Hand out one document: a path, its bytes, or a `docpoll.Document`.
+        """Hand out one document: a path, its bytes, or a `docpoll.Document`; or start one `docpoll.Extraction`.
 
         The same document with the same options is the same job, in this run and every later one; *again* makes a
         further attempt when the last one is closed, and pays for it. Gives the job once it is `RUNNING`, `FAILED`
         or `UNCERTAIN` (its state tells), or as it is in the ledger with *wait* False.
         Other *options* are the provider's (`customer`, `parse_text_blocks`).
 
-        Raises `DocumentError` for an input that cannot be read, `ConfigError` for options the provider does not take,
+        The same extraction is the same job while it is open. After that it is started, and paid for, anew, since it
+        may bring something else then; unless it succeeded less than *fresh_for* ago. It holds what is asked, so it
+        comes without options.
+
+        Raises `DocumentError` for an input that cannot be read,
+        `ConfigError` for an input or for options the provider does not take,
         `Unauthorized` or `AccountFault` when key or address are wrong, `SubmitsRefused` when 20 others like it
         were refused for the same reason (the job stays `PENDING` each time), and `StoreError`.
         Cancelling the call cancels nothing: the job is in the ledger, or will be.
         """
-        entered = await self._enter([document], {"document_type": document_type, **options}, again=again)
+        check_fresh_for(fresh_for, self.provider)
+        asked = {"document_type": document_type, **options}
+        entered = await self._enter([document], asked, again=again, fresh_for=fresh_for)
         if isinstance(entered[0], DocpollError):
             raise entered[0]
         job = entered[0]
         if not wait or self._harvester is None:
             return job
         return await self._wait(job, lambda now: now.state is not JobState.PENDING, raises=_keeps_from_submitting)
+
+    async def accepted(self, job: Job | str) -> Job:
+        """*job* once it is `RUNNING`, `FAILED` or `UNCERTAIN`, or has ended: what `submit()` waits for, and as that."""
+        current = await self.job(job if isinstance(job, str) else job.id)
+        return await self._wait(current, lambda now: now.state is not JobState.PENDING, raises=_keeps_from_submitting)
 
     async def result(self, job: Job | str, *, timeout: float | timedelta | None = None) -> Result:
         """The result of *job* (or of the job with this id), once it is stored.
@@ -314,7 +342,8 @@ class Client:
             if not self._is_settled(current):
                 left = None if ends_at is None else max(ends_at - self._clock.monotonic(), 0)
                 current = await self._wait(current, self._is_settled, raises=_is_unauthorized, seconds=left)
-            if (further := await self._further(current)) is None:
+            left = None if ends_at is None else max(ends_at - self._clock.monotonic(), 0)
+            if (further := await self._further(current, seconds=left)) is None:
                 break
             current = further
         outcome = await outcome_of(current, source=current.source, store=self.store, provider=self.provider)
@@ -344,10 +373,15 @@ class Client:
             after = page[-1].id
 
     async def cancel(self, job: Job | str) -> Job:
-        """Stop looking after *job*; gives it as it is then. A closed job stays as it is.
+        """Stop *job*; gives it as it is then. A closed job stays as it is.
 
-        A submit in flight is answered first. Typless has no call to cancel: it may still finish, and bill.
+        A submit in flight is answered first. Typless has no call to cancel: docpoll stops looking after the job, which
+        may still finish, and bill. Syntage is asked to stop an extraction: it stays `RUNNING` until a poll tells its
+        end, `CANCELLED` with whether it is billed, or another one where that came first.
         Where *resubmit* made a further attempt, it is that one that is stopped.
+
+        Raises `ConfigError` for a running extraction that nobody here can stop, since this client does not harvest (or
+        is another account's), and no process that does has it: it would run on, and be billed.
         """
         current = await self.job(job if isinstance(job, str) else job.id)
         if self._resubmits is not None and (last := await self._resubmits.last(current)) is not current:
@@ -362,6 +396,7 @@ class Client:
         """A further attempt at the closed *job*, which is paid for again; gives the new job.
 
         *same_id* instead asks the vendor once more for the job it said it did not know.
+        An extraction is started anew as it was asked for, whatever is left of it.
         Raises `DocumentGone` when the document is gone or changed: no attempt is made then,
         `ConfigError` when the job is still open, or is not the newest attempt.
         """
@@ -378,8 +413,7 @@ class Client:
             if self._harvester is not None:
                 await self._harvester.take_up()
             return asked
-        document = await self._document_of(last)
-        draft = self._draft(document, last.options)
+        draft = self._draft_again(last, await self._asked_of(last))
         return (await self._enter_drafts([next_attempt(draft, last)]))[0]
 
     async def search(self, job: Job | str) -> Job:
@@ -400,6 +434,7 @@ class Client:
         """Settle the `UNCERTAIN` jobs, then adopt the jobs the vendor still holds that the ledger does not know.
 
         Jobs that failed as `not_found`, and that it lists all the same, are asked about again.
+        Of an account at Syntage neither is done: what its list has besides is not lost, and nobody's work here.
         Comes back when each uncertain job was found, or was looked for in vain. What is adopted is a job without a
         document, `RUNNING` under the vendor's name; its result is stored like any other. What was made while a submit
         was on its way, or may be that of a job that stays uncertain, is left for the next time.
@@ -409,6 +444,8 @@ class Client:
         harvester, provider = self._running(), self.provider
         before = await self._uncertain_jobs()
         await self._unless_at_fault(harvester.find)
+        if isinstance(provider, Attachable):
+            return await self._recovered(before)
         # What is on its way while the vendor lists it is so before or after, or has a name of its own by then.
         sent = await self._on_their_way()
         listed = await self._unless_at_fault(partial(_persistently, harvester.names, self._clock))
@@ -423,10 +460,16 @@ class Client:
             for name in adoptable(names, sent, uncertain, made_at=provider.made_at)
         ]
         jobs = await harvester.enter(drafts) if drafts else []
+        return await self._recovered(before, asked=asked, adopted=jobs)
+
+    async def _recovered(
+        self, before: Sequence[Job], *, asked: Sequence[Job] = (), adopted: Sequence[Job] = ()
+    ) -> Recovery:
+        """What became of the jobs that were uncertain *before*."""
         after = (await self.store.by_ids([job.id for job in before if self._is_mine(job)])).values()
         return Recovery(
-            found=[job for job in after if job.remote_id is not None] + asked,
-            adopted=jobs,
+            found=[*(job for job in after if job.remote_id is not None), *asked],
+            adopted=adopted,
             uncertain=[job for job in after if job.state is JobState.UNCERTAIN],
         )
 
@@ -471,7 +514,7 @@ class Client:
         if drop:
             return await self.cancel(current)
         if resend:
-            await self._document_of(current)
+            await self._asked_of(current)
             harvester = self._running()
             if not await harvester.send_again(current):
                 raise ConfigError(f"job {current.id} ({current.source}): changed meanwhile; look at it again")
@@ -518,6 +561,7 @@ class Client:
         *,
         document_type: str | None = None,
         retry: Collection[JobState | str] = (),
+        fresh_for: timedelta | None = None,
         window: int = 1000,
         **options: Any,
     ) -> AsyncIterator[Outcome]:
@@ -526,6 +570,8 @@ class Client:
         *documents* is any iterable or async iterable of what `submit()` takes, also an endless one: at most
         *window* of them are under way at a time. Documents known to the ledger are not sent again, except those whose
         last attempt ended in a state of *retry* (`FAILED`, `EXPIRED`, …), which are paid for again.
+        Extractions that are not open are started anew, but for those that succeeded less than *fresh_for* ago; the same
+        one twice in a call is one job.
 
         Raises `Unauthorized` at once, `AccountFault` when nothing was accepted so far, `ConfigError`, `StoreError`;
         never because of one document. Leaving early leaves the jobs running.
@@ -533,7 +579,13 @@ class Client:
         a `PENDING` job and the error `SubmitsRefused`, and the next run goes on with them.
         """
         async with contextlib.aclosing(
-            self.extract_indexed(documents, {"document_type": document_type, **options}, retry=retry, window=window)
+            self.extract_indexed(
+                documents,
+                {"document_type": document_type, **options},
+                retry=retry,
+                fresh_for=fresh_for,
+                window=window,
+            )
         ) as outcomes:
             async for _, outcome in outcomes:
                 yield outcome
@@ -544,6 +596,7 @@ class Client:
         options: dict[str, Any],
         *,
         retry: Collection[JobState | str] = (),
+        fresh_for: timedelta | None = None,
         window: int = 1000,
     ) -> AsyncGenerator[tuple[int, Outcome], None]:
         """`extract()`, with each input's place among the inputs."""
@@ -554,12 +607,13 @@ class Client:
             raise ConfigError(f"window {window}: give 1 or more")
         _check_many(documents)
         # Options that cannot work are the caller's fault, not that of each document.
-        self.provider.canonical_options(options)
+        check_options(options, self.provider)
+        check_fresh_for(fresh_for, self.provider)
 
-        async def enter(batch: Sequence[Input]) -> list[Job | DocpollError]:
+        async def enter(chunk: Sequence[Input]) -> list[Job | DocpollError]:
             while True:
                 try:
-                    return await self._enter(batch, options, again=again, made=made)
+                    return await self._enter(chunk, options, again=again, fresh_for=fresh_for, made=made)
                 except StoreError as exc:
                     if not exc.passing:
                         raise
@@ -568,10 +622,10 @@ class Client:
         async def further(job: Job) -> Job | None:
             after = await self._further(job)
             if after is not None:
-                made.add(after.id)
+                made.add(after.key)
             return after
 
-        extraction = Extraction(
+        batch = Batch(
             documents,
             enter=enter,
             harvester=harvester,
@@ -582,21 +636,21 @@ class Client:
 
         def at_fault(operation: str, fault: AccountFault) -> None:
             # Jobs that are not found say nothing of documents that are still to be accepted.
-            unsent = harvester.is_submitting() or not extraction.all_entered
+            unsent = harvester.is_submitting() or not batch.all_entered
             undecided = unsent and not _keeps_from_submitting(operation, fault)
             if isinstance(fault, SubmitsRefused):
-                extraction.look_again()
+                batch.look_again()
             elif isinstance(fault, Unauthorized) or not (harvester.accepted or undecided):
-                extraction.fail(fault)
+                batch.fail(fault)
 
         for operation, fault in harvester.faults.items():
             at_fault(operation, fault)
         stop = harvester.watch_faults(at_fault)
-        stop_ledger = harvester.watch_ledger(extraction.fail)
-        closed = partial(extraction.fail, ConfigError(_CLOSED))
+        stop_ledger = harvester.watch_ledger(batch.fail)
+        closed = partial(batch.fail, ConfigError(_CLOSED))
         self._endings.add(closed)
         try:
-            async with contextlib.aclosing(extraction.run()) as settled:
+            async with contextlib.aclosing(batch.run()) as settled:
                 async for one in settled:
                     yield one.index, await self._outcome_of(one.source, one.job, one.error)
         finally:
@@ -633,8 +687,16 @@ class Client:
     async def _harvest(self, goes_on: Callable[[], bool] | None = None) -> AsyncIterator[Outcome]:
         """The outcomes of what is settled while *goes_on* (default: while there is work)."""
         harvester = self._running()
-        goes_on = goes_on or harvester.is_working
+        waits, goes_on = goes_on is None, goes_on or harvester.is_working
         news: asyncio.Queue[Job | str | tuple[str, AccountFault] | ConfigError | StoreError | None] = asyncio.Queue()
+        #: Jobs whose outcome is that of the attempt after them, unless none can be made.
+        going_on, ended = set[str](), set[str]()
+
+        def gone_on(job: Job, making: asyncio.Future[Job | None]) -> None:
+            going_on.discard(job.id)
+            if making.cancelled() or making.exception() is not None or making.result() is None:
+                ended.add(job.id)
+            news.put_nowait(job)
 
         def hear(job: Job) -> None:
             if harvester.is_settled(job):
@@ -652,7 +714,7 @@ class Client:
             news.put_nowait(known)
         told: set[str] = set()
         try:
-            while not news.empty() or goes_on():
+            while not news.empty() or going_on or goes_on() or (waits and self._is_resubmitting()):
                 # Jobs that another process takes over leave without news, so now and then we look by ourselves.
                 timer = self._clock.call_later(_LOOK_AGAIN, lambda: news.put_nowait(None))
                 item = await news.get()
@@ -664,10 +726,16 @@ class Client:
                 if isinstance(item, tuple):
                     if _ends_harvest(*item, harvester=harvester):
                         raise item[1]
+                elif item is not None and item.id in ended:
+                    ended.discard(item.id)
+                    yield await self._outcome_of(item.source, item, None)
                 elif item is not None and harvester.is_settled(item) and item.id not in told:
                     told.add(item.id)
-                    if await self._further(item) is not None:
-                        continue  # Its outcome is that of the attempt after it.
+                    making = None if self._resubmits is None else self._resubmits.making(item)
+                    if making is not None:
+                        going_on.add(item.id)
+                        making.add_done_callback(partial(gone_on, item))
+                        continue
                     yield await self._outcome_of(item.source, item, None)
             # What was accepted has been brought home; what is held back waits for a person.
             if (refusal := harvester.refusal) is not None:
@@ -690,9 +758,31 @@ class Client:
     def _keeps_document(self, job: Job) -> bool:
         return self._resubmits is not None and self._resubmits.keeps(job)
 
-    async def _further(self, job: Job) -> Job | None:
-        """The attempt after the settled *job*, where the policy for resubmits made one or makes one now."""
-        return None if self._resubmits is None else await self._resubmits.after(job)
+    def _is_resubmitting(self) -> bool:
+        return self._resubmits is not None and self._resubmits.is_at_work()
+
+    async def _further(self, job: Job, *, seconds: float | None = None) -> Job | None:
+        """The attempt after the settled *job*, where the policy for resubmits made one or makes one.
+
+        Raises `StillRunning` where that waits for its time, after so many *seconds*.
+        """
+        making = None if self._resubmits is None else self._resubmits.making(job)
+        if making is None:
+            return None
+        over = asyncio.get_running_loop().create_future()
+        timer = None if seconds is None else self._clock.call_later(seconds, partial(_pass, over))
+        try:
+            # Who waits may be cancelled; what is in the making is not.
+            await asyncio.wait((making, over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if not making.done():
+            raise StillRunning(
+                f"job {job.id} ({job.source}): {job.state}, and its next attempt waits for its time; ask again later",
+                job=job,
+            )
+        return making.result()
 
     async def _outcome_of(self, source: str, job: Job | None, error: DocpollError | None) -> Outcome:
         if job is None or error is not None:
@@ -703,8 +793,16 @@ class Client:
         ours = (self.provider.name, self.provider.account, self.provider.origin)
         return (job.provider, job.account, job.origin) == ours
 
-    def _draft(self, document: Document, options: Any) -> Draft:
-        return draft_of(document, options, provider=self.provider, id=new_id(self._dice), now=self._clock.now())
+    def _draft(self, asked: Document | Extraction, options: Any, *, source: str | None = None) -> Draft:
+        return draft_of(
+            asked, options, provider=self.provider, id=new_id(self._dice), now=self._clock.now(), source=source
+        )
+
+    def _draft_again(self, job: Job, asked: Document | Extraction) -> Draft:
+        """The draft of a further attempt at *job*, which was made for *asked*."""
+        if isinstance(asked, Extraction):
+            return self._draft(asked, {}, source=job.source)
+        return self._draft(asked, job.options)
 
     async def _enter(
         self,
@@ -712,35 +810,53 @@ class Client:
         options: dict[str, Any],
         *,
         again: bool | Collection[JobState],
+        fresh_for: timedelta | None = None,
         made: set[str] | None = None,
     ) -> list[Job | DocpollError]:
         """Enter *inputs*: for each its job, or why it could not be read.
 
-        *made* collects the jobs that were made, so that a document that comes twice, or is entered once more after
-        the ledger failed, is not paid for again.
+        *made* collects the keys of the jobs that were made, and of all extractions, so that an input that comes twice,
+        or is entered once more after the ledger failed, is not paid for again.
         """
         entered: list[Job | DocpollError | None] = [None] * len(inputs)
         drafts: dict[int, Draft] = {}
-        for index, read in enumerate(await asyncio.to_thread(_read_all, inputs)):
+        for index, read in enumerate(await asyncio.to_thread(_read_all, inputs, self.provider)):
             if isinstance(read, DocpollError):
                 entered[index] = read
-            else:
+                continue
+            try:
                 drafts[index] = self._draft(read, options)
+            except DocpollError as exc:
+                entered[index] = exc
         jobs = await self._enter_drafts(list(drafts.values()))
-        if made is not None and again:
-            made.update(job.id for draft, job in zip(drafts.values(), jobs, strict=True) if job.id == draft.job.id)
         further = {
             index: next_attempt(draft, job)
             for (index, draft), job in zip(drafts.items(), jobs, strict=True)
-            if _is_wanted_again(draft, job, again) and not (made and job.id in made)
+            if not (made and job.key in made) and self._is_wanted_again(draft, job, again, fresh_for)
         }
+        if made is not None:
+            made.update(
+                job.key
+                for (index, draft), job in zip(drafts.items(), jobs, strict=True)
+                if index not in further and ((again and job.id == draft.job.id) or job.media_type == EXTRACTION)
+            )
         attempts = await self._enter_drafts(list(further.values()))
         if made is not None:
-            made.update(job.id for job in attempts)
+            made.update(job.key for job in attempts)
         entered_by_index = dict(zip(drafts, jobs, strict=True)) | dict(zip(further, attempts, strict=True))
         for index, job in entered_by_index.items():
             entered[index] = job
         return [one for one in entered if one is not None]
+
+    def _is_wanted_again(
+        self, draft: Draft, job: Job, again: bool | Collection[JobState], fresh_for: timedelta | None
+    ) -> bool:
+        """Whether the closed *job* that answers for *draft* is to be tried once more."""
+        if job.id == draft.job.id or job.state not in CLOSED or not draft.job.is_open:
+            return False
+        if draft.job.media_type == EXTRACTION and not stands_for(job, now=self._clock.now(), fresh_for=fresh_for):
+            return True
+        return again if isinstance(again, bool) else job.state in again
 
     async def _enter_drafts(self, drafts: Sequence[Draft]) -> list[Job]:
         if not drafts:
@@ -749,8 +865,10 @@ class Client:
             return await self._harvester.enter(drafts)
         return await self.store.new_jobs(None, drafts)
 
-    async def _document_of(self, job: Job) -> Document:
-        """The document of *job*, as it was when the job was made. Raises `DocumentGone`."""
+    async def _asked_of(self, job: Job) -> Document | Extraction:
+        """The document of *job* as it was when the job was made, or its extraction. Raises `DocumentGone`."""
+        if job.media_type == EXTRACTION:
+            return Extraction.from_options(job.options)
         if job.path is None:
             content = await self.store.document(job.digest)
             if content is None:
@@ -786,6 +904,12 @@ class Client:
             if held is None:
                 await self.store.wish(Wish(job_id=job.id, kind=wish))
                 return await self.store.job(job.id)
+            if isinstance(event, Cancelled) and _runs_on(held):
+                raise ConfigError(
+                    f"job {job.id} ({job.source}): runs at {job.provider} as {job.remote_id}; it would run on there, "
+                    f"and be billed. docpoll syntage stop {job.id} has it stopped; in Python, cancel it with a client "
+                    f"of {job.provider}, account {job.account}, that harvests"
+                )
             if is_on_its_way(held):
                 held = advance(held, left_behind(held), now=now, schedule=self._schedule, ttl=self.provider.result_ttl)
             after = advance(held, event, now=now, schedule=self._schedule, ttl=self.provider.result_ttl)
@@ -882,6 +1006,7 @@ def extract_all(
     store: str | os.PathLike[str] | Store = "docpoll.db",
     document_type: str | None = None,
     retry: Collection[JobState | str] = (),
+    fresh_for: timedelta | None = None,
     budget: Budget | None = None,
     schedule: PollSchedule | None = None,
     resubmit: ResubmitPolicy | None = None,
@@ -908,7 +1033,7 @@ def extract_all(
         )
         async with client:
             asked = {"document_type": document_type, **options}
-            outcomes = client.extract_indexed(listed, asked, retry=retry)
+            outcomes = client.extract_indexed(listed, asked, retry=retry, fresh_for=fresh_for)
             found = {index: outcome async for index, outcome in outcomes}
         return [found[index] for index in range(len(listed))]
 
@@ -969,25 +1094,24 @@ def _states(given: JobState | str | Collection[JobState | str]) -> frozenset[Job
 
 
 def _check_many(documents: object) -> None:
-    if isinstance(documents, str | bytes | os.PathLike | Document):
+    if isinstance(documents, str | bytes | os.PathLike | Document | Extraction):
         raise ConfigError(f"{source_of(documents)}: give a list of documents, not one")
 
 
-def _read_all(inputs: Sequence[Input]) -> list[Document | DocpollError]:
-    read: list[Document | DocpollError] = []
+def _read_all(inputs: Sequence[Input], provider: Provider) -> list[Document | Extraction | DocpollError]:
+    read: list[Document | Extraction | DocpollError] = []
     for given in inputs:
         try:
-            read.append(read_input(given))
+            read.append(read_input(given, provider))
         except DocpollError as exc:
             read.append(exc)
     return read
 
 
-def _is_wanted_again(draft: Draft, job: Job, again: bool | Collection[JobState]) -> bool:
-    """Whether the closed *job* that answers for *draft* is to be tried once more."""
-    if job.id == draft.job.id or job.state not in CLOSED or not draft.job.is_open:
-        return False
-    return again if isinstance(again, bool) else job.state in again
+def _runs_on(job: Job) -> bool:
+    """Whether *job* goes on where it runs unless it is stopped there."""
+    # Of documents that is so as well, and nothing can be done about it.
+    return job.media_type == EXTRACTION and job.remote_id is not None and job.state not in CLOSED - {JobState.TIMED_OUT}
 
 
 def _still_running(job: Job) -> StillRunning:

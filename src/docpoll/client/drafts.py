@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import attrs
@@ -13,15 +13,25 @@ import attrs
 from docpoll.documents import XML, Document
 from docpoll.errors import ConfigError
 from docpoll.events import ErrorInfo
+from docpoll.extractions import Extraction
 from docpoll.files import describe
-from docpoll.interfaces import Draft, Provider
+from docpoll.interfaces import Draft, Extracting, Provider
 from docpoll.jobs import Job, JobState
 from docpoll.keys import job_key
 
-__all__ = ["Input", "draft_of", "new_id", "next_attempt", "read_input", "source_of"]
+__all__ = [
+    "Input",
+    "check_fresh_for",
+    "check_options",
+    "draft_of",
+    "new_id",
+    "next_attempt",
+    "read_input",
+    "source_of",
+]
 
 #: What `submit()` and `extract()` take.
-Input = str | os.PathLike[str] | bytes | Document
+Input = str | os.PathLike[str] | bytes | Document | Extraction
 
 #: Digits and letters that are not mistaken for each other when typed.
 _LETTERS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -35,24 +45,55 @@ def new_id(dice: random.Random) -> str:
     return "".join(_LETTERS[number >> shift & 31] for shift in range(0, _ID_BITS, 5))
 
 
-def read_input(given: Input) -> Document:
-    """The document that *given* stands for. Reads files, so call it off the loop.
+def read_input(given: Input, provider: Provider) -> Document | Extraction:
+    """The document, or the extraction, that *given* stands for. Reads files, so call it off the loop.
 
-    Raises `DocumentError`, and `ConfigError` for what stands for no document at all.
+    Raises `DocumentError`, and `ConfigError` for what *provider* does not take, or nobody does.
     """
+    if isinstance(provider, Extracting):
+        if isinstance(given, Extraction):
+            return given
+        raise ConfigError(
+            f"{source_of(given)}: {provider.name} extracts from its own sources and takes no documents; "
+            "give a docpoll.Extraction"
+        )
+    if isinstance(given, Extraction):
+        raise ConfigError(f"{source_of(given)}: {provider.name} takes documents, no extractions; docpoll.Syntage does")
     if isinstance(given, Document):
         return given
     if isinstance(given, bytes):
         return Document.from_bytes(given)
     if isinstance(given, str | os.PathLike):
         return describe(_path(given))
-    raise ConfigError(f"{type(given).__name__}: give a path, bytes or a docpoll.Document")
+    raise ConfigError(f"{type(given).__name__}: give a path, bytes, a docpoll.Document or a docpoll.Extraction")
+
+
+def check_options(options: Mapping[str, Any], provider: Provider) -> None:
+    """Raises `ConfigError` for *options* that *provider* takes with no input at all."""
+    if not isinstance(provider, Extracting):
+        provider.canonical_options(options)
+    elif given := sorted(name for name, value in options.items() if value is not None):
+        raise ConfigError(
+            f"{', '.join(given)}: for documents only; what is asked of {provider.name} stands in the Extraction, whole"
+        )
+
+
+def check_fresh_for(fresh_for: timedelta | None, provider: Provider) -> None:
+    """Raises `ConfigError` where *fresh_for* says nothing of what *provider* takes."""
+    if fresh_for is None:
+        return
+    if not isinstance(provider, Extracting):
+        raise ConfigError(f"fresh_for: for extractions only; a document is the same job for good at {provider.name}")
+    if fresh_for <= timedelta(0):
+        raise ConfigError(f"fresh_for {fresh_for}: give more than 0, or None for a new extraction each time")
 
 
 def source_of(given: Input) -> str:
     """How *given* is named in messages and outcomes."""
     if isinstance(given, Document):
         return given.source
+    if isinstance(given, Extraction):
+        return f"{given.rfc or given.entity} {given.extractor}"
     if isinstance(given, bytes):
         return "document"
     try:
@@ -68,11 +109,29 @@ def _path(given: str | os.PathLike[Any]) -> str:
         raise ConfigError(f"{type(given).__name__}: cannot be taken for a path ({exc})") from exc
 
 
-def draft_of(document: Document, options: Mapping[str, Any], *, provider: Provider, id: str, now: datetime) -> Draft:
-    """The draft of the job for *document*; one of a document *provider* does not take is born `FAILED`.
+def draft_of(
+    asked: Document | Extraction,
+    options: Mapping[str, Any],
+    *,
+    provider: Provider,
+    id: str,
+    now: datetime,
+    source: str | None = None,
+) -> Draft:
+    """The draft of the job for *asked*; one of a document *provider* does not take is born `FAILED`.
 
-    Raises `ConfigError` for options the provider does not take.
+    *source*: what an extraction is called, where that has been said before; *options* are for documents.
+    Raises `ConfigError` for options, and extractions, the provider does not take.
     """
+    if isinstance(asked, Extraction):
+        if not isinstance(provider, Extracting):
+            raise ConfigError(f"{source_of(asked)}: {provider.name} takes documents, no extractions")
+        check_options(options, provider)
+        return provider.draft(asked, id=id, now=now, source=source or source_of(asked))
+    return _draft_of(asked, options, provider=provider, id=id, now=now)
+
+
+def _draft_of(document: Document, options: Mapping[str, Any], *, provider: Provider, id: str, now: datetime) -> Draft:
     canonical = provider.canonical_options(options)
     key = job_key(
         provider=provider.name,

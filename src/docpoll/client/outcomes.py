@@ -72,7 +72,7 @@ def _error_of(job: Job) -> DocpollError:
             said += "--expired (in Python: submit with again=True) sends the document again, and pays for it again"
             return ResultExpired(f"{subject}: {said}", job=job)
         case JobState.CANCELLED:
-            return JobCancelled(f"{subject}: cancelled", job=job)
+            return JobCancelled(f"{subject}: {'cancelled' if job.error is None else job.error.message}", job=job)
         case JobState.TIMED_OUT:
             return JobTimedOut(f"{subject}: not finished within the time given for it", job=job)
         case JobState.UNCERTAIN:

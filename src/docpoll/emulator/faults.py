@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 #: What a request is for.
-Operation = Literal["submit", "poll", "list"]
+Operation = Literal["submit", "poll", "list", "stop"]
 #: What `awaiting-poll` lists; the public sources disagree.
 #: `pending`: jobs not finished; `ready`: finished ones nobody has fetched; `unread`: both.
 Awaiting = Literal["unread", "pending", "ready"]

@@ -18,15 +18,16 @@ from docpoll.interfaces import Clock
 from docpoll.jobs import NOT_FOUND_GRACE, Job
 from docpoll.wire import Response
 
-__all__ = ["LIST", "NOT_FOUND_STATUS", "POLL", "SUBMIT", "Account", "FaultWatcher"]
+__all__ = ["LIST", "NOT_FOUND_STATUS", "POLL", "STOP", "SUBMIT", "Account", "FaultWatcher"]
 
 log = logging.getLogger("docpoll")
 
 #: The two operations whose faults are kept apart: a submit may be wrong where polls are right.
 SUBMIT: Final = "submit"
 POLL: Final = "poll"
-#: The faults of this one are those of polls.
+#: The faults of these are those of polls.
 LIST: Final = "list"
+STOP: Final = "stop"
 
 #: Called with the operation and what is wrong with it.
 FaultWatcher = Callable[[str, AccountFault], None]
@@ -185,11 +186,14 @@ class Account:
     def heard(self, operation: str, response: Response, *, sent_at: float) -> None:
         """The vendor answered a request of *operation* that was made at *sent_at* (monotonic seconds)."""
         served = response.status < 500 and response.status != 429
-        self._purses[operation].answered(sent_at, response.rate_limit, served=served)
+        # What else a conversation asks for counts against no budget of ours.
+        if (purse := self._purses.get(operation)) is not None:
+            purse.answered(sent_at, response.rate_limit, served=served)
 
     def slow_down(self, operation: str, retry_after: timedelta | None, *, sent_at: float, reason: str) -> None:
         """The vendor asked for fewer requests, in answer to one of *operation* that was made at *sent_at*."""
-        self._purses[operation].refused(sent_at, retry_after=retry_after, reason=reason)
+        if (purse := self._purses.get(operation)) is not None:
+            purse.refused(sent_at, retry_after=retry_after, reason=reason)
 
     def unreachable(self, operation: str) -> None:
         """Nobody listened to a request of *operation*."""

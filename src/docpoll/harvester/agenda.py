@@ -130,6 +130,12 @@ class Agenda:
         self._pass_over()
         return 0 if self.is_behind else len(self._now)
 
+    def due_by(self, until: float) -> int:
+        """About how many jobs are due then."""
+        begun = sum(due <= until for due, _, _ in self._soon)
+        later = sum(len(jobs) for stretch, jobs in self._later.items() if (stretch + 1) * _STRETCH <= until)
+        return self.waiting() + begun + later
+
     def pop(self) -> str | None:
         """The most urgent job that is due, taken off; None where none is."""
         self._pass_over()

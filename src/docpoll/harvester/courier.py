@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
 from typing import Final, TypeVar
 
 import attrs
@@ -21,12 +24,14 @@ from docpoll.errors import (
     Unauthorized,
 )
 from docpoll.events import Accepted, AnswerLost, ErrorInfo, Event, NotSent, PollMissed, Refused, Suspicion
+from docpoll.extractions import EXTRACTION
 from docpoll.harvester.account import LIST, POLL, SUBMIT, Account
 from docpoll.harvester.timekeeper import Timekeeper
-from docpoll.interfaces import Clock, Provider, Store, Transport
+from docpoll.interfaces import Attachable, Clock, Provider, Stoppable, Store, Sweepable, Transport, Twin
 from docpoll.jobs import Job
 from docpoll.results import Result
-from docpoll.wire import Request, Response
+from docpoll.sweeps import Sweep, SweepQuestion
+from docpoll.wire import Conversation, Request, Response
 
 __all__ = ["Courier", "is_about_source"]
 
@@ -50,6 +55,14 @@ _UNREADABLE: Final = "document_unreadable"
 def is_about_source(refused: Refused) -> bool:
     """Whether *refused* is our own: the document is not there any more as it was, or cannot be read."""
     return refused.error.code in (_CHANGED, _UNREADABLE)
+
+
+def _go_on(talk: Conversation[T], answer: Response | None) -> tuple[Request, None] | tuple[None, T]:
+    """The request that follows *answer* (None: the first), or what it all came to."""
+    try:
+        return (next(talk) if answer is None else talk.send(answer)), None
+    except StopIteration as done:
+        return None, done.value
 
 
 def _suspicions(exc: TransportError) -> tuple[Suspicion, ...]:
@@ -111,7 +124,10 @@ class Courier:
         except Exception as exc:
             log.exception("job %s: its submit failed", job.id, extra={"action": "task_failed", "job_id": job.id})
             event = AnswerLost(reason=f"{type(exc).__name__}: {exc}")
-        if isinstance(event, NotSent) or (isinstance(event, AnswerLost) and event.retry_after is not None):
+        if isinstance(event, NotSent) and event.conflict is not None:
+            # It was understood; whether it may have meant "too many requests" is found out by looking for the other.
+            self._account.works(SUBMIT)
+        elif isinstance(event, NotSent) or (isinstance(event, AnswerLost) and event.retry_after is not None):
             self._account.slow_down(SUBMIT, event.retry_after, sent_at=sent_at, reason=event.reason)
         elif not isinstance(event, AnswerLost):
             self._account.works(SUBMIT)
@@ -149,13 +165,50 @@ class Courier:
 
     async def list_names(self) -> list[str]:
         """The names the vendor holds for the account. Raises `DocpollError` where it does not say."""
+        response = await self._ask(self._provider.build_list())
+        with self._list_faults():
+            names = await self._read(self._provider.parse_list, response)
+        self._account.listed()
+        return names
+
+    async def sweep(self, provider: Sweepable, question: SweepQuestion) -> Sweep:
+        """What the page says that is asked for by *question*. Raises `DocpollError` where it does not say."""
+        response = await self._ask(provider.build_sweep(question))
+        with self._list_faults():
+            swept = await self._read(lambda answer: provider.parse_sweep(answer, question), response)
+        self._account.listed()
+        return swept
+
+    async def twins(self, provider: Attachable, job: Job, *, since: datetime | None = None) -> list[Twin]:
+        """What the vendor has that asks for the same as *job*. Raises `DocpollError` where it does not say."""
+        talk = provider.find_twins(job, since=since)
+        request, twins = _go_on(talk, None)
+        while request is not None:
+            response = await self._ask(request)
+            with self._list_faults():
+                request, twins = await self._read(partial(_go_on, talk), response)
+        self._account.listed()
+        return twins or []
+
+    async def stop(self, provider: Stoppable, job: Job) -> bool:
+        """Ask the vendor to stop *job*: whether it does. Raises `DocpollError` where it does not say."""
+        response = await self._ask(provider.build_stop(job))
+        return provider.parse_stop(response)
+
+    async def _ask(self, request: Request) -> Response:
+        """The answer to a request that is no job's submit or poll."""
         sent_at = self._clock.monotonic()
-        response = await self._send(self._provider.build_list(), sent_at)
+        response = await self._send(request, sent_at)
         wish = response.comes_back_after
         if response.status == _TOO_MANY or (response.status == _UNAVAILABLE and wish is not None):
-            self._account.slow_down(LIST, wish, sent_at=sent_at, reason=f"HTTP {response.status}")
+            self._account.slow_down(request.operation, wish, sent_at=sent_at, reason=f"HTTP {response.status}")
+        return response
+
+    @contextlib.contextmanager
+    def _list_faults(self) -> Iterator[None]:
+        """What the answer to a list says of the account."""
         try:
-            names = await self._read(self._provider.parse_list, response)
+            yield
         except Unauthorized as exc:
             self._account.failed(POLL, exc)
             raise
@@ -167,8 +220,6 @@ class Courier:
             if exc.status is not None and exc.status < _SERVER_ERROR and exc.status != _TOO_MANY:
                 self._account.vendor_answers()
             raise
-        self._account.listed()
-        return names
 
     async def _send(self, request: Request, sent_at: float) -> Response:
         response = await self._transport.send(request)
@@ -200,7 +251,9 @@ class Courier:
     async def _document(self, job: Job) -> Document | None:
         """The document of *job*, to be read from its path, or with the bytes the ledger keeps."""
         content = None
-        if job.path is None and (content := await self._store.document(job.digest)) is None:
+        if job.media_type == EXTRACTION:
+            pass  # What is asked stands in its options.
+        elif job.path is None and (content := await self._store.document(job.digest)) is None:
             return None
         return Document(
             name=job.name,

@@ -14,6 +14,7 @@ from docpoll.events import Accepted, Event, PollMissed, Succeeded
 from docpoll.harvester.account import Account
 from docpoll.harvester.courier import Courier
 from docpoll.harvester.lookup import Lookup, Match
+from docpoll.harvester.twins import Twins
 from docpoll.interfaces import Clock, Provider, Store
 from docpoll.jobs import Job, JobState
 from docpoll.schedules import PollSchedule
@@ -32,6 +33,7 @@ class Finder:
     *found* is called with a job and its `Accepted`, *over* with the id of each job that was looked for in vain,
     and whether the vendor gave its list meanwhile.
     *is_waited_for* tells whether there is other work that waits for the vendor to answer again.
+    *twins* finds a job by what it asks for, where the vendor can: then no list of names is gone through.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Finder:
         found: Callable[[Job, Accepted], Awaitable[object]],
         over: Callable[[str, bool], object],
         is_waited_for: Callable[[], bool],
+        twins: Twins | None = None,
     ) -> None:
         self._provider = provider
         self._store = store
@@ -59,6 +62,10 @@ class Finder:
         self._found = found
         self._over = over
         self._is_waited_for = is_waited_for
+        self._twins = twins
+        #: The jobs still to be looked for by what they ask for, in this round, and whether all others could be.
+        self._round: list[str] = []
+        self._is_whole = True
         self._lookup = Lookup(resends=resends, made_at=provider.made_at, compare=provider.likeness)
         self._is_listing = False
         self._tend_at = 0.0
@@ -89,6 +96,7 @@ class Finder:
     def clear(self) -> None:
         """No job is ours any longer."""
         self._lookup.clear()
+        self._round = []
 
     def wake(self) -> list[str]:
         """The jobs that were looked for in vain, and whose turn it is again."""
@@ -106,7 +114,10 @@ class Finder:
     def is_urgent(self) -> bool:
         """Whether the next request is for a list that should not wait for its turn."""
         mono = self._clock.monotonic()
-        return not self._is_listing and self._is_list_due(mono) and self._lookup.is_list_urgent(mono)
+        # What can be found by what it asks for is found as well later.
+        if self._twins is not None or self._is_listing:
+            return False
+        return self._is_list_due(mono) and self._lookup.is_list_urgent(mono)
 
     # --- requests --------------------------------------------------------------------------------
 
@@ -116,11 +127,17 @@ class Finder:
         While jobs of ours are not found there, only whether the vendor answers at all is found out.
         """
         mono = self._clock.monotonic()
-        if (self._wanted or self._is_list_due(mono)) and not self._is_listing:
+        if (self._wanted or (self._is_list_due(mono) and not self._round)) and not self._is_listing:
             self._is_listing = True
             self._lookup.lists(mono)
             self._account.outage.looks(mono)
-            return self._list
+            if self._twins is None or self._wanted or self._account.outage.is_on:
+                return self._list
+            self._round, self._is_whole = self._lookup.searched(), True
+            return partial(self._find, self._twins)
+        if self._round and self._twins is not None and not self._is_listing:
+            self._is_listing = True
+            return partial(self._find, self._twins)
         if not self._account.misses_jobs and (remote_id := self._lookup.next_candidate(mono)) is not None:
             self._lookup.asks(remote_id, mono=mono)
             return partial(self._ask, remote_id)
@@ -131,7 +148,7 @@ class Finder:
         mono, outage, lookup = self._clock.monotonic(), self._account.outage, self._lookup
         waits = [lookup.next_wake_at(mono)]
         if not self._is_listing:
-            waits.append(0.0 if self._wanted else None)
+            waits.append(0.0 if self._wanted or self._round else None)
             waits.append(outage.next_look(mono) if outage.is_on else None)
         if not self._account.misses_jobs:
             waits.append(lookup.next_candidate_at(mono))
@@ -156,11 +173,30 @@ class Finder:
         except DocpollError as exc:
             self._answer_wanted(exc)
         else:
-            self._lookup.listed(names)
+            if self._twins is None:
+                self._lookup.listed(names)
             self._answer_wanted(listed)
         finally:
             self._is_listing = False
         await self._settle()
+
+    async def _find(self, twins: Twins) -> None:
+        """Look for the next job of the round by what it asks for."""
+        job_id = self._round.pop(0)
+        try:
+            job = (await self._store.by_ids([job_id])).get(job_id)
+            is_wanted = job is not None and job.state is JobState.UNCERTAIN and self.is_searching(job_id)
+            if job is not None and is_wanted and (remote_id := await twins.made_by(job)) is not None:
+                await self._take(Match(job, remote_id))
+        except DocpollError as exc:
+            self._is_whole = False
+            log.warning("job %s: what its submit may have begun could not be looked for: %s", job_id, exc)
+        finally:
+            self._is_listing = False
+        if not self._round:
+            if self._is_whole:
+                self._lookup.listed(())
+            self._end_searches()
 
     def _answer_wanted(self, answer: list[str] | DocpollError) -> None:
         for wanted in self._wanted:

@@ -18,7 +18,15 @@ from functools import partial
 from typing import Final
 
 from docpoll.budget import Budget
-from docpoll.errors import AccountFault, OwnershipLost, StoreError, SubmitsRefused
+from docpoll.errors import (
+    AccountFault,
+    DocpollError,
+    OwnershipLost,
+    RemoteProtocolError,
+    StoreError,
+    SubmitsRefused,
+    TransportError,
+)
 from docpoll.events import (
     Accepted,
     AnswerLost,
@@ -34,7 +42,7 @@ from docpoll.events import (
     Succeeded,
 )
 from docpoll.expiry import from_microseconds, is_possible, latest_look
-from docpoll.harvester.account import LIST, POLL, SUBMIT, Account, FaultWatcher
+from docpoll.harvester.account import LIST, POLL, STOP, SUBMIT, Account, FaultWatcher
 from docpoll.harvester.agenda import ENDANGERED, ORDINARY, Agenda
 from docpoll.harvester.courier import Courier, is_about_source
 from docpoll.harvester.finder import Finder
@@ -45,11 +53,26 @@ from docpoll.harvester.lookup import is_on_its_way
 from docpoll.harvester.purse import Purse
 from docpoll.harvester.shelf import Shelf
 from docpoll.harvester.suspicions import Suspicions
+from docpoll.harvester.sweeper import SWEEP_EVERY, Sweeper
 from docpoll.harvester.tasks import Tasks
 from docpoll.harvester.triage import Danger, Triage
-from docpoll.interfaces import Change, Clock, Draft, Owner, Provider, Store, Transport, Wish
+from docpoll.harvester.twins import CONFLICT_PAUSE, Twins
+from docpoll.interfaces import (
+    Attachable,
+    Change,
+    Clock,
+    Draft,
+    Owner,
+    Provider,
+    Stoppable,
+    Store,
+    Sweepable,
+    Transport,
+    Wish,
+)
 from docpoll.jobs import CLOSED, Job, JobState, advance
 from docpoll.schedules import PollSchedule
+from docpoll.sweeps import Sighting
 from docpoll.wire import Request, time_for
 
 __all__ = ["Harvester", "Watcher", "left_behind"]
@@ -67,6 +90,16 @@ _IN_A_ROW: Final = 8
 
 #: So often a job is sent again by itself; a document whose answer is lost each time would be paid for without end.
 _MOST_RESENDS: Final = 10
+
+#: A stop that the vendor did not answer is asked for so often, and so many seconds apart.
+_STOPS: Final = 5
+_STOP_AGAIN: Final = 3.0
+#: Of the statuses that say that the server is out of order, and the one that asks for patience.
+#: A job that sweeps find unchanged is noted as seen so often.
+_NOTED_EVERY: Final = timedelta(minutes=4)
+
+_SERVER_ERROR: Final = 500
+_TOO_MANY: Final = 429
 
 #: A wall clock that falls this far behind the monotonic one was set back.
 _CLOCK_SET_BACK: Final = timedelta(seconds=30)
@@ -122,6 +155,8 @@ class Harvester:
         self._reloading: set[str] = set()
         #: Jobs to be cancelled once their submit is answered.
         self._cancelling: set[str] = set()
+        #: Jobs that the vendor refused for now, and that are sent again in a moment.
+        self._resting: set[str] = set()
         #: Jobs whose change is being committed; the next event of such a job waits.
         self._committing: dict[str, asyncio.Future[None]] = {}
         #: Jobs that differ from the ledger, and whether the bytes of their document can go.
@@ -129,12 +164,11 @@ class Harvester:
         #: Jobs whose change of state waits for the ledger, and what brought it about.
         self._untold: dict[str, Event] = {}
         self._watchers: dict[str | None, list[Watcher]] = {}
-        self._submitting = 0
-        self._polling = 0
-        self._bytes = 0
-        self._polls_in_a_row = 0
+        self._submitting = self._polling = self._bytes = self._polls_in_a_row = 0
         self._tasks = Tasks(clock)
         self._wake = asyncio.Event()
+        #: Set when a budget has news, for those who wait for room in one.
+        self._room = asyncio.Event()
         #: When `_dispatch()` looks again by itself; monotonic seconds.
         self._looks_at = math.inf
         self._closing = False
@@ -153,6 +187,15 @@ class Harvester:
         )
         self._courier = Courier(provider=provider, store=store, transport=transport, account=self._account, clock=clock)
         self._suspicions = Suspicions(f"{provider.name} account {provider.account}", clock=clock)
+        self._twins = (
+            Twins(provider=provider, store=store, courier=self._courier, account=self._account, clock=clock)
+            if isinstance(provider, Attachable)
+            else None
+        )
+        self._sweeper = (
+            Sweeper(provider=provider, courier=self._courier, clock=clock) if isinstance(provider, Sweepable) else None
+        )
+        self._stops = provider if isinstance(provider, Stoppable) else None
         self._finder = Finder(
             provider=provider,
             store=store,
@@ -161,10 +204,12 @@ class Harvester:
             clock=clock,
             dice=dice,
             schedule=schedule,
-            resends=uncertain == "resend",
+            # Before it is paid for twice it is looked for longer.
+            resends=uncertain == "resend" and self._twins is None,
             found=self._apply,
             over=self._search_over,
             is_waited_for=lambda: bool(self._pending),
+            twins=self._twins,
         )
         #: Who waits for the searches to end.
         self._searched: list[asyncio.Future[None]] = []
@@ -200,7 +245,7 @@ class Harvester:
         purses: dict[str, Purse] = {}
         scopes = {
             operation: provider.scope(Request(method="GET", url="", operation=operation))
-            for operation in (SUBMIT, POLL, LIST)
+            for operation in (SUBMIT, POLL, LIST, STOP)
         }
         for scope in set(scopes.values()):
             purses[scope] = Purse(
@@ -212,7 +257,7 @@ class Harvester:
                 dice=self._dice,
                 adjust=partial(self._store.adjust_budget, provider.name, provider.account, provider.origin, scope),
                 spawn=self._tasks.spawn,
-                wake=self._wake.set,
+                wake=self._heed_budget,
                 first_look=self._first_look,
             )
         return {operation: purses[scope] for operation, scope in scopes.items()}
@@ -284,6 +329,10 @@ class Harvester:
             await self._tasks.carry_out(self._apply(job, Nudged()))
         elif not await self._store.wish(Wish(job_id=job.id, kind="nudge")):
             await self._edit(job, Nudged())
+
+    async def rewrite(self, job: Job) -> None:
+        """Write the closed *job* as it is here. Raises `StoreError`."""
+        await self._tasks.carry_out(self._store.flush(self._held(), [Change(job=job)]))
 
     async def drop_document(self, job: Job) -> None:
         """Drop the bytes of the closed *job* that `keeps` held back. Raises `StoreError`."""
@@ -373,7 +422,7 @@ class Harvester:
 
     def is_submitting(self) -> bool:
         """Whether a job in hand is still to be accepted."""
-        return bool(self._submitting or (self._pending and self._limits.submits))
+        return bool(self._submitting or ((self._pending or self._resting) and self._limits.submits))
 
     def is_settled(self, job: Job) -> bool:
         """Whether waiting for *job* is over: it is closed, or only a decision can move it on."""
@@ -456,7 +505,7 @@ class Harvester:
             if self._agenda.is_behind:
                 asyncio.get_running_loop().call_soon(self._wake.set)
                 return None
-            if self._finder.is_urgent() and self._account.may_hurry(POLL) and self._start_look(at_once=True):
+            if self._finder.is_urgent() and self._account.may_hurry(LIST) and self._start_look(at_once=True):
                 continue
             pause = self._account.pause(self._wanted())
             if pause != 0:
@@ -469,15 +518,16 @@ class Harvester:
 
     def _wanted(self) -> dict[str, int]:
         """How many requests of each operation would go now, if the budget had room for them."""
-        polls = submits = 0
+        polls = lists = submits = 0
         if self._may_poll():
             look = self._finder.next_at() if self._may_look() else None
-            polls = self._polls_waiting() + (look is not None and look <= 0)
+            polls = self._polls_waiting()
+            lists = (look is not None and look <= 0) + self._is_sweep_due()
         if self._may_submit():
             submits = len(self._pending)
         if not self._account.answered:
-            polls, submits = min(polls, 1), min(submits, 1)
-        return {POLL: polls, SUBMIT: submits}
+            polls, lists, submits = min(polls, 1), min(lists, 1), min(submits, 1)
+        return {POLL: polls, LIST: lists, SUBMIT: submits}
 
     def _forget_faults(self) -> None:
         """What is wrong is not known any longer, once nothing is left that it could be tried with."""
@@ -494,7 +544,11 @@ class Harvester:
         if turn and self._start_submit():
             self._polls_in_a_row = 0
             return True
-        if (ordinary and self._start_look()) or (rank is not None and self._start_poll()):
+        # Where lists have a budget of their own, they need not wait for what a poll is more urgent for.
+        if (ordinary or not self._account.has_token(POLL)) and (self._start_look() or self._start_sweep()):
+            self._polls_in_a_row += 1
+            return True
+        if rank is not None and self._start_poll():
             self._polls_in_a_row += 1
             return True
         self._polls_in_a_row = 0
@@ -525,7 +579,7 @@ class Harvester:
 
     def _polls_waiting(self) -> int:
         """About how many polls are due and may go."""
-        return 0 if self._is_held_back() else self._agenda.waiting()
+        return 0 if self._is_held_back() or self._waits_for_sweep() else self._agenda.waiting()
 
     def _is_held_back(self) -> bool:
         """Nothing finishes, and what is due is in no danger: it is asked about one job at a time, now and then."""
@@ -533,7 +587,7 @@ class Harvester:
 
     def _next_poll(self) -> Job | None:
         """The most urgent job that is due, now that its poll goes; None where none is."""
-        if self._is_held_back():
+        if self._is_held_back() or self._waits_for_sweep():
             return None
         is_probe = self._learning.is_stalled and self._agenda.first_rank() == ORDINARY
         while (job_id := self._newest() if is_probe else self._agenda.pop()) is not None:
@@ -582,13 +636,39 @@ class Harvester:
 
     def _start_look(self, *, at_once: bool = False) -> bool:
         """Ask about submits whose answer was lost, or whether the vendor answers at all."""
-        if not self._may_look() or not (at_once or self._account.has_token(POLL)):
+        if not self._may_look() or not (at_once or self._account.has_token(LIST)):
             return False
         if (look := self._finder.next_request()) is None:
             return False
         self._account.goes(LIST)
         self._polling += 1
         self._tasks.spawn(self._look(look), name=POLL)
+        return True
+
+    def _sweep_in(self) -> float | None:
+        """Seconds until a sweep goes that what is due waits for; None where nothing is, or each job is polled."""
+        sweeper = self._sweeper
+        if sweeper is None or self._agenda.first_rank() != ORDINARY:
+            return None
+        if sweeper.is_on:
+            return math.inf
+        # As many as would be polled until the one after it.
+        due = self._agenda.due_by(self._clock.now().timestamp() + SWEEP_EVERY)
+        return sweeper.rests() if sweeper.is_worth_it(due=due, open_jobs=len(self._agenda)) else None
+
+    def _waits_for_sweep(self) -> bool:
+        return self._sweep_in() is not None
+
+    def _is_sweep_due(self) -> bool:
+        return self._sweeper is not None and not self._is_held_back() and self._sweep_in() == 0
+
+    def _start_sweep(self) -> bool:
+        if self._sweeper is None or not (self._may_poll() and self._is_sweep_due() and self._account.has_token(LIST)):
+            return False
+        self._account.goes(LIST)
+        self._sweeper.begins()
+        self._polling += 1
+        self._tasks.spawn(self._sweep(self._sweeper), name=POLL)
         return True
 
     def _start_submit(self) -> bool:
@@ -624,7 +704,7 @@ class Harvester:
 
     def _is_to_be_sent(self, job_id: str) -> bool:
         job = self._jobs.get(job_id)
-        if job is None or job_id in self._busy:
+        if job is None or job_id in self._busy or job_id in self._resting:
             return False
         return _may_be_sent(job) or (job.state is JobState.UNCERTAIN and job_id in self._resending)
 
@@ -645,6 +725,11 @@ class Harvester:
             waits.append(tend)
         if self._is_held_back():
             waits.append(self._learning.probe_in())
+        if (sweep := self._sweep_in()) is not None:
+            waits.append(sweep)
+        # Of several budgets one may pause while another does not.
+        pauses = (self._account.pause({operation: number}) for operation, number in self._wanted().items() if number)
+        waits += [pause for pause in pauses if pause]
         # The wall clock may jump while we wait, so no wait is long.
         return max(min([*waits, self._limits.patience]), 0.001) if waits else None
 
@@ -691,7 +776,10 @@ class Harvester:
                 self._bytes -= length
                 self._wake.set()
             if event is not None:
-                await self._apply(sent, self._answer_to_another_try(job, event))
+                event = self._answer_to_another_try(job, event)
+                if isinstance(event, NotSent) and event.conflict is not None:
+                    self._rest(job.id, CONFLICT_PAUSE.total_seconds())
+                await self._apply(sent, event)
         finally:
             # Only now: until the answer is in the ledger, the job is neither pending nor anything else.
             self._submitting -= 1
@@ -699,7 +787,7 @@ class Harvester:
             self._wake.set()
         if job.id in self._cancelling:
             self._cancelling.discard(job.id)
-            await self._apply(sent, Cancelled())
+            await self._cancel_as_wished(sent)
         await self._reload_if_asked(job.id)
         if self._is_to_be_sent(job.id):
             # While the account is at fault the next probe is another document: this one may be what is wrong.
@@ -717,7 +805,10 @@ class Harvester:
         sent = await self._apply(job, Sent(), at_once=True)
         if sent is None or sent.state not in (JobState.PENDING, JobState.UNCERTAIN):
             return job, None  # It could not be written, or the job was found while it was made ready.
-        return sent, await self._courier.submit(sent, request)
+        event = await self._courier.submit(sent, request)
+        if self._twins is not None and isinstance(event, NotSent) and event.conflict is not None:
+            event = await self._twins.attach(sent, event)
+        return sent, event
 
     def _answer_to_another_try(self, job: Job, event: Event) -> Event:
         """*event*, but that a document that is gone says nothing of what was sent before."""
@@ -728,6 +819,18 @@ class Harvester:
         told = {"action": "not_sent_again", "job_id": job.id}
         log.error("job %s (%s): not sent again: %s", job.id, job.source, event.error.message, extra=told)
         return NotSent(reason=f"not sent again: {event.error.message}")
+
+    def _rest(self, job_id: str, seconds: float) -> None:
+        """Send the job again, but only after a while."""
+
+        def back() -> None:
+            if job_id in self._resting:
+                self._resting.discard(job_id)
+                self._pending.append(job_id)
+                self._wake.set()
+
+        self._resting.add(job_id)
+        self._clock.call_later(seconds, back)
 
     async def _look(self, look: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -746,7 +849,8 @@ class Harvester:
         """The job was looked for in vain: somebody decides, or has decided where the vendor has given its list."""
         job = self._jobs.get(job_id)
         if job is not None and job.state is JobState.UNCERTAIN:
-            if self._uncertain == "resend" and was_listed:
+            # What can be found by what it asks for may be sent again: should it have been begun, it is refused.
+            if was_listed and (self._uncertain == "resend" or self._twins is not None):
                 self._resend(job)
             self._notify(job)
         self._end_find()
@@ -775,11 +879,9 @@ class Harvester:
         job = self._jobs.get(job_id)
         if job is None or job.state is not JobState.UNCERTAIN or job_id in self._resending:
             return
-        log.warning(
-            "job %s (%s): is sent again, as its answer was lost; it may be paid for twice",
-            *(job.id, job.source),
-            extra={"action": "sent_again", "job_id": job.id},
-        )
+        risk = "it may be paid for twice" if self._twins is None else "should it have been begun, that is found out"
+        told = {"action": "sent_again", "job_id": job.id}
+        log.warning("job %s (%s): is sent again, as its answer was lost; %s", job.id, job.source, risk, extra=told)
         self._finder.drop(job_id)
         self._resending.add(job_id)
         self._pending.append(job_id)
@@ -810,17 +912,99 @@ class Harvester:
                 self._polling -= 1
                 if not isinstance(event, SeenUnfinished):
                     self._wake.set()  # What has to be written takes its time, and others need not wait for it.
-            after = await self._apply(job, event, asked_at=asked_at, body=body)
-            if after is not None:
-                self._learning.heard(job, event, asked_at=asked_at)
-                if self._is_given_up(after):
-                    await self._apply(job, GivenUp())
+            await self._hear(job, event, asked_at=asked_at, body=body)
         finally:
             self._busy.discard(job.id)
         if job.id in self._nudged:
             self._nudged.discard(job.id)
             await self._apply(job, Nudged())
         return self._following_poll()
+
+    async def _hear(self, job: Job, event: Event, *, asked_at: datetime, body: bytes) -> None:
+        """A poll that was sent at *asked_at*, or a list, said *event* of *job*."""
+        after = await self._apply(job, event, asked_at=asked_at, body=body)
+        if after is not None:
+            self._learning.heard(job, event, asked_at=asked_at)
+            if self._is_given_up(after):
+                await self._apply(job, GivenUp())
+
+    async def _sweep(self, sweeper: Sweeper) -> None:
+        """Look at all that runs by one list; what that proves nothing of is polled."""
+        running = [job for job in self._jobs.in_state(JobState.RUNNING) if job.remote_id is not None]
+        names: dict[str, list[str]] = {}
+        for job in running:
+            assert job.remote_id is not None
+            names.setdefault(job.remote_id, []).append(job.id)
+        asked_at = self._clock.now()
+        due = asked_at.timestamp()
+        try:
+            look = await sweeper.sweep(
+                running,
+                may_go_on=partial(self._wait_for, LIST),
+                seen=lambda seen, asked_at: self._take_sightings(names, seen, asked_at=asked_at),
+            )
+        finally:
+            self._polling -= 1
+            self._wake.set()
+        for job_id in look.unchanged:
+            if self._agenda.take(job_id, due) and (unchanged := self._jobs.get(job_id)) is not None:
+                await self._look_later(unchanged, asked_at=asked_at)
+        for job_id in look.unseen:
+            if self._agenda.take(job_id, due):
+                self._prompted.add(job_id)
+                self._agenda.plan(job_id, due)
+        self._wake.set()
+
+    async def _take_sightings(
+        self, names: Mapping[str, Sequence[str]], seen: Mapping[str, Sighting], *, asked_at: datetime
+    ) -> None:
+        """Let what a list shows of each of our jobs happen to it."""
+        ends = []
+        for remote_id, sighting in seen.items():
+            for job_id in names.get(remote_id, ()):
+                job = self._jobs.get(job_id)
+                # What is being asked about hears it from its own poll.
+                if job is None or job.state is not JobState.RUNNING or job_id in self._busy:
+                    continue
+                event = sighting.event
+                self._account.polled(job, event, jobs=len(self._agenda) + self._polling)
+                hearing = self._hear(job, event, asked_at=asked_at, body=sighting.body)
+                if isinstance(event, SeenUnfinished):
+                    await hearing
+                else:
+                    ends.append(hearing)
+        await asyncio.gather(*ends)
+
+    async def _look_later(self, job: Job, *, asked_at: datetime) -> None:
+        """*job* is as it was: hardly anything is written, and it is looked at again in its time."""
+        seen_at, status = job.unfinished_at, job.status
+        if status is not None and job.bad_answer_at is None and (not seen_at or asked_at - seen_at >= _NOTED_EVERY):
+            # Now and then, so that who reads the ledger knows that somebody looks.
+            await self._hear(job, SeenUnfinished(status=status), asked_at=asked_at, body=b"")
+            return
+        if self._is_given_up(job):
+            await self._apply(job, GivenUp())
+            return
+        now = self._clock.now()
+        age = now - (job.accepted_at or job.created_at)
+        wait = self._learning.schedule_of(job).wait(age=max(age, timedelta(0)), dice=self._dice())
+        self._agenda.plan(job.id, (now + wait).timestamp())
+
+    async def _wait_for(self, operation: str) -> None:
+        """Wait until the budget has room for a request of *operation*, which goes then."""
+        while (pause := self._account.pause({operation: 1})) != 0:
+            self._room.clear()
+            seconds = self._limits.patience if pause is None else min(pause, self._limits.patience)
+            timer = self._clock.call_later(seconds, self._room.set)
+            try:
+                await self._room.wait()
+            finally:
+                timer.cancel()
+        self._account.goes(operation)
+
+    def _heed_budget(self) -> None:
+        self._wake.set()
+        self._room.set()
 
     def _is_given_up(self, job: Job) -> bool:
         if self._give_up_after is None or job.state is not JobState.RUNNING or job.accepted_at is None:
@@ -1014,6 +1198,7 @@ class Harvester:
         self._ledger.forget(job_id)
         self._agenda.drop(job_id)
         self._resending.discard(job_id)
+        self._resting.discard(job_id)
         self._finder.drop(job_id)
         self._end_find()
         self._wake.set()
@@ -1096,8 +1281,39 @@ class Harvester:
         elif job.id in self._busy and held.state in (JobState.PENDING, JobState.UNCERTAIN):
             self._cancelling.add(job.id)
         else:
-            await self._apply(held, Cancelled())
-        return await self._store.job(job.id)
+            await self._end(held)
+        return self.current(job.id) or await self._store.job(job.id)
+
+    async def _end(self, job: Job) -> None:
+        """Have *job* stopped by the vendor where it can, and say so by the next poll; else look after it no longer.
+
+        Raises `DocpollError` where the vendor could not be told: the job goes on then.
+        """
+        if self._stops is None or job.remote_id is None or job.state not in (JobState.RUNNING, JobState.TIMED_OUT):
+            await self._apply(job, Cancelled())
+            return
+        await self._ask_to_stop(self._stops, job)
+        # Whether it stops, or had ended before, is what the poll says.
+        await self._apply(job, Nudged())
+
+    async def _ask_to_stop(self, provider: Stoppable, job: Job) -> None:
+        for left in reversed(range(_STOPS)):
+            await self._wait_for(STOP)
+            try:
+                stops = await self._courier.stop(provider, job)
+            except AccountFault:
+                raise
+            except (TransportError, RemoteProtocolError) as exc:
+                status = exc.status if isinstance(exc, RemoteProtocolError) else None
+                final = status is not None and status < _SERVER_ERROR and status != _TOO_MANY
+                if final or not left:
+                    raise
+                await self._tasks.sleep(_STOP_AGAIN)
+            else:
+                told = {"action": "stop_asked", "job_id": job.id}
+                what = "the vendor is asked to stop it" if stops else "the vendor does not stop it any more"
+                log.info("job %s (%s): %s", job.id, job.source, what, extra=told)
+                return
 
     async def _edit(self, job: Job, event: Event) -> None:
         """Let *event* happen to a job that nobody living holds."""
@@ -1106,7 +1322,7 @@ class Harvester:
             self._jobs[held.id] = held
             if is_on_its_way(held):
                 held = await self._apply(held, left_behind(held)) or held
-            await self._apply(held, event)
+            await (self._end(held) if isinstance(event, Cancelled) else self._apply(held, event))
 
     async def _listen(self) -> None:
         """What other processes did to the ledger: results waited for here, wishes, jobs left behind."""
@@ -1158,7 +1374,7 @@ class Harvester:
             if job is None:
                 continue
             if wish.kind == "cancel":
-                await self._cancel(job)
+                self._tasks.spawn(self._cancel_as_wished(job))
             elif wish.kind == "nudge":
                 await self._apply(job, Nudged())
             elif wish.kind == "resend":
@@ -1167,6 +1383,14 @@ class Harvester:
                 self._reloading.add(job.id)
             else:
                 await self._reload(job.id)
+
+    async def _cancel_as_wished(self, job: Job) -> None:
+        """Cancel *job* for another process, which is told by what the ledger says of it."""
+        try:
+            await self._cancel(job)
+        except DocpollError as exc:
+            told = {"action": "not_stopped", "job_id": job.id}
+            log.error("job %s (%s): could not be stopped: %s", job.id, job.source, exc, extra=told)  # noqa: TRY400 - it says it all
 
     async def _reload_if_asked(self, job_id: str) -> None:
         if job_id in self._reloading:
@@ -1242,6 +1466,7 @@ class Harvester:
         self._ledger.forget_all()
         self._pending.clear()
         self._resending.clear()
+        self._resting.clear()
         self._reloading.clear()
         self._finder.clear()
         self._end_find()

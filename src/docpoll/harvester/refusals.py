@@ -12,6 +12,7 @@ import orjson
 from docpoll.documents import sent_name
 from docpoll.errors import SubmitsRefused
 from docpoll.events import ErrorInfo
+from docpoll.extractions import EXTRACTION
 from docpoll.interfaces import Clock
 from docpoll.jobs import Job
 
@@ -144,7 +145,9 @@ def _options(job: Job) -> bytes:
 
 def _said(job: Job, error: ErrorInfo) -> _Said:
     message = error.message
-    names = {job.name} if job.media_type is None else {job.name, sent_name(job.name, job.media_type)}
+    kind = job.media_type
+    # An extraction has no file, and so no name that it is sent under.
+    names = {job.name} if kind is None or kind == EXTRACTION else {job.name, sent_name(job.name, kind)}
     for name in sorted(names, key=len, reverse=True):
         message = message.replace(name, "…")
     # Details may name the request; where the message is no more than a status, they are all that was said.

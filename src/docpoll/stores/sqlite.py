@@ -742,6 +742,11 @@ class SQLiteStore:
 
         return await self._read(find)
 
+    async def warned(self, *, limit: int = 1000) -> list[Job]:
+        """See `docpoll.interfaces.Store`."""
+        values = {"limit": max(limit, 0)}
+        return await self._read(lambda connection: _jobs(connection, "warned", values))
+
     async def bounds(self, provider: str, account: str, origin: str, *, known: bool = True) -> Bounds:
         """See `docpoll.interfaces.Store`."""
 

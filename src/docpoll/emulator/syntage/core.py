@@ -227,6 +227,8 @@ class SyntageCore(Service):
             return None
         if (request.method, template) == ("POST", "/extractions"):
             return "submit"
+        if (request.method, template) == ("DELETE", "/extractions/{id}/stop"):
+            return "stop"
         return "list" if request.method == "GET" and (not told or template.endswith("events")) else "poll"
 
     def _limited_by(self, request: Request) -> str:

@@ -37,8 +37,11 @@ __all__ = [
     "canonical",
     "invoice_options",
     "likely_cause",
+    "likely_remedy",
+    "needs_credential",
     "period_options",
     "same_options",
+    "takes",
     "tax_retention_options",
     "tidy",
 ]
@@ -166,6 +169,14 @@ def buro_options(*, product_type: Product | None = None) -> dict[str, Any]:
     return _nested({"productType": product_type})
 
 
+def takes(extractor: str, option: str) -> bool | None:
+    """Whether *option*, such as `period.from`, is one of *extractor*; None where no page has its options."""
+    if extractor not in EXTRACTORS or extractor in (SAT_CERTIFICATES, BACKGROUND_CHECK):
+        return None
+    name = option.partition(".")[0]
+    return name in _DEFAULTS.get(extractor, {}) or (extractor, name) == (BURO_DE_CREDITO_REPORT, "productType")
+
+
 # -- what is asked ------------------------------------------------------------------------------------------------
 
 
@@ -205,7 +216,7 @@ def _plain(value: Any) -> Any:
         case Mapping():
             return _nested(value)
         case list() | tuple() | set() | frozenset():
-            return [_plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
+            return [_plain(item) for item in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)]
         case datetime():
             if value.tzinfo is None:
                 raise ConfigError(f"{value}: give its timezone, or only the day")
@@ -300,11 +311,16 @@ def _lenient(options: Any) -> dict[str, Any]:
     except ConfigError:
         plain = dict(options)
     if isinstance(plain.get("types"), list):
-        plain["types"] = sorted(map(str, plain["types"]))
+        plain["types"] = sorted(set(map(str, plain["types"])))
     return plain
 
 
 # -- what it waits for --------------------------------------------------------------------------------------------
+
+
+def needs_credential(extractor: str) -> bool:
+    """Whether *extractor* waits until the entity has a valid credential for SAT."""
+    return extractor in _OF_SAT
 
 
 def likely_cause(extractor: str | None) -> str:
@@ -316,3 +332,14 @@ def likely_cause(extractor: str | None) -> str:
     if extractor in _BY_NAME:
         return "the entity's name or identifiers are missing"
     return "the entity's data, a credential or an authorization is missing"
+
+
+def likely_remedy(extractor: str | None) -> str:
+    """What to do about that, in words."""
+    if extractor in _OF_SAT:
+        return "give the entity a valid credential, or have the one it has validated anew"
+    if extractor == BURO_DE_CREDITO_REPORT:
+        return "complete the entity's taxpayer data, or have the authorization signed"
+    if extractor in _BY_NAME:
+        return "complete the entity's name and identifiers"
+    return "complete what is missing there"

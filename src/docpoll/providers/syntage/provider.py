@@ -22,7 +22,7 @@ import orjson
 
 from docpoll.documents import Document
 from docpoll.envelopes import parse_json, raw_text
-from docpoll.errors import LocalProtocolError, RemoteProtocolError
+from docpoll.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from docpoll.events import (
     Accepted,
     AnswerLost,
@@ -36,18 +36,18 @@ from docpoll.events import (
     Suspicion,
 )
 from docpoll.extractions import EXTRACTION, Extraction
-from docpoll.interfaces import Draft, Likeness
+from docpoll.interfaces import Blocked, Draft, Likeness, Twin
 from docpoll.jobs import Job
 from docpoll.keys import job_key
 from docpoll.providers.answers import is_id, is_page, suspected
 from docpoll.providers.syntage.extractors import canonical, same_options, tidy
-from docpoll.providers.syntage.resources import SyntageResources
-from docpoll.providers.syntage.states import RemoteExtraction, event_of, files_incomplete
-from docpoll.providers.syntage.wire import PAGE_LIMIT, Page, error_of, iri, made_at, request_id, utc
-from docpoll.results import Candidate, Field, Fields, Result
+from docpoll.providers.syntage.resources import SyntageResources, tidy_rfc
+from docpoll.providers.syntage.states import RemoteExtraction, blocked_by, event_of, files_incomplete, gist
+from docpoll.providers.syntage.wire import PAGE_LIMIT, Page, error_of, instant, iri, made_at, request_id, utc
+from docpoll.results import Candidate, Field, Fields, Result, Value
 from docpoll.schedules import GrowingSchedule, PollSchedule
 from docpoll.sweeps import SKEW, Sighting, Sweep, SweepQuestion
-from docpoll.wire import Request, Response
+from docpoll.wire import Conversation, Request, Response
 
 __all__ = ["Syntage", "find_lost", "find_twin", "is_same"]
 
@@ -72,7 +72,8 @@ _ENDPOINTS: Final[Mapping[str, str]] = {
 }
 
 _NUMBERS: Final = ("createdDataPoints", "updatedDataPoints", "totalDataPoints")
-_TEXTS: Final = ("extractor", "status", "errorCode", "startedAt", "finishedAt", "rateLimitedAt")
+_TEXTS: Final = ("extractor", "status", "errorCode")
+_INSTANTS: Final = ("startedAt", "finishedAt", "rateLimitedAt")
 
 
 # -- which one it is ----------------------------------------------------------------------------------------------
@@ -208,6 +209,20 @@ class Syntage(SyntageResources):
             query = {"taxpayer.id": customer.upper(), **query}
         return self._list("/extractions", query, operation="list")
 
+    def build_extractions(
+        self,
+        *,
+        rfc: str | None = None,
+        extractor: str | None = None,
+        status: str | None = None,
+        page_size: int = PAGE_LIMIT,
+    ) -> Request:
+        """The GET for the extractions of the account, newest first; the filter for extractors is partial."""
+        asked = {"taxpayer.id": None if rfc is None else tidy_rfc(rfc), "extractor": extractor, "status": status}
+        query = {name: value for name, value in asked.items() if value}
+        query |= {"order[createdAt]": "desc", "itemsPerPage": str(min(max(page_size, 1), PAGE_LIMIT))}
+        return self._list("/extractions", query, operation="list")
+
     def build_twins(self, asked: Extraction, *, rfc: str, since: datetime | None = None) -> Request:
         """The GET for extractions that may be the same as *asked*, newest first; the filter for extractors is partial.
 
@@ -222,6 +237,31 @@ class Syntage(SyntageResources):
         if since is not None:
             query["createdAt[after]"] = utc(since - SKEW)
         return self._list("/extractions", query, operation="list")
+
+    def find_twins(self, job: Job, *, since: datetime | None = None) -> Conversation[list[Twin]]:
+        """The extractions that ask for the same as *job*, the newest first; those made *since* then, in any state.
+
+        Without *since*, those on the first page: the one that kept *job* from being made is among the newest.
+        Where the job does not know its RFC, the entity is asked for it. Raises as `parse_extractions()` does, and
+        `ConfigError` for an entity that has none.
+        """
+        asked = tidy(Extraction.from_options(job.options))
+        rfc = asked.rfc
+        if rfc is None:
+            rfc = self.parse_entity((yield self.build_entity(asked.entity))).rfc
+            if rfc is None:
+                raise ConfigError(f"{job.source}: its entity has no RFC, so what was extracted of it cannot be told")
+        page = self.parse_extractions((yield self.build_twins(asked, rfc=rfc, since=since)))
+        found = list(page.items)
+        while since is not None and page.next is not None:
+            page = self.parse_extractions((yield self.build_page(page.next, operation="list")))
+            found += page.items
+        twins = [
+            Twin(remote_id=each.id, made_at=each.created_at, is_in_work=each.status in _IN_WORK)
+            for each in found
+            if is_same(asked, each, rfc=rfc)
+        ]
+        return sorted(twins, key=lambda twin: (twin.made_at is not None, twin.made_at), reverse=True)
 
     def build_sweep(self, question: SweepQuestion) -> Request:
         """The GET for one page of a sweep."""
@@ -364,6 +404,7 @@ class Syntage(SyntageResources):
             raise RemoteProtocolError("syntage: the answer holds no extraction")
         fields = [_field(name, "NUMBER", seen.raw.get(name)) for name in _NUMBERS]
         fields += [_field(name, "TEXT", seen.raw.get(name)) for name in _TEXTS]
+        fields += [_field(name, "DATETIME", seen.raw.get(name)) for name in _INSTANTS]
         told = {field.name: field for field in fields if field is not None}
         return Result(
             fields=Fields(told), customer=seen.rfc, object_id=seen.id, error=files_incomplete(seen), raw=dict(seen.raw)
@@ -380,6 +421,15 @@ class Syntage(SyntageResources):
         asked = Extraction.from_options(job.options)
         same = asked.rfc is not None and is_same(asked, seen, rfc=asked.rfc)
         return Likeness.POSSIBLE if same else Likeness.NONE
+
+    def blocked_by(self, job: Job, *, now: datetime) -> Blocked | None:
+        """What *job* most likely waits for, where it is `waiting` for longer than ten minutes."""
+        return blocked_by(job, now=now)
+
+    def gist(self, result: Result) -> str:
+        """The data points of the extraction, in one sentence."""
+        seen = RemoteExtraction.from_json(result.raw)
+        return "" if seen is None else gist(seen)
 
     def made_at(self, remote_id: str) -> datetime | None:
         """When the vendor made *remote_id*, where it is a UUID of version 7; a hint, never a check."""
@@ -427,5 +477,9 @@ def _field(name: str, data_type: str, value: Any) -> Field | None:
     if value is None or isinstance(value, bool | list | dict):
         return None
     told = str(value)
-    known = Decimal(value) if data_type == "NUMBER" and isinstance(value, int) else told
+    known: Value = told
+    if data_type == "NUMBER" and isinstance(value, int):
+        known = Decimal(value)
+    elif data_type == "DATETIME":
+        known = instant(told)
     return Field(name=name, data_type=data_type, candidates=(Candidate(value=known, text=told),))

@@ -30,7 +30,9 @@ __all__ = [
     "Scheduler",
     "SyntageResources",
     "WebhookEndpoint",
+    "is_rfc",
     "the_entity_of",
+    "tidy_rfc",
 ]
 
 T = TypeVar("T")
@@ -45,6 +47,8 @@ CREDENTIAL_STATUSES: Final[Mapping[str, str]] = {
     "deactivated": "an old record that can no longer be used",
     "error": "its validation broke: have it validated anew",
 }
+#: Bodies with their `@id`; the other one, `application/json`, is plain JSON without.
+_LINKED: Final = "application/ld+json"
 #: What tells of extractions; the vendor has some fifty types.
 EXTRACTION_EVENTS: Final = ("extraction.created", "extraction.updated")
 
@@ -238,7 +242,7 @@ def the_entity_of(rfc: str, found: Iterable[Entity]) -> Entity:
 
     Raises `ConfigError` where there is none, or more than one: its data would be somebody else's.
     """
-    wanted = _rfc(rfc)
+    wanted = tidy_rfc(rfc)
     those = {entity.id: entity for entity in found if entity.rfc is not None and entity.rfc.upper() == wanted}
     if len(those) != 1:
         told = "no entity has" if not those else f"{len(those)} entities have ({', '.join(sorted(those))})"
@@ -246,7 +250,13 @@ def the_entity_of(rfc: str, found: Iterable[Entity]) -> Entity:
     return next(iter(those.values()))
 
 
-def _rfc(given: str) -> str:
+def is_rfc(given: str) -> bool:
+    """Whether *given* looks like an RFC; ids of the vendor's do not."""
+    return _RFC.fullmatch(given.strip().upper()) is not None
+
+
+def tidy_rfc(given: str) -> str:
+    """The RFC *given*, in capitals. Raises `ConfigError` for what cannot be one."""
     rfc = given.strip().upper()
     if not _RFC.fullmatch(rfc):
         raise ConfigError(f"RFC {given!r}: it has 12 characters, or 13 for a person")
@@ -261,7 +271,7 @@ class SyntageResources(SyntageWire):
 
     def build_find_entities(self, rfc: str, *, page_size: int = 100) -> Request:
         """The GET for the entities whose RFC contains *rfc*; `the_entity_of()` picks the one, from all pages."""
-        query = {"taxpayer.id": _rfc(rfc), "itemsPerPage": str(page_size)}
+        query = {"taxpayer.id": tidy_rfc(rfc), "itemsPerPage": str(page_size)}
         return self._list("/entities", query, operation="GET /entities")
 
     def build_entities(self, *, page_size: int = PAGE_LIMIT) -> Request:
@@ -299,7 +309,7 @@ class SyntageResources(SyntageWire):
             "datasources": [{"name": each} for each in start_datasources],
         }
         if rfc is not None:
-            body["rfc"] = _rfc(rfc)
+            body["rfc"] = tidy_rfc(rfc)
         return self._request("POST", "/entities", operation="POST /entities", body=body)
 
     def parse_created_entity(self, response: Response) -> NewEntity:
@@ -318,13 +328,13 @@ class SyntageResources(SyntageWire):
 
     def build_credentials(self, rfc: str, *, page_size: int = 100) -> Request:
         """The GET for the credentials of *rfc*, newest first; the filter is a partial one here, too."""
-        query = {"rfc": _rfc(rfc), "order[createdAt]": "desc", "itemsPerPage": str(page_size)}
+        query = {"rfc": tidy_rfc(rfc), "order[createdAt]": "desc", "itemsPerPage": str(page_size)}
         return self._list("/credentials", query, operation="GET /credentials")
 
     def parse_credentials(self, response: Response, *, rfc: str) -> Page[Credential]:
         """Those of exactly *rfc* on the page."""
         page = self._records(Credential.from_json, response)
-        wanted = _rfc(rfc)
+        wanted = tidy_rfc(rfc)
         return attrs.evolve(page, items=tuple(each for each in page.items if (each.rfc or "").upper() == wanted))
 
     def build_revalidate_credential(self, credential: str) -> Request:
@@ -438,16 +448,33 @@ class SyntageResources(SyntageWire):
         self, *, url: str, events: Collection[str] = EXTRACTION_EVENTS, enabled: bool = True
     ) -> Request:
         """The POST for a new endpoint; *url* is https and on a public address."""
-        body = _endpoint(url, events, enabled)
+        body = self._endpoint(url, events, enabled)
         return self._request("POST", "/webhook-endpoints", operation="POST /webhook-endpoints", body=body)
 
     def build_update_webhook_endpoint(
-        self, endpoint: str, *, url: str, events: Collection[str], enabled: bool
+        self, endpoint: str, *, url: str, events: Collection[str], enabled: bool, content_type: str | None = None
     ) -> Request:
         """The PUT that sets an endpoint, whole: the vendor replaces it."""
         path = iri("webhook-endpoints", endpoint)
-        body = _endpoint(url, events, enabled)
+        body = self._endpoint(url, events, enabled, content_type)
         return self._request("PUT", path, operation="PUT /webhook-endpoints/{id}", body=body)
+
+    def _endpoint(
+        self, url: str, events: Collection[str], enabled: bool, content_type: str | None = None
+    ) -> dict[str, Any]:
+        parts = urlsplit(url)
+        # An emulator on this machine calls receivers on this machine.
+        schemes = {"https", urlsplit(self.base_url).scheme}
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ConfigError(f"{url!r}: a webhook's address is https and on a public host")
+        if not events:
+            raise ConfigError("a webhook endpoint needs at least one type of event, such as extraction.updated")
+        return {
+            "url": url,
+            "events": sorted(set(events)),
+            "enabled": enabled,
+            "contentType": content_type or _LINKED,
+        }
 
     def build_delete_webhook_endpoint(self, endpoint: str) -> Request:
         """The DELETE of an endpoint; its secret signs nothing any more."""
@@ -488,18 +515,3 @@ def _given(body: Mapping[str, Any], names: str) -> dict[str, Any]:
 
 def _options(extractor: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return dict(tidy(Extraction(entity="any", extractor=extractor, options=options)).options)
-
-
-def _endpoint(url: str, events: Collection[str], enabled: bool) -> dict[str, Any]:
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname:
-        raise ConfigError(f"{url!r}: a webhook's address is https and on a public host")
-    if not events:
-        raise ConfigError("a webhook endpoint needs at least one type of event, such as extraction.updated")
-    return {
-        "url": url,
-        "events": sorted(set(events)),
-        "enabled": enabled,
-        # Bodies with their `@id`; the other one is plain JSON without.
-        "contentType": "application/ld+json",
-    }

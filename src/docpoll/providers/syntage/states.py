@@ -16,8 +16,9 @@ import attrs
 
 from docpoll.events import Cancelled, ErrorInfo, Event, Failed, SeenUnfinished, Succeeded, Suspicion
 from docpoll.extractions import EXTRACTION, Extraction
+from docpoll.interfaces import Blocked
 from docpoll.jobs import Job
-from docpoll.providers.syntage.extractors import likely_cause
+from docpoll.providers.syntage.extractors import likely_cause, likely_remedy
 from docpoll.providers.syntage.wire import instant, number, text
 from docpoll.resubmits import BY_ITSELF, RETRY_NOT_BEFORE
 
@@ -30,6 +31,7 @@ __all__ = [
     "blocked_by",
     "event_of",
     "files_incomplete",
+    "gist",
 ]
 
 #: Whether an extraction in that state is billed: None where that is not said, or not yet known.
@@ -177,7 +179,7 @@ def event_of(seen: RemoteExtraction, *, retry_after: timedelta | None = None) ->
         return SeenUnfinished(status=status, retry_after=retry_after)
     match status:
         case "finished":
-            return Succeeded(status=status)
+            return Succeeded(status=status, warning=files_incomplete(seen))
         case "failed":
             return Failed(status=status, error=_failure(seen))
         case "stopped" | "cancelled":
@@ -218,11 +220,24 @@ def files_incomplete(seen: RemoteExtraction) -> ErrorInfo | None:
     )
 
 
-def blocked_by(job: Job, *, now: datetime) -> str | None:
-    """Why *job* most likely waits, where it has for longer than it should; only the user can unblock it."""
+def blocked_by(job: Job, *, now: datetime) -> Blocked | None:
+    """What *job* most likely waits for, where it has for longer than it should; only the user can unblock it."""
     if job.media_type != EXTRACTION or not job.is_open or job.status != "waiting":
         return None
     since = job.changed_at or job.created_at
     if now - since < BLOCKED_AFTER:
         return None
-    return likely_cause(Extraction.from_options(job.options).extractor)
+    extractor = Extraction.from_options(job.options).extractor
+    return Blocked(since=since, cause=likely_cause(extractor), remedy=likely_remedy(extractor))
+
+
+def gist(seen: RemoteExtraction) -> str:
+    """What came of the extraction, in one sentence: data points, which count each file by itself."""
+    created, updated, total = seen.created_data_points, seen.updated_data_points, seen.total_data_points
+    told = [f"{count} {word}" for count, word in ((created, "created"), (updated, "updated")) if count is not None]
+    if total is not None:
+        told.append(f"{total} in total")
+    if not told:
+        return ""
+    nothing_new = not created and not updated and not total
+    return f"data points: {', '.join(told)}" + ("; nothing was new, which does not mean no data" if nothing_new else "")

@@ -290,7 +290,9 @@ class SyntageWire:
         """What an answer that is not what was asked for comes to; its message holds what was said."""
         if (fault := self._account_fault(response)) is not None:
             return fault
-        what = "an answer that cannot be read" if 200 <= response.status < 300 else "the request was refused"
+        what = "the request was refused" if response.status < 500 else "the API failed, or what stands before it"
+        if 200 <= response.status < 300:
+            what = "an answer that cannot be read"
         return RemoteProtocolError(
             self._sentence(response, what), status=response.status, request_id=request_id(response)
         )

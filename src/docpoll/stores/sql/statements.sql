@@ -254,6 +254,12 @@ SELECT * FROM job_rows WHERE seq > :seq ORDER BY seq LIMIT :limit
 -- name: page_in_state
 SELECT * FROM job_rows WHERE state = :state AND seq > :seq ORDER BY seq LIMIT :limit
 
+-- name: warned
+SELECT * FROM job_rows
+WHERE state = 'SUCCEEDED' AND error IS NOT NULL AND purged_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.key = job_rows.key AND jobs.attempt > job_rows.attempt)
+ORDER BY seq DESC LIMIT :limit
+
 -- name: on_their_way
 SELECT id FROM jobs
 WHERE state = 'PENDING' AND sent_at IS NOT NULL OR state = 'UNCERTAIN' AND sent_at > lost_at

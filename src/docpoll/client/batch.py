@@ -15,13 +15,13 @@ from docpoll.harvester import Harvester
 from docpoll.interfaces import Store
 from docpoll.jobs import Job, JobState
 
-__all__ = ["Extraction", "Settled"]
+__all__ = ["Batch", "Settled"]
 
 #: Inputs read and entered in one go.
-_BATCH: Final = 32
+_CHUNK: Final = 32
 
-#: Seconds that a batch is gathered for, at most.
-_LONGEST_BATCH: Final = 0.05
+#: Seconds that a chunk is gathered for, at most.
+_LONGEST_CHUNK: Final = 0.05
 
 
 @attrs.frozen(kw_only=True)
@@ -40,7 +40,7 @@ Enter = Callable[[Sequence[Input]], Awaitable[list[Job | DocpollError]]]
 Further = Callable[[Job], Awaitable[Job | None]]
 
 
-class Extraction:
+class Batch:
     """One call of `extract()`: a producer that enters inputs, and the queue of those that are settled.
 
     At most *window* inputs are unsettled or unread by the consumer at a time, so memory stays bounded
@@ -102,7 +102,7 @@ class Extraction:
                 self._hear(job)
 
     def fail(self, error: DocpollError) -> None:
-        """End the extraction with *error*: a fault of ours that no input can get past."""
+        """End the batch with *error*: a fault of ours that no input can get past."""
         self._settled.put_nowait(error)
 
     def _produced(self, producer: asyncio.Task[None]) -> None:
@@ -112,10 +112,10 @@ class Extraction:
     async def _produce(self) -> None:
         index = 0
         try:
-            async with aclosing(self._batches()) as batches:
-                async for batch in batches:
-                    entered = await self._enter(batch)
-                    for given, job in zip(batch, entered, strict=True):
+            async with aclosing(self._chunks()) as chunks:
+                async for chunk in chunks:
+                    entered = await self._enter(chunk)
+                    for given, job in zip(chunk, entered, strict=True):
                         await self._follow(Settled(index=index, source=source_of(given)), job)
                         index += 1
         except Exception as exc:  # noqa: BLE001 - raised again where the outcomes are taken
@@ -124,28 +124,28 @@ class Extraction:
         self.all_entered = True
         self._end_when_settled()
 
-    async def _batches(self) -> AsyncGenerator[list[Input], None]:
-        """The inputs in batches that fit the window; those of an async iterable come one by one, as they come."""
+    async def _chunks(self) -> AsyncGenerator[list[Input], None]:
+        """The inputs in chunks that fit the window; those of an async iterable come one by one, as they come."""
         if isinstance(self._documents, AsyncIterable):
             async for given in self._documents:
                 await self._take_room()
                 yield [given]
             return
-        batch: list[Input] = []
+        chunk: list[Input] = []
         loop = asyncio.get_running_loop()
         complete_at = 0.0
         for given in self._documents:
-            if batch and (len(batch) >= _BATCH or not self._room or loop.time() >= complete_at):
-                yield batch
-                batch = []
+            if chunk and (len(chunk) >= _CHUNK or not self._room or loop.time() >= complete_at):
+                yield chunk
+                chunk = []
             # An iterable that takes its time stops the loop only for as long as one input takes.
             await asyncio.sleep(0)
             await self._take_room()
-            if not batch:
-                complete_at = loop.time() + _LONGEST_BATCH
-            batch.append(given)
-        if batch:
-            yield batch
+            if not chunk:
+                complete_at = loop.time() + _LONGEST_CHUNK
+            chunk.append(given)
+        if chunk:
+            yield chunk
 
     async def _take_room(self) -> None:
         while not self._room:

@@ -1,0 +1,655 @@
+"""The commands of `docpoll syntage` and their flags; as with `app`, each hands on what was typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from docpoll.cli.flags import (
+    Account,
+    ApiKey,
+    BaseUrl,
+    GiveUpAfter,
+    Json,
+    PollEvery,
+    Quiet,
+    Rate,
+    Store,
+    Wait,
+)
+
+__all__ = ["Sandbox", "syntage"]
+
+
+class _ListFirst(typer.core.TyperGroup):
+    """A group whose `list` may be left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+def _group(name: str, help: str, *, lists: bool = True) -> typer.Typer:
+    """A group of commands below `docpoll syntage`."""
+    cls = _ListFirst if lists else None
+    group = typer.Typer(
+        name=name, help=help, cls=cls, no_args_is_help=not lists, add_completion=False, rich_markup_mode=None
+    )
+    if name != "syntage":
+        syntage.add_typer(group)
+    return group
+
+
+syntage = _group("syntage", "Syntage's extractions, entities, schedulers and webhooks.", lists=False)
+entities = _group("entities", "Those whose data is extracted.")
+schedulers = _group("schedulers", "What runs extractions by itself.")
+rules = _group("rules", "What a scheduler runs, and when.")
+webhooks = _group("webhooks", "Where deliveries go.")
+
+
+# -- flags --------------------------------------------------------------------------------------------------------
+
+Sandbox = Annotated[bool, typer.Option("--sandbox", help="Ask Syntage's sandbox, which has keys of its own.")]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="ID", help="A tag of the entities it runs for; several, each with its --tag."),
+]
+Events = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--event",
+        metavar="TYPE",
+        help="What is told there, such as extraction.updated; several, each with its --event.",
+    ),
+]
+Extractor = Annotated[
+    str, typer.Option("--extractor", metavar="NAME", help="What is extracted: invoice, tax_status, …")
+]
+SomeExtractor = Annotated[
+    str | None, typer.Option("--extractor", metavar="NAME", help="What is extracted: invoice, tax_status, …")
+]
+ExtractorOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="KEY=JSON",
+        help="An option of the extractor, such as xml=true; several, each with --option.",
+    ),
+]
+PeriodFrom = Annotated[
+    str | None, typer.Option("--from", metavar="DAY", help="Where the period begins, such as 2024-01-01.")
+]
+PeriodTo = Annotated[str | None, typer.Option("--to", metavar="DAY", help="Where the period ends, such as 2024-12-31.")]
+Cron = Annotated[
+    str | None, typer.Option("--cron", metavar="WHEN", help="When it runs, such as @daily; the next run is shown.")
+]
+ShowSecret = Annotated[bool, typer.Option("--show-secret", help="Show the secret that deliveries are signed with.")]
+Enabled = Annotated[bool | None, typer.Option("--enable/--disable", help="Switch it on or off.")]
+Disabled = Annotated[bool, typer.Option("--disabled", help="Leave it switched off.")]
+
+_ID = "ID"
+
+
+def _flags(values: dict[str, Any]) -> Any:
+    """The flags that all commands have as one record."""
+    from docpoll.cli.syntage import Flags
+
+    names = ("account", "base_url", "sandbox", "store", "json", "quiet", "api_key")
+    return Flags(**{name: values[name] for name in names if name in values})
+
+
+def _options(given: list[str] | None, period_from: str | None, period_to: str | None) -> Any:
+    from docpoll.cli.syntage import extraction_options
+
+    return extraction_options(given or (), period_from=period_from, period_to=period_to)
+
+
+def _end(work: Callable[[], int]) -> None:
+    raise typer.Exit(int(work()))
+
+
+# -- extractions --------------------------------------------------------------------------------------------------
+
+
+def _sending(flags: Any, **more: Any) -> Any:
+    """The flags of a command that works on jobs as one record."""
+    from docpoll.cli.sending import Options
+
+    named: dict[str, Any] = {name: getattr(flags, name) for name in ("account", "store", "json", "quiet", "api_key")}
+    return Options(provider="syntage", base_url=flags.settings.base_url, **named, **more)
+
+
+@syntage.command("extract")
+def extract(  # noqa: PLR0913 - the flags of a command are its parameters
+    *,
+    rfc: Annotated[
+        list[str] | None, typer.Option("--rfc", metavar="RFC", help="Of whom; several, each with its --rfc.")
+    ] = None,
+    entity: Annotated[
+        list[str] | None,
+        typer.Option("--entity", metavar="ID", help="Of whom, by Syntage's id; several as with --rfc."),
+    ] = None,
+    from_file: Annotated[
+        str | None, typer.Option("--from-file", metavar="FILE", help="Of whom: a file with one RFC or id a line.")
+    ] = None,
+    extractor: Annotated[
+        list[str] | None,
+        typer.Option("--extractor", metavar="NAMES", help="What: invoice,tax_status,… or each with its --extractor."),
+    ] = None,
+    period_from: PeriodFrom = None,
+    period_to: PeriodTo = None,
+    option: ExtractorOptions = None,
+    fresh_for: Annotated[
+        str | None,
+        typer.Option("--fresh-for", metavar="TIME", help="Leave out what has succeeded within that time, such as 12h."),
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="End once they are accepted; they go on at Syntage.")
+    ] = False,
+    wait: Wait = None,
+    give_up_after: GiveUpAfter = None,
+    rate: Rate = None,
+    poll_every: PollEvery = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    store: Store = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Start extractions, and follow them to their ends.
+
+    They are billed. Each extractor is started for each entity, unless the same is open in the ledger already; what
+    has ended is started anew. Nothing is started where an RFC or an entity is not known. An option, and the period,
+    goes to the extractors that take it. For example:
+
+        docpoll syntage extract --rfc PEIC211118IS0 --extractor tax_status
+
+    Exit codes: 0 all have finished (--detach: are accepted), 1 some failed or were stopped, 2 wrong use, key or
+    address, 4 some may have been started and nobody knows, 5 some are still open (--wait ended), 130 interrupted.
+    """
+    flags = _flags(locals())
+    from docpoll.cli.extracting import Wanted
+    from docpoll.cli.extracting import extract as carry_out
+
+    wanted = Wanted(
+        rfcs=rfc or [],
+        entities=entity or [],
+        from_file=from_file,
+        extractors=extractor or [],
+        options=_options(option, period_from, period_to),
+        fresh_for=fresh_for,
+        detach=detach,
+    )
+    options = _sending(flags, wait=wait, give_up_after=give_up_after, rate=rate, poll_every=poll_every)
+    _end(lambda: carry_out(options, wanted))
+
+
+@syntage.command("stop")
+def stop(
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="Ids of jobs, or beginnings of ids.")],
+    *,
+    wait: Wait = None,
+    rate: Rate = None,
+    poll_every: PollEvery = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    store: Store = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Stop extractions, and tell whether they are billed.
+
+    Waits for their ends. What had begun is billed all the same. For example:
+
+        docpoll syntage stop 7f3
+
+    Exit codes: 0 all have ended, 1 some could not be stopped, 2 wrong use, key or address, 5 some are still open
+    (--wait ended), 130 interrupted.
+    """
+    flags = _flags(locals())
+    from docpoll.cli.extracting import stop as carry_out
+
+    options = _sending(flags, wait=wait, rate=rate, poll_every=poll_every)
+    _end(lambda: carry_out(options, names=jobs))
+
+
+@syntage.command("list")
+def list_extractions(
+    *,
+    rfc: Annotated[str | None, typer.Option("--rfc", metavar="RFC", help="Only those of that taxpayer.")] = None,
+    extractor: Annotated[
+        str | None, typer.Option("--extractor", metavar="NAME", help="Only those of that extractor, such as invoice.")
+    ] = None,
+    status: Annotated[
+        str | None, typer.Option("--status", metavar="WORD", help="Only those with that status, such as waiting.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="So many at most, the newest.")] = 50,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    store: Store = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """List the extractions Syntage has, newest first.
+
+    Those of the whole account, whoever started them; the last column is our job, where the ledger has one.
+    For example:
+
+        docpoll syntage list --rfc PEIC211118IS0 --status failed
+    """
+    flags = _flags(locals())
+    from docpoll.cli.syntage import list_extractions as carry_out
+
+    _end(lambda: carry_out(flags, rfc=rfc, extractor=extractor, status=status, limit=limit))
+
+
+# -- entities -----------------------------------------------------------------------------------------------------
+
+
+@entities.command("list")
+def list_entities(
+    *,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """List all entities, newest first, with their credentials' status."""
+    flags = _flags(locals())
+    from docpoll.cli.syntage import list_entities as carry_out
+
+    _end(lambda: carry_out(flags))
+
+
+@entities.command("show")
+def show_entity(
+    entity: Annotated[str, typer.Argument(metavar="RFC|ID", help="Its RFC, exactly, or its id.")],
+    *,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Show one entity, and whether its credential is of use."""
+    flags = _flags(locals())
+    from docpoll.cli.syntage import show_entity as carry_out
+
+    _end(lambda: carry_out(flags, entity=entity))
+
+
+@entities.command("create")
+def create_entity(
+    *,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What it is called.")],
+    type: Annotated[
+        str | None, typer.Option("--type", metavar="KIND", help="company or person (default: as the RFC says).")
+    ] = None,
+    rfc: Annotated[str | None, typer.Option("--rfc", metavar="RFC", help="12 characters, or 13 of a person.")] = None,
+    start: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--start",
+            metavar="DATASOURCE",
+            help="Start the first extractions of sat, buro_de_credito, rpc, rug or bil; they are billed at once.",
+        ),
+    ] = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Create an entity, and start nothing unless --start says so.
+
+    An RFC that has an entity gets no second one, and after a lost answer it is looked for. For example:
+
+        docpoll syntage entities create --name "Golfo SA" --rfc GOL150203AB9
+    """
+    flags = _flags(locals())
+    from docpoll.cli.syntage import create_entity as carry_out
+
+    _end(lambda: carry_out(flags, name=name, type=type, rfc=rfc, start=start or []))
+
+
+# -- schedulers ---------------------------------------------------------------------------------------------------
+
+
+@schedulers.command("list")
+def list_schedulers(
+    *,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """List all schedulers, with the next run of any of their rules."""
+    flags = _flags(locals())
+    from docpoll.cli.syntage import list_schedulers as carry_out
+
+    _end(lambda: carry_out(flags))
+
+
+@schedulers.command("show")
+def show_scheduler(
+    scheduler: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
+    *,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Show one scheduler with its rules."""
+    flags = _flags(locals())
+    from docpoll.cli.syntage import show_scheduler as carry_out
+
+    _end(lambda: carry_out(flags, scheduler=scheduler))
+
+
+@schedulers.command("create")
+def create_scheduler(
+    *,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What it is called.")] = None,
+    tags: Tags = None,
+    disabled: Disabled = False,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Create a scheduler, for the entities that carry one of its tags.
+
+    It runs nothing until it has rules (`docpoll syntage rules create`).
+    """
+    flags = _flags(locals())
+    from docpoll.cli.syntage import create_scheduler as carry_out
+
+    _end(lambda: carry_out(flags, name=name, tags=tags or [], enabled=not disabled))
+
+
+@schedulers.command("update")
+def update_scheduler(
+    scheduler: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
+    *,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What it is called from now on.")] = None,
+    tags: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="ID", help="The tags it has from now on, in place of all it had; repeatable."),
+    ] = None,
+    no_tags: Annotated[bool, typer.Option("--no-tags", help="Take all its tags away: it runs for no entity.")] = False,
+    enabled: Enabled = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Change what is given of a scheduler, and leave the rest."""
+    flags = _flags(locals())
+    from docpoll.cli.syntage import update_scheduler as carry_out
+
+    _end(lambda: carry_out(flags, scheduler=scheduler, name=name, tags=tags or None, no_tags=no_tags, enabled=enabled))
+
+
+@schedulers.command("delete")
+def delete_scheduler(
+    scheduler: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
+    *,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Delete a scheduler, and its rules with it."""
+    flags = _flags(locals())
+    from docpoll.cli.syntage import delete_scheduler as carry_out
+
+    _end(lambda: carry_out(flags, scheduler=scheduler))
+
+
+# -- rules --------------------------------------------------------------------------------------------------------
+
+
+@rules.command("list")
+def list_rules(
+    *,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """List the rules of all schedulers, with their next runs."""
+    flags = _flags(locals())
+    from docpoll.cli.syntage import list_rules as carry_out
+
+    _end(lambda: carry_out(flags))
+
+
+@rules.command("show")
+def show_rule(
+    rule: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
+    *,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Show one rule, with its next run."""
+    flags = _flags(locals())
+    from docpoll.cli.syntage import show_rule as carry_out
+
+    _end(lambda: carry_out(flags, rule=rule))
+
+
+@rules.command("create")
+def create_rule(
+    *,
+    scheduler: Annotated[str, typer.Option("--scheduler", metavar="ID", help="Whose rule it is.")],
+    extractor: Extractor,
+    option: ExtractorOptions = None,
+    period_from: PeriodFrom = None,
+    period_to: PeriodTo = None,
+    cron: Cron = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Create a rule, and tell when it runs next.
+
+    Each run is an extraction for each entity with a tag of the scheduler, and billed. For example:
+
+        docpoll syntage rules create --scheduler ID --extractor invoice --cron @daily
+    """
+    flags = _flags(locals())
+    from docpoll.cli.syntage import create_rule as carry_out
+
+    options = _options(option, period_from, period_to)
+    _end(lambda: carry_out(flags, scheduler=scheduler, extractor=extractor, options=options, cron=cron))
+
+
+@rules.command("update")
+def update_rule(
+    rule: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
+    *,
+    extractor: SomeExtractor = None,
+    option: ExtractorOptions = None,
+    period_from: PeriodFrom = None,
+    period_to: PeriodTo = None,
+    cron: Cron = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Change what is given of a rule, and tell when it runs next.
+
+    Options take the place of all it had.
+    """
+    flags = _flags(locals())
+    from docpoll.cli.syntage import update_rule as carry_out
+
+    options = _options(option, period_from, period_to)
+    _end(lambda: carry_out(flags, rule=rule, extractor=extractor, options=options, cron=cron))
+
+
+@rules.command("delete")
+def delete_rule(
+    rule: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
+    *,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Delete a rule."""
+    flags = _flags(locals())
+    from docpoll.cli.syntage import delete_rule as carry_out
+
+    _end(lambda: carry_out(flags, rule=rule))
+
+
+# -- webhook endpoints --------------------------------------------------------------------------------------------
+
+
+@webhooks.command("list")
+def list_webhooks(
+    *,
+    show_secret: ShowSecret = False,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """List all webhook endpoints."""
+    flags = _flags(locals())
+    from docpoll.cli.syntage import list_webhooks as carry_out
+
+    _end(lambda: carry_out(flags, show_secret=show_secret))
+
+
+@webhooks.command("show")
+def show_webhook(
+    endpoint: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
+    *,
+    show_secret: ShowSecret = False,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Show one webhook endpoint."""
+    flags = _flags(locals())
+    from docpoll.cli.syntage import show_webhook as carry_out
+
+    _end(lambda: carry_out(flags, endpoint=endpoint, show_secret=show_secret))
+
+
+@webhooks.command("create")
+def create_webhook(
+    *,
+    url: Annotated[str, typer.Option("--url", metavar="URL", help="Where deliveries go: https, on a public host.")],
+    event: Events = None,
+    disabled: Disabled = False,
+    show_secret: ShowSecret = False,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Create a webhook endpoint.
+
+    Without --event it is told what happens to extractions. For example:
+
+        docpoll syntage webhooks create --url https://example.com/syntage --show-secret
+    """
+    flags = _flags(locals())
+    from docpoll.cli.syntage import create_webhook as carry_out
+
+    _end(lambda: carry_out(flags, url=url, events=event or [], enabled=not disabled, show_secret=show_secret))
+
+
+@webhooks.command("update")
+def update_webhook(
+    endpoint: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
+    *,
+    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Where deliveries go from now on.")] = None,
+    event: Annotated[
+        list[str] | None,
+        typer.Option("--event", metavar="TYPE", help="What is told there from now on, in place of all; repeatable."),
+    ] = None,
+    enabled: Enabled = None,
+    show_secret: ShowSecret = False,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Change what is given of a webhook endpoint, and leave the rest."""
+    flags = _flags(locals())
+    from docpoll.cli.syntage import update_webhook as carry_out
+
+    _end(
+        lambda: carry_out(
+            flags, endpoint=endpoint, url=url, events=event or None, enabled=enabled, show_secret=show_secret
+        )
+    )
+
+
+@webhooks.command("delete")
+def delete_webhook(
+    endpoint: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
+    *,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Delete a webhook endpoint; its secret signs nothing any more."""
+    flags = _flags(locals())
+    from docpoll.cli.syntage import delete_webhook as carry_out
+
+    _end(lambda: carry_out(flags, endpoint=endpoint))

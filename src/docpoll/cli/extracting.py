@@ -1,0 +1,460 @@
+"""`docpoll syntage extract` and `docpoll syntage stop`: extractions started, followed to their end, and stopped.
+
+Each is billed, so everything that can be wrong with the command is found before the first is started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from datetime import timedelta
+from typing import Any, Final
+
+import attrs
+
+from docpoll.cli.changing import Told, chosen
+from docpoll.cli.codes import ExitCode, code_of
+from docpoll.cli.explaining import gist_of, warned
+from docpoll.cli.hints import command, harvest_hint, placing, uncertain_hint
+from docpoll.cli.progress import Progress, watched
+from docpoll.cli.run import named, outcome_line
+from docpoll.cli.screen import Screen, heard, many, printable, shown
+from docpoll.cli.sending import Options, accept_all, client_for, looking_at, require_ledger, stopped, warn_of_key
+from docpoll.cli.supervise import supervise
+from docpoll.client import Client, Outcome
+from docpoll.client.syntage import SyntageAccount
+from docpoll.clocks import SystemClock
+from docpoll.config import Settings, parse_length
+from docpoll.errors import (
+    AccountFault,
+    ConfigError,
+    DocumentError,
+    JobError,
+    RemoteProtocolError,
+    StoreError,
+    SubmitsRefused,
+    TransportError,
+)
+from docpoll.export import Line, line_from_job, with_result
+from docpoll.extractions import EXTRACTION, Extraction
+from docpoll.harvester import Limits
+from docpoll.jobs import CLOSED, OPEN, Job, JobState
+from docpoll.providers.syntage import Syntage
+from docpoll.providers.syntage.extractors import needs_credential, takes
+from docpoll.providers.syntage.resources import Entity, is_rfc, the_entity_of, tidy_rfc
+from docpoll.providers.syntage.wire import iri
+
+__all__ = ["Wanted", "extract", "stop"]
+
+#: From so many RFCs on, the list of all entities is asked for once, instead of each.
+_ALL_AT_ONCE: Final = 20
+
+
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """What is to be extracted, as it was typed."""
+
+    entities: Sequence[str] = ()
+    rfcs: Sequence[str] = ()
+    from_file: str | None = None
+    extractors: Sequence[str] = ()
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+    fresh_for: str | None = None
+    detach: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """RFCs in capitals and entities by their IRIs, each once. Raises `ConfigError` for what is neither, or none."""
+        named = [*map(tidy_rfc, self.rfcs), *map(_name, self.entities)]
+        if self.from_file is not None:
+            named += _names_in(self.from_file)
+        if not named:
+            raise ConfigError("say of whom: --rfc, --entity, or --from-file with one a line")
+        return list(dict.fromkeys(named))
+
+    @property
+    def kinds(self) -> list[str]:
+        """The extractors, each once. Raises `ConfigError` where there is none."""
+        kinds = [kind.strip() for given in self.extractors for kind in given.split(",")]
+        if not any(kinds):
+            raise ConfigError("say what: --extractor invoice, --extractor tax_status, …")
+        return list(dict.fromkeys(filter(None, kinds)))
+
+    def options_for(self, kind: str) -> dict[str, Any]:
+        """The options that extractor gets: those it is known to take, and those that none of the others is."""
+        return {
+            name: value
+            for name, value in self.options.items()
+            if takes(kind, name) is not False or not any(takes(other, name) for other in self.kinds)
+        }
+
+
+def _name(given: str) -> str:
+    return tidy_rfc(given) if is_rfc(given) else iri("entities", given)
+
+
+def _names_in(path: str) -> list[str]:
+    """The names in the file, one a line; what follows a `#` is a remark. Raises `ConfigError`."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            lines = [line.partition("#")[0].strip() for line in file]
+    except (OSError, UnicodeError) as exc:
+        raise ConfigError(f"--from-file {path}: cannot be read ({exc})") from exc
+    named = []
+    for number, line in enumerate(lines, 1):
+        if line:
+            try:
+                named.append(_name(line))
+            except ConfigError as exc:
+                raise ConfigError(f"--from-file {path}, line {number}: {exc}") from exc
+    if not named:
+        raise ConfigError(f"--from-file {path}: names nobody; write one RFC, or one entity, a line")
+    return named
+
+
+# -- extract ------------------------------------------------------------------------------------------------------
+
+
+def extract(options: Options, wanted: Wanted) -> int:
+    """Carry out `docpoll syntage extract`; gives the exit code. Raises `DocpollError` for what ends it with 2."""
+    settings = options.settings
+    screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets, place=placing(settings))
+    warn_of_key(screen, options.api_key)
+    provider = settings.syntage()
+    assert wanted.names
+    assert options.wait_seconds is None or options.wait_seconds > 0
+    client_for(provider, options, store=settings.store, on_event=_ignore)
+    fresh_for = parse_length("--fresh-for", wanted.fresh_for)
+    # The entity is not known yet; whatever else is asked can be sent.
+    for kind in wanted.kinds:
+        asked = Extraction(entity="-", extractor=kind, options=wanted.options_for(kind))
+        provider.draft(asked, id="-", now=SystemClock().now())
+    return supervise(
+        lambda: _extract(options, wanted, fresh_for, settings, provider, screen),
+        screen=screen,
+        go_on=_going_on(settings),
+    )
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+def _going_on(settings: Settings) -> str:
+    harvest = command("harvest", settings, always=("store",))
+    return f"Nothing is lost: what was started goes on at Syntage.\nTo bring the results home: {harvest}"
+
+
+async def _extract(
+    options: Options,
+    wanted: Wanted,
+    fresh_for: timedelta | None,
+    settings: Settings,
+    provider: Syntage,
+    screen: Screen,
+) -> int:
+    try:
+        with heard(screen):
+            async with SyntageAccount(provider) as account:
+                entities = await _entities(account, wanted.names)
+    except AccountFault:
+        raise
+    except (RemoteProtocolError, TransportError) as exc:
+        screen.say(f"docpoll: {exc}; nothing was started")
+        return ExitCode.FAILED
+    inputs = _inputs(entities, wanted, screen)
+    report = _Report(inputs, options, settings, provider, screen)
+    try:
+        async with (
+            watched(report.progress, screen, total=len(inputs)) as logs,
+            client_for(provider, options, store=settings.store, on_event=report.progress.heard) as client,
+        ):
+            try:
+                await (report.accept(client, fresh_for) if wanted.detach else report.follow(client, fresh_for))
+            except AccountFault:
+                logs.drop()
+                raise
+        # Only now: a create that was not answered until the client was closed is uncertain.
+        await report.open_inputs(results=not wanted.detach)
+    except (AccountFault, StoreError) as exc:
+        raise await stopped(exc, settings, provider) from exc
+    return report.end(detached=wanted.detach)
+
+
+async def _entities(account: SyntageAccount, names: Sequence[str]) -> list[Entity]:
+    """The entities of these *names*, each once. Raises `ConfigError` that says which there are not."""
+    at_once = sum(map(is_rfc, names)) > _ALL_AT_ONCE
+    everyone = await account.entities() if at_once else []
+    found: dict[str, Entity] = {}
+    unknown: list[str] = []
+    for name in names:
+        try:
+            one = the_entity_of(name, everyone) if at_once and is_rfc(name) else await account.entity(name)
+        except ConfigError as exc:
+            unknown.append(str(exc))
+        except RemoteProtocolError as exc:
+            if exc.status != 404 or isinstance(exc, AccountFault):
+                raise
+            unknown.append(str(exc))
+        else:
+            found.setdefault(one.id, one)
+    if unknown:
+        raise ConfigError("\n".join([*unknown, "nothing was started"]))
+    return list(found.values())
+
+
+def _inputs(entities: Sequence[Entity], wanted: Wanted, screen: Screen) -> list[Extraction]:
+    """Each extractor for each of *entities*; says what they will wait for, and which option is left out where."""
+    for kind in wanted.kinds:
+        if left := wanted.options.keys() - wanted.options_for(kind).keys():
+            screen.tell(f"{kind} is extracted without {', '.join(sorted(left))}, which it does not take")
+    for entity in entities:
+        credential = entity.credential
+        if credential is not None and not credential.is_usable and any(map(needs_credential, wanted.kinds)):
+            told = f"its credential is {credential.status}, and what needs one waits until it is valid"
+            screen.say(f"{entity.rfc or entity.iri}: {told}")
+    return [
+        Extraction(entity=entity.iri, extractor=kind, options=wanted.options_for(kind), rfc=entity.rfc)
+        for entity in entities
+        for kind in wanted.kinds
+    ]
+
+
+class _Report:
+    """What is told of the extractions: each once, when it ends, and all of them at the end."""
+
+    def __init__(
+        self, inputs: Sequence[Extraction], options: Options, settings: Settings, provider: Syntage, screen: Screen
+    ) -> None:
+        self._inputs = inputs
+        self._options = options
+        self._settings = settings
+        self._provider = provider
+        self._screen = screen
+        self._started_at = SystemClock().now()
+        self._states: Counter[JobState] = Counter()
+        drafts = (provider.draft(one, id="-", now=self._started_at).job for one in inputs)
+        #: By its key, each of which nothing was told yet, as it would be made.
+        self._left: dict[str, Job] = {job.key: job for job in drafts}
+        self._waited = False
+        #: Those that were not sent because others like them were refused.
+        self._unsent = 0
+        self.progress = Progress(screen, total=len(inputs))
+
+    async def follow(self, client: Client, fresh_for: timedelta | None) -> None:
+        """Start them, and tell of each when it ends, until all have or the waiting ends."""
+        waiting = asyncio.timeout(self._options.wait_seconds)
+        try:
+            async with waiting, aclosing(client.extract_indexed(self._inputs, {}, fresh_for=fresh_for)) as outcomes:
+                async for _, outcome in outcomes:
+                    await self._ended(outcome)
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            self._waited = True
+
+    async def accept(self, client: Client, fresh_for: timedelta | None) -> None:
+        """Start them, and tell of each once it is accepted, until all are or the waiting ends."""
+
+        async def note(_: str, job: Job | None, error: DocumentError | None) -> None:
+            assert job is not None, error
+            # Only what is held back is noted before it was sent.
+            self._unsent += job.state is JobState.PENDING
+            await self._tell(line_from_job(job, secrets=self._screen.secrets), job)
+
+        waiting = asyncio.timeout(self._options.wait_seconds)
+        try:
+            async with waiting:
+                # Each is entered once: asked for a second time, one that has ended meanwhile would be started anew.
+                jobs = [await client.submit(one, fresh_for=fresh_for, wait=False) for one in self._inputs]
+                await accept_all(client, ((job.source, job, {}) for job in jobs), progress=self.progress, note=note)
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            self._waited = True
+
+    async def open_inputs(self, *, results: bool) -> None:
+        """Tell of those that are not settled, as the waiting ended; *results*: on lines that could hold one."""
+        ledger = await looking_at(self._settings.store)
+        try:
+            newest = await ledger.newest(set(self._left))
+        finally:
+            await ledger.close()
+        for key, draft in list(self._left.items()):
+            job = newest.get(key)
+            if job is None or (job.finished_at is not None and job.finished_at < self._started_at):
+                # An earlier one, or none: this one never came to be entered.
+                job, line = draft, line_from_job(draft) | {"id": None}
+            else:
+                line = line_from_job(job, secrets=self._screen.secrets)
+            await self._tell(with_result(line, None) if results else line, job, settled=job.state in CLOSED)
+
+    async def _ended(self, outcome: Outcome) -> None:
+        assert outcome.job is not None, outcome.error
+        line = await asyncio.to_thread(outcome_line, outcome, self._provider, secrets=self._screen.secrets)
+        self._unsent += isinstance(outcome.error, SubmitsRefused)
+        await self._tell(line, outcome.job, gist=gist_of(outcome.result, self._provider))
+
+    async def _tell(self, line: Line, job: Job, *, gist: str = "", settled: bool = True) -> None:
+        self._left.pop(job.key, None)
+        self._states[job.state] += 1
+        if settled:
+            self.progress.settled(job.state, fresh=(job.finished_at or self._started_at) >= self._started_at)
+        if self._screen.json:
+            await self._screen.line_aside(line)
+        elif not self._screen.quiet:
+            said = f": {printable(gist)}" if gist else ""
+            await self._screen.show_aside(f"{line['id'] or '-':<12}  {job.state:<9}  {shown(line['source'])}{said}")
+        if line["error"] is not None:
+            self._screen.say(named(line))
+        elif line["warning"] is not None:
+            self._screen.say(warned(line))
+
+    def end(self, *, detached: bool) -> int:
+        """Tell what came of it; gives the exit code."""
+        screen, states, settings = self._screen, self._states, self._settings
+        wanted = (JobState.RUNNING, JobState.SUCCEEDED) if detached else (JobState.SUCCEEDED,)
+        total = many(states.total(), "extraction")
+        parts = [f"{sum(states[state] for state in wanted)} of {total} {'accepted' if detached else 'finished'}"]
+        if not self.progress.sent:
+            parts.append("nothing new was started")
+        words = (JobState.FAILED, JobState.CANCELLED, JobState.TIMED_OUT, JobState.UNCERTAIN)
+        parts += [f"{states[word]} {word.lower().replace('_', ' ')}" for word in words if states[word]]
+        if still := sum(states[state] for state in OPEN if state not in (*wanted, JobState.UNCERTAIN)):
+            parts.append(f"{still} still open")
+        screen.tell(f"{', '.join(parts)}; ledger {printable(settings.store)}")
+        for hint in self._hints(detached=detached):
+            screen.say(hint)
+        return code_of([*states, *([JobState.FAILED] if self._unsent else [])], accepted=detached)
+
+    def _hints(self, *, detached: bool) -> Iterable[str]:
+        settings = self._settings
+        if self._states[JobState.UNCERTAIN]:
+            yield f"uncertain: sent, and the answer was lost; see {uncertain_hint(settings)}"
+        if self._states[JobState.FAILED]:
+            yield f"to start one of them again, which is billed: {command('retry JOB', settings)}"
+        if self._unsent:
+            wait = many(self._unsent, "extraction waits", "extractions wait")
+            yield f"{wait} unsent, since others like them were refused; to end them: docpoll cancel --pending"
+        if self._waited:
+            yield f"the waiting ended, the extractions go on: {harvest_hint(settings)} brings the results"
+        elif detached and self._states[JobState.RUNNING]:
+            yield f"{harvest_hint(settings)} brings the results"
+
+
+# -- stop ---------------------------------------------------------------------------------------------------------
+
+
+def stop(options: Options, *, names: Sequence[str]) -> int:
+    """Carry out `docpoll syntage stop`; gives the exit code. Raises `DocpollError` for what ends it with 2."""
+    settings = options.settings
+    require_ledger(settings.store)
+    screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets, place=placing(settings))
+    warn_of_key(screen, options.api_key)
+    provider = settings.syntage()
+    assert options.wait_seconds is None or options.wait_seconds > 0
+    client_for(provider, options, store=settings.store, on_event=_ignore)
+
+    async def work() -> int:
+        told = Told(screen)
+        jobs = list(_stoppable(await chosen(settings, names, frozenset()), settings, told))
+        after = await _stop(jobs, told, options, settings, provider, screen) if jobs else []
+        stopped_now = sum(job.state is JobState.CANCELLED for job in after)
+        screen.tell(f"{stopped_now} of {many(len(told.states) + len(after), 'extraction')} stopped")
+        if still := [job.state for job in after if job.state not in CLOSED]:
+            number = many(len(still), "extraction has", "extractions have")
+            screen.say(f"{number} not ended yet; {harvest_hint(settings)} tells how")
+        # That one ended otherwise in the meantime is no failure of the stop.
+        return code_of([*told.states, *still])
+
+    return supervise(work, screen=screen, go_on=_going_on(settings))
+
+
+def _stoppable(jobs: Iterable[Job], settings: Settings, told: Told) -> Iterable[Job]:
+    """Those of *jobs* that can be stopped; of the others it is told why not."""
+    for job in jobs:
+        if job.media_type != EXTRACTION:
+            told.fault(job, "is no extraction; docpoll cancel ends it")
+        elif not settings.harvests(job.provider, job.account, job.origin):
+            told.fault(job, f"is of account {job.account} at {job.origin}; give its key, --account and --base-url")
+        elif job.state is JobState.UNCERTAIN:
+            told.fault(job, f"is UNCERTAIN, so nobody knows what to stop; {command('recover', settings)} looks for it")
+        elif job.state in CLOSED and job.state is not JobState.TIMED_OUT:
+            told.fault(job, f"has ended already: {job.state}")
+        else:
+            yield job
+
+
+async def _stop(
+    jobs: Sequence[Job], told: Told, options: Options, settings: Settings, provider: Syntage, screen: Screen
+) -> list[Job]:
+    """Have *jobs* stopped, and wait for their ends: those that could be, as they are then."""
+    progress = Progress(screen, total=len(jobs))
+    #: Those nothing was told of yet, and whether the vendor was asked to stop them.
+    left = {job.id: False for job in jobs}
+    after: list[Job] = []
+
+    async def tell(job: Job, said: str = "") -> None:
+        del left[job.id]
+        after.append(job)
+        progress.settled(job.state, fresh=True)
+        await _show(job, screen, said)
+
+    async def end(client: Client, job: Job) -> None:
+        try:
+            await client.cancel(job)
+        except AccountFault:
+            raise
+        except (RemoteProtocolError, TransportError) as exc:
+            told.fault(job, f"could not be stopped, and goes on: {exc}")
+            del left[job.id]
+            return
+        left[job.id] = True
+        # Stopped, or ended otherwise: the job tells.
+        with suppress(JobError):
+            await client.result(job)
+        await tell(await client.job(job.id))
+
+    try:
+        async with (
+            watched(progress, screen, total=len(jobs)) as logs,
+            # What waits to be started is not started meanwhile.
+            client_for(
+                provider, options, store=settings.store, on_event=progress.heard, limits=Limits(submits=0)
+            ) as client,
+        ):
+            ends = [asyncio.create_task(end(client, job)) for job in jobs]
+            waiting = asyncio.timeout(options.wait_seconds)
+            try:
+                async with waiting:
+                    await asyncio.gather(*ends)
+            except TimeoutError:
+                if not waiting.expired():
+                    raise
+            except AccountFault:
+                logs.drop()
+                raise
+            finally:
+                for task in ends:
+                    task.cancel()
+                await asyncio.gather(*ends, return_exceptions=True)
+            for job_id, is_asked in list(left.items()):
+                said = "it is asked to stop" if is_asked else "whether it was asked to stop is not known"
+                await tell(await client.job(job_id), said)
+    except (AccountFault, StoreError) as exc:
+        raise await stopped(exc, settings, provider) from exc
+    return after
+
+
+async def _show(job: Job, screen: Screen, said: str = "") -> None:
+    """What became of a *job* that was to be stopped; *said*: of one that has not ended."""
+    if screen.json:
+        await screen.line_aside(line_from_job(job, secrets=screen.secrets))
+    elif not screen.quiet:
+        if job.state is JobState.CANCELLED:
+            said = "never sent, so it is not billed" if job.error is None else job.error.message
+        elif job.state in CLOSED:
+            said = "ended before it could be stopped"
+        await screen.show_aside(f"{job.id}  {job.state:<9}  {shown(job.source)}: {printable(said)}")
