@@ -13,10 +13,12 @@ from docpoll.resubmits import (
     BY_ITSELF,
     RETRY_NOT_BEFORE,
     RETRY_PLANNED,
+    VENDOR_SAYS_WHEN,
     ResubmitPolicy,
     is_planned,
     planned,
     retry_not_before,
+    vendor_says_when,
 )
 
 POLICY = ResubmitPolicy(max_attempts=3, max_per_run=10)
@@ -83,6 +85,13 @@ def test_an_error_tells_when_another_attempt_may_fare_better(details: Any, told:
 def test_an_expired_result_may_be_asked_for_again_at_once():
     """Nothing stands against another attempt."""
     assert retry_not_before(None) is None
+
+
+def test_whose_pause_it_is_is_told_apart():
+    """The vendor's own only where the provider noted it so."""
+    for details, by_vendor in (({VENDOR_SAYS_WHEN: True}, True), ({RETRY_NOT_BEFORE: NOT_BEFORE}, False), ([1], False)):
+        assert vendor_says_when(ErrorInfo(code="e1", message="no", details=details)) is by_vendor
+    assert not vendor_says_when(None)
 
 
 def test_what_only_a_person_should_try_again_is_left_to_one():

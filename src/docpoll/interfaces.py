@@ -266,6 +266,10 @@ class Explaining(Protocol):
         """What *job* waits for, where only the user can bring it and it has waited for longer than it should."""
         ...
 
+    def is_stopping(self, job: Job) -> bool:
+        """Whether the vendor was asked to stop *job*, and it has not ended yet."""
+        ...
+
     def gist(self, result: Result) -> str:
         """What *result* comes to, in one sentence; empty where it tells nothing."""
         ...

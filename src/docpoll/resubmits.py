@@ -18,16 +18,21 @@ __all__ = [
     "BY_ITSELF",
     "RETRY_NOT_BEFORE",
     "RETRY_PLANNED",
+    "VENDOR_SAYS_WHEN",
     "ResubmitPolicy",
     "is_planned",
     "planned",
     "retry_not_before",
+    "vendor_says_when",
 ]
 
 #: Among an error's details, noted by the provider: when another attempt may fare better, an ISO date with its zone;
 #: and False where only a person should make one, though the vendor calls the error retryable.
 RETRY_NOT_BEFORE: Final = "retry_not_before"
 BY_ITSELF: Final = "retry_by_itself"
+
+#: True where it is the vendor that names that time; else the provider's own pause decided.
+VENDOR_SAYS_WHEN: Final = "retry_not_before_by_vendor"
 
 #: Noted there by whoever makes another attempt by itself as soon as its time has come.
 RETRY_PLANNED: Final = "retry_planned"
@@ -46,6 +51,11 @@ def retry_not_before(error: ErrorInfo | None) -> datetime | None:
         return None
     # Without its zone it is none of those that providers note.
     return None if instant.tzinfo is None else instant
+
+
+def vendor_says_when(error: ErrorInfo | None) -> bool:
+    """Whether `retry_not_before()` is what the vendor says, and no pause of ours."""
+    return error is not None and isinstance(error.details, Mapping) and error.details.get(VENDOR_SAYS_WHEN) is True
 
 
 def is_planned(error: ErrorInfo | None) -> bool:

@@ -16,7 +16,7 @@ import pytest
 from docpoll import Client, Extraction, JobState, Syntage
 from docpoll.config import Settings
 from docpoll.testing import RunningEmulator
-from tests.cli.support import KEY, PATIENCE, Program, Said, pdf
+from tests.cli.support import KEY, PATIENCE, DeafServer, Program, Said, pdf
 
 Cli = Callable[..., Said]
 Make = Callable[..., RunningEmulator]
@@ -60,9 +60,9 @@ def extract(cli: Cli, emulator: RunningEmulator, *more: str, of: str = PEDRO, wh
 
 
 def test_each_extractor_is_started_for_each_entity_and_followed(cli: Cli, vendor: Make):
-    """A line for each when it ends, with what came of it, and one for all."""
+    """A line for each when it ends, with what came of it, and one for all; names may stand between commas."""
     emulator = vendor()
-    said = extract(cli, emulator, "--rfc", GOLFO.lower(), what="invoice, tax_status")
+    said = extract(cli, emulator, of=f"{PEDRO},{GOLFO.lower()} ", what="invoice, tax_status")
     assert said.code == 0, said.err
     assert sorted(line.split("  ")[2].split(": ")[0] for line in said.out.splitlines()) == sorted(
         f"{rfc} {kind}" for rfc in (PEDRO, GOLFO) for kind in ("invoice", "tax_status")
@@ -81,9 +81,14 @@ def test_a_period_goes_to_the_extractors_that_take_one(cli: Cli, vendor: Make):
     assert "tax_status is extracted without period.from, period.to, which it does not take" in said.err
     options = {job["extractor"]: job["options"] for job in emulator.jobs()["jobs"]}
     assert options == {"invoice": {"period": {"from": "2024-01-01", "to": "2024-12-31"}}, "tax_status": {}}
+    # By itself, too: nothing is sent that was not meant for it.
     alone = extract(cli, emulator, *period, what="tax_status")
-    assert (alone.code, "without" in alone.err) == (0, False)
-    assert emulator.jobs()["jobs"][-1]["options"] == options["invoice"]
+    assert alone.code == 0
+    assert "tax_status is extracted without period.from, period.to, which it does not take" in alone.err
+    assert emulator.jobs()["jobs"][-1]["options"] == {}
+    unknown = extract(cli, emulator, "--option", "tomorrow=1", what="tax_status")
+    assert (unknown.code, "without" in unknown.err) == (0, False)
+    assert emulator.jobs()["jobs"][-1]["options"] == {"tomorrow": 1}
 
 
 def test_options_are_json(cli: Cli, vendor: Make):
@@ -199,15 +204,51 @@ def test_without_a_key_and_with_a_wrong_one_it_ends_at_once(cli: Cli, vendor: Ma
     assert "set SYNTAGE_API_KEY" in said.err
 
 
-@pytest.mark.parametrize("code", ["sat_unavailable", "invalid_credentials"])
-def test_what_fails_is_named_with_its_code(cli: Cli, vendor: Make, code: str):
-    """The exit code is 1, though another one has finished."""
+@pytest.mark.parametrize(
+    ("code", "again"),
+    [
+        ("sat_unavailable", "to start what failed again, which is billed from 20"),
+        ("invalid_credentials", "1 of those that failed would only fail again: put right first what the error says"),
+    ],
+)
+def test_what_fails_is_named_with_its_code(cli: Cli, vendor: Make, code: str, again: str):
+    """The exit code is 1, though another one has finished; and another attempt is advised where it may fare better."""
     emulator = vendor(scenario={"faults": {"failed": {"codes": [code], "extractors": ["rpc"]}}})
     said = extract(cli, emulator, what="rpc,rug")
     assert said.code == 1
     assert f"failed: {PEDRO} rpc: " in said.err
     assert f"[{code}]" in said.err
     assert "1 of 2 extractions finished, 1 failed" in said.err
+    assert again in said.err
+    assert ("docpoll retry JOB" in said.err) is (code == "sat_unavailable")
+
+
+def test_what_was_refused_is_not_advised_to_be_paid_for_again(cli: Cli, vendor: Make):
+    """The same would only be refused again."""
+    said = extract(cli, vendor(), "--option", 'xml="nope"')
+    assert said.code == 1
+    assert "options.xml: This value should be of type bool" in said.err
+    assert "docpoll retry" not in said.err
+
+
+def test_nobody_listening_is_told_with_what_to_check(cli: Cli, vendor: Make):
+    """What could not be reached, and that nothing was started."""
+    vendor()
+    said = cli("syntage", "extract", "--rfc", PEDRO, "--extractor", "rpc", "--base-url", "http://127.0.0.1:9")
+    assert said.code == 1
+    last = said.err.splitlines()[-1]
+    assert last.startswith("docpoll: syntage: http://127.0.0.1:9 could not be reached, tried 4 times (")
+    assert last.endswith("; check the network and --base-url; nothing was started")
+
+
+def test_when_the_waiting_ends_it_is_told_what_goes_on_and_what_was_not_started(cli: Cli, vendor: Make):
+    """Both are counted: a limit of one request a window lets only the first of them out."""
+    emulator = vendor(scenario=STUCK | {"limit": {"requests": 1, "seconds": 1e8}})
+    said = extract(cli, emulator, "--wait", "2s", what="rpc,rug,bil")
+    assert said.code == 5
+    assert "0 of 3 extractions finished, 1 still open, 2 not started" in said.err
+    counts = "1 extraction goes on at Syntage, 2 were not started yet, which a harvest does"
+    assert f"the waiting ended: {counts}; docpoll harvest --base-url" in said.err
 
 
 def test_one_that_waits_for_a_credential_is_told_of_beforehand(cli: Cli, vendor: Make):
@@ -263,12 +304,27 @@ def test_an_interrupted_one_is_finished_by_harvest(cli: Cli, vendor: Make, start
     running.send(signal.SIGINT)
     said = running.end()
     assert said.code == 130
-    assert "Nothing is lost: what was started goes on at Syntage" in said.err
+    assert "Nothing is lost: 1 extraction goes on at Syntage.\n" in said.err
     assert "docpoll harvest --base-url" in said.err
     emulator.advance(_hours(6))
     assert cli("harvest", *at(emulator)).code == 0
     assert _states(cli) == ["SUCCEEDED"]
     assert begun(emulator) == {(PEDRO, "invoice"): 1}
+
+
+def test_one_that_is_interrupted_before_it_began_says_so(vendor: Make, start: Callable[..., Program]):
+    """While the entity is looked for, nothing is started: there is nothing to harvest."""
+    vendor()
+    deaf = DeafServer(holds=True)
+    try:
+        running = start("syntage", "extract", "--rfc", PEDRO, "--extractor", "rpc", "--base-url", deaf.url)
+        assert deaf.asked.wait(PATIENCE)
+        running.send(signal.SIGINT)
+        said = running.end()
+    finally:
+        deaf.stop()
+    assert said.code == 130
+    assert said.err.endswith("Nothing was started.\n")
 
 
 # -- stop ---------------------------------------------------------------------------------------------------------
@@ -320,7 +376,7 @@ def test_what_goes_on_when_the_waiting_ends_is_told(cli: Cli, vendor: Make):
 
 
 def test_what_cannot_be_stopped_is_named(cli: Cli, vendor: Make, folder: Path):
-    """A document, what has ended, and what is of another account; the others are stopped."""
+    """A document, and what is of another account; the others are stopped, and what has ended is told how."""
     emulator = vendor(scenario={"faults": {"stuck": {"hours": 5}}})
     (running,) = extract(cli, emulator, "--detach", "--json").lines
     (elsewhere,) = extract(cli, emulator, "--detach", "--json", "--account", "other", what="rpc").lines
@@ -331,10 +387,36 @@ def test_what_cannot_be_stopped_is_named(cli: Cli, vendor: Make, folder: Path):
     ids = [gone["id"], elsewhere["id"], document["id"], other["id"]]
     said = cli("syntage", "stop", *ids, *at(emulator))
     assert said.code == 1
-    assert f"job {gone['id']} ({PEDRO} invoice): has ended already: CANCELLED" in said.err
     assert f"job {elsewhere['id']} ({PEDRO} rpc): is of account other" in said.err
     assert f"job {document['id']} (a.pdf): is no extraction" in said.err
-    assert said.out.startswith(f"{other['id']}  CANCELLED")
+    before, now = said.out.splitlines()
+    assert before == f"{gone['id']}  CANCELLED  {PEDRO} invoice: had ended already: {gone['error']['message']}"
+    assert now.startswith(f"{other['id']}  CANCELLED")
+
+
+def test_what_had_ended_before_is_no_failure_to_stop(cli: Cli, vendor: Make):
+    """As what ends while it is being stopped: the exit code is 0, and nothing is asked of the vendor."""
+    emulator = vendor()
+    (line,) = extract(cli, emulator, "--json", what="rpc").lines
+    said = cli("syntage", "stop", line["id"], *at(emulator))
+    assert (said.code, said.out) == (0, f"{line['id']}  SUCCEEDED  {PEDRO} rpc: had ended already\n")
+    assert "0 of 1 extraction stopped" in said.err
+    assert "DELETE /extractions/{id}/stop" not in emulator.jobs()["requests"]
+
+
+def test_an_interrupted_stop_does_not_say_that_it_goes_on(cli: Cli, vendor: Make, start: Callable[..., Program]):
+    """What was asked to stop is stopped there all the same."""
+    emulator = vendor(speed=0.001)
+    (line,) = extract(cli, emulator, "--detach", "--json").lines
+    emulator.advance(_hours(3))
+    stopping = start("syntage", "stop", line["id"], *at(emulator))
+    _until(lambda: "DELETE /extractions/{id}/stop" in emulator.jobs()["requests"])
+    stopping.send(signal.SIGINT)
+    said = stopping.end()
+    assert said.code == 130
+    assert "What was asked to stop is stopped at Syntage all the same" in said.err
+    assert "To see how each ends: docpoll harvest --base-url" in said.err
+    assert "Nothing is lost" not in said.err
 
 
 async def _entered(emulator: RunningEmulator) -> str:

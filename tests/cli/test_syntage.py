@@ -136,6 +136,19 @@ class TestEntities:
         assert again.code == 2
         assert f"{shown['id']} has the RFC NUE010101AB1 already" in again.err
 
+    def test_a_credential_is_validated_anew(self, syntage, lines, vendor):
+        """With how to see what came of it; what the vendor refuses is exit code 1, what is not there 2."""
+        said = syntage("entities revalidate SAT150612QX4")
+        assert said.code == 0
+        assert "status      pending\n" in said.out
+        assert f"docpoll syntage entities show SAT150612QX4 --base-url {vendor.url} tells how it went" in said.err
+        again = syntage("entities revalidate SAT150612QX4")
+        assert (again.code, again.out) == (1, "")
+        assert "The credential is being validated: the request was refused" in again.err
+        assert syntage("entities revalidate XAXX010101000").code == 2
+        (line,) = lines(f"entities revalidate {PEDRO}")
+        assert (line["status"], line["usable"]) == ("pending", False)
+
     def test_what_is_to_be_started_is_said(self, syntage, vendor):
         """And that it is billed."""
         said = syntage("entities create --name Ana --rfc ANA0101011A1 --type person --start sat")
@@ -239,12 +252,27 @@ class TestSchedulers:
         assert said in ended.err
         assert vendor.seen["requests"] == {}
 
-    def test_what_the_vendor_refuses_is_told_in_its_words(self, syntage):
+    def test_what_the_vendor_refuses_is_told_in_its_words(self, syntage, lines):
         """With the id of the request; the command failed, and nothing is wrong with the key."""
-        said = syntage("rules create --scheduler 7b3a --extractor nonsense")
+        (scheduler,) = lines("schedulers create --name nights")
+        said = syntage(f"rules create --scheduler {scheduler['id']} --extractor nonsense")
         assert said.code == 1
         assert "extractor" in said.err
+        assert ".:" not in said.err
         assert "(request " in said.err
+
+    def test_a_rule_of_no_scheduler_is_wrong_use(self, syntage):
+        """As anything else that is named and not there."""
+        said = syntage("rules create --scheduler 7b3a --extractor rpc")
+        assert said.code == 2
+        assert "there is no scheduler 7b3a (request " in said.err
+
+    def test_a_status_that_there_is_not_is_warned_of(self, syntage):
+        """It may be new, so it is asked for all the same; those that there are, are named."""
+        said = syntage("list --status bogus")
+        assert said.code == 0
+        assert "warning: no page of Syntage has the status 'bogus'; it has pending, waiting, running, " in said.err
+        assert "warning" not in syntage("list --status waiting").err
 
     def test_what_may_have_been_made_is_uncertain(self, syntage, vendor):
         """Exit code 4, and the command that looks for it, as it must be typed here."""

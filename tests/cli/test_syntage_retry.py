@@ -55,7 +55,8 @@ def test_retryable_takes_those_whose_time_has_come(cli, vendor):
     early = [line for line in said.err.splitlines() if line.startswith("not done: ")]
     assert [line.partition(" (")[0] for line in early] == ["not done: job job000000000", "not done: job job000000003"]
     assert "not before 20" in early[0]
-    assert "(in 3 h 59 min), says the vendor; the same command takes it then" in early[0]
+    # The pause is ours: the vendor names none.
+    assert "(in 3 h 59 min); the same command takes it then" in early[0]
     assert "(in 21 h 59 min)" in early[1]
     assert len(vendor.jobs()["jobs"]) == 2
     again = cli("retry", "--retryable", "--base-url", vendor.url)
@@ -79,7 +80,40 @@ def test_a_cap_of_sat_puts_it_off_for_a_day(cli, vendor):
     assert said.code == 1
     assert "retrying 1 job: 1 extraction to pay for again" in said.err
     assert "(in 59 min" in said.err
+    assert "s), says the vendor; the same command takes it then" in said.err
     assert "1 extraction accepted; docpoll harvest" in said.err
+
+
+def short(vendor: RunningEmulator, number: int, *, capped: timedelta) -> Any:
+    """An extraction that has finished, short of the files that SAT's cap kept back some time ago."""
+    at = datetime.now(UTC) - capped
+    what = Extraction(entity=PEDRO, extractor="rpc", options={"number": number})
+    told = {"status": "finished", "finishedAt": at.isoformat(), "rateLimitedAt": at.isoformat()}
+    return entry(vendor, number, what, at=at, **told)
+
+
+def test_retryable_takes_results_that_came_short(cli, vendor):
+    """Those of which files are missing, once SAT gives them: before, they are named with their time."""
+    day = timedelta(hours=24)
+    entered([short(vendor, 1, capped=day + timedelta(hours=1)), short(vendor, 2, capped=day - timedelta(hours=1))])
+    said = cli("retry", "--retryable", "--json", "--base-url", vendor.url)
+    assert said.code == 1
+    assert "retrying 1 job: 1 extraction to pay for again" in said.err
+    assert [line["extraction"]["options"] for line in said.lines] == [{"number": 1}]
+    (early,) = (line for line in said.err.splitlines() if line.startswith("not done: "))
+    assert early.startswith("not done: job job000000002 (")
+    assert "(in 59 min" in early
+    assert "says the vendor" in early
+    assert [(line["state"], line["attempt"]) for line in cli("jobs", "--json").lines] == [
+        ("SUCCEEDED", 1),
+        ("SUCCEEDED", 1),
+        ("RUNNING", 2),
+    ]
+    # The first has a newer attempt now.
+    again = cli("retry", "--retryable", "--base-url", vendor.url)
+    assert "to pay for" not in again.err
+    assert len(vendor.jobs()["jobs"]) == 1
+    assert cli("retry", "--failed", "--base-url", vendor.url).err == "nothing to retry\n"
 
 
 def test_all_in_time_is_exit_code_0(cli, vendor):
@@ -147,6 +181,8 @@ def test_cancel_does_not_leave_an_extraction_running_behind_our_back(cli, vendor
     said = cli("cancel", "job000000001")
     assert said.code == 1
     assert f"docpoll syntage stop job000000001 --base-url {vendor.url} has it stopped" in said.err
+    assert "not done: job job000000001 (/entities/" in said.err
+    assert "): it runs at syntage, and would go on" in said.err
     assert list(states(cli).values()) == ["RUNNING"]
 
 

@@ -114,6 +114,12 @@ def working(status: str, *rows: str) -> Row:
     return Row("RUNNING", f"({status})", (WORKING,), (f"status {status}", *rows))
 
 
+STOPPING = (
+    "It was asked to stop, and is not ended yet: docpoll harvest tells how it ends, and if it is billed. "
+    "The next poll is due at 2026-06-16T12:46:20.000Z."
+)
+
+
 def stopped(status: str, begun: str, billed: str) -> Row:
     said = f"{status}: stopped on request; it {begun}, so it is {billed}"
     return Row("CANCELLED", f"({said})", (f"It was stopped on request, and is {billed}. {AGAIN}",), (f"error {said}",))
@@ -144,7 +150,7 @@ STATES: dict[str, Row] = {
         ("status waiting",),
     ),
     "running": working("running"),
-    "stopping": working("stopping"),
+    "stopping": Row("RUNNING", "(stopping)", (STOPPING,), ("status stopping",)),
     "finished": Row(
         "SUCCEEDED",
         "",

@@ -17,6 +17,7 @@ from docpoll.errors import DocpollError, JobCancelled, JobFailed
 from docpoll.harvester.sweeper import SWEEP_EVERY
 from docpoll.schedules import FixedSchedule
 from docpoll.sweeps import WALK_EVERY
+from docpoll.wire import Response
 from tests.simulation import World
 
 PEDRO, GOLFO = (f"/entities/018f8e25-e800-7000-8000-{number:012d}" for number in (2, 3))
@@ -99,6 +100,58 @@ class TestTwins:
 
         begun, job = world.run(story())
         assert job.remote_id == begun
+
+    def test_whoever_is_attached_hears_of_it(self, world, caplog):
+        """What runs there belongs to somebody else, too: stopping it stops it for both."""
+
+        async def story():
+            begun = await elsewhere(world, invoices())
+            async with world.client() as client:
+                return begun, await client.submit(invoices())
+
+        begun, job = world.run(story())
+        (said,) = [one.getMessage() for one in caplog.records if getattr(one, "action", "") == "attached"]
+        assert said.startswith(f"job {job.id}")
+        assert f"as {begun}; attached to that, nothing new is begun" in said
+
+    def test_a_conflict_of_an_entity_without_an_rfc_fails_at_once(self, world):
+        """The list tells extractions by their RFC, so which one it is is never known; waiting would begin another."""
+
+        async def story():
+            provider = world.emulator.provider()
+            answer = await world.emulator.send(provider.build_create_entity(name="Nadie", type="company"))
+            entity = f"/entities/{provider.parse_created_entity(answer).id}"
+            asked = Extraction(entity=entity, extractor="rug")
+            await elsewhere(world, asked)
+            async with world.client() as client:
+                with pytest.raises(JobFailed) as failed:
+                    await client.result(await client.submit(asked))
+            return failed.value.job
+
+        job = world.run(story())
+        assert job.error.code == "conflict"
+        assert "its entity has no RFC" in job.error.message
+        assert job.error.details == {"conflicting": ["rug"]}
+        assert world.wire.arrived["submit"] == 1
+        assert len(extractions(world)) == 1
+
+    def test_what_is_refused_again_and_again_is_not_sent_any_more(self, world):
+        """Extractions differ in whose they are; what they ask for is what is refused."""
+
+        async def story():
+            async with world.client() as client:
+                jobs = [
+                    await client.submit(
+                        Extraction(entity=PEDRO, extractor="bogus", options={"nth": number}, rfc=RFC), wait=False
+                    )
+                    for number in range(60)
+                ]
+                await asyncio.sleep(5)
+                return [(await client.job(job.id)).state for job in jobs]
+
+        states = world.run(story())
+        assert world.wire.arrived["submit"] < 20 + 17
+        assert states.count(JobState.PENDING) >= 60 - 20 - 17
 
     def test_a_conflict_without_a_twin_is_tried_again_and_fails_at_last(self, world):
         """It may have ended meanwhile; after three further attempts somebody should know."""
@@ -200,6 +253,153 @@ def hides_lists(send):
     return hide
 
 
+class TestSearches:
+    """What was lost is found in time, also where the vendor's list is late, long, or refused."""
+
+    def test_a_twin_beyond_many_others_is_found(self, world, monkeypatch):
+        """Page by page, until one is in work that asks for the same."""
+        monkeypatch.setattr("docpoll.providers.syntage.provider.PAGE_LIMIT", 5)
+
+        async def story():
+            begun = [await elsewhere(world, invoices(1 + nth % 12, year=2020 + nth // 12)) for nth in range(24)]
+            async with world.client() as client:
+                jobs = [await client.submit(invoices(1 + nth % 12, year=2020 + nth // 12)) for nth in range(24)]
+            return begun, [job.remote_id for job in jobs]
+
+        begun, found = world.run(story())
+        assert found == begun
+
+    @pytest.mark.parametrize("seconds", [20, 60])
+    def test_a_list_that_lags_hides_no_twin_for_good(self, shared_world, seconds):
+        """It is asked again for longer than a list lags behind."""
+        world = shared_world
+
+        async def story():
+            world.wire.send = lagging(world, world.wire.send, seconds=seconds)
+            async with world.client(provider={"account": "one"}) as one:
+                first = await one.submit(invoices())
+                async with world.client(provider={"account": "two"}) as two:
+                    return first, await two.submit(invoices())
+
+        first, second = world.run(story())
+        assert second.remote_id == first.remote_id
+        assert len(extractions(world)) == 1
+
+    @pytest.mark.parametrize("world", [{"faults": {"lost": {"operations": ["submit"], "first": 1}}}], indirect=True)
+    @pytest.mark.parametrize("seconds", [40, 60])
+    def test_a_lost_create_that_the_list_shows_late_is_found(self, world, seconds):
+        """It is sent again only when it must have been there for long."""
+
+        async def story():
+            world.wire.send = lagging(world, world.wire.send, seconds=seconds)
+            async with world.client() as client:
+                job = await client.submit(invoices(), wait=False)
+                await client.result(await client.accepted(job))
+                return await client.job(job.id)
+
+        job = world.run(story())
+        assert [one["id"] for one in extractions(world)] == [job.remote_id]
+
+    def test_a_lost_create_that_another_label_was_attached_to_is_shared(self, shared_world):
+        """Its own id has a job already, and it is its own all the same."""
+        world = shared_world
+
+        async def story():
+            world.emulator.play(LOST)
+            async with world.client(provider={"account": "b"}, uncertain="hold") as lost:
+                await lost.submit(invoices())
+            world.emulator.play({})
+            async with world.client(provider={"account": "a"}) as other:
+                await other.result(await other.submit(invoices()))
+            async with world.client(provider={"account": "b"}) as lost:
+                (job,) = [one async for one in lost.jobs(state="UNCERTAIN")]
+                await lost.search(job)
+                return await lost.result(job)
+
+        assert world.run(story()).object_id == extractions(world)[0]["id"]
+        assert len(extractions(world)) == 1
+
+    @pytest.mark.parametrize(
+        "world", [{"faults": {"error": {"operations": ["submit"], "answers": ["cut"], "first": 2}}}], indirect=True
+    )
+    def test_what_cannot_be_looked_for_keeps_nothing_else_from_it(self, world):
+        """Of an entity without an RFC no list tells; the other is sent again in its time."""
+
+        async def story():
+            provider = world.emulator.provider()
+            answer = await world.emulator.send(provider.build_create_entity(name="Nadie", type="company"))
+            entity = f"/entities/{provider.parse_created_entity(answer).id}"
+            async with world.client() as client:
+                nobody = await client.submit(Extraction(entity=entity, extractor="rpc"), wait=False)
+                job = await client.submit(invoices(), wait=False)
+                await client.result(job)
+                return await client.job(nobody.id)
+
+        assert world.run(story()).state is JobState.UNCERTAIN
+        assert len(extractions(world)) == 1
+
+    @pytest.mark.parametrize("world", [NO_LISTS], indirect=True)
+    def test_while_no_list_comes_conflicts_cost_few_requests(self, world):
+        """What conflicts is looked for before it is sent again, and more and more rarely."""
+
+        async def story():
+            for month in range(1, 11):
+                await elsewhere(world, invoices(month))
+            async with world.client() as client:
+                for month in range(1, 11):
+                    await client.submit(invoices(month), wait=False)
+                await asyncio.sleep(300)
+
+        world.run(story())
+        assert world.wire.arrived["submit"] == 10
+        assert world.wire.arrived["list"] < 10 * 12
+
+    def test_links_in_a_circle_are_not_followed_for_ever(self, world):
+        """And each page counts against the budget."""
+
+        async def story():
+            await elsewhere(world, invoices())
+            world.wire.send = circling(hides_lists(world.wire.send))
+            async with world.client() as client:
+                job = await client.submit(invoices(), wait=False)
+                with pytest.raises(JobFailed):
+                    await client.result(job)
+
+        world.run(story())
+        assert world.wire.arrived["list"] < 20
+
+
+def lagging(world: World, send, *, seconds: float):
+    """As *send*, but that lists show what was made only so many *seconds* later."""
+
+    async def answer(request):
+        response = await send(request)
+        if request.operation != "list":
+            return response
+        told = orjson.loads(response.body)
+        before = world.time.now() - timedelta(seconds=seconds)
+        told["hydra:member"] = [
+            one for one in told["hydra:member"] if datetime.fromisoformat(one["createdAt"]) <= before
+        ]
+        return attrs.evolve(response, body=orjson.dumps(told))
+
+    return answer
+
+
+def circling(send):
+    """As *send*, but that each list has a next page, which is always the same."""
+
+    async def answer(request):
+        response = await send(request)
+        if request.operation != "list":
+            return response
+        told = orjson.loads(response.body)
+        told["hydra:view"] = {"@id": "/extractions", "hydra:next": "/extractions?id[lt]=x"}
+        return attrs.evolve(response, body=orjson.dumps(told))
+
+    return answer
+
+
 class TestStops:
     """A cancelled extraction is stopped where it runs, and its end is what the vendor says."""
 
@@ -281,6 +481,67 @@ class TestStops:
         assert state is JobState.RUNNING
         assert result.fields
 
+    def test_what_runs_for_somebody_else_is_not_stopped(self, world):
+        """Cancelled before it was attached, it never was."""
+
+        async def story():
+            begun = await elsewhere(world, invoices())
+            async with world.client() as client:
+                job = await client.submit(invoices(), wait=False)
+                while not world.wire.arrived["submit"]:
+                    await asyncio.sleep(0.01)
+                await client.cancel(job)
+                with pytest.raises(JobCancelled):
+                    await client.result(job)
+            return begun
+
+        begun = world.run(story())
+        assert world.wire.arrived["stop"] == 0
+        assert [(one["id"], one["status"]) for one in extractions(world)] == [(begun, "pending")]
+
+    @pytest.mark.parametrize("world", [LOST], indirect=True)
+    def test_one_whose_answer_was_lost_is_found_and_stopped(self, world):
+        """It runs there all the same, and would be billed in full."""
+
+        async def story():
+            async with world.client(uncertain="hold") as client:
+                job = await client.submit(invoices())
+                await client.cancel(job)
+                with pytest.raises(JobCancelled):
+                    await client.result(job)
+                return await client.job(job.id)
+
+        job = world.run(story())
+        assert job.status in {"stopped", "cancelled"}
+        assert world.wire.arrived["stop"] == 1
+
+    @pytest.mark.parametrize(
+        "world", [{"faults": {"error": {"operations": ["submit"], "answers": ["cut"]}}}], indirect=True
+    )
+    def test_one_that_is_not_found_is_told_to_run_on_perhaps(self, world, caplog):
+        """It is cancelled here, and that is said."""
+
+        async def story():
+            async with world.client(uncertain="hold") as client:
+                return await client.cancel(await client.submit(invoices()))
+
+        assert world.run(story()).state is JobState.CANCELLED
+        assert "what it may have begun is not to be found" in caplog.text
+
+    def test_one_that_stops_is_not_given_up(self, world):
+        """Whether it is billed is worth knowing."""
+
+        async def story():
+            async with world.client(give_up_after=timedelta(seconds=100), schedule=FixedSchedule(40)) as client:
+                job = await client.submit(invoices())
+                await asyncio.sleep(95)
+                await client.cancel(job)
+                with pytest.raises(JobCancelled):
+                    await client.result(job)
+                return await client.job(job.id)
+
+        assert world.run(story()).error.details == {"billed": True}
+
     def test_a_job_of_another_process_is_stopped_by_that(self, shared_world):
         """Whoever looks after it asks."""
 
@@ -344,6 +605,21 @@ class TestSweeps:
         assert len(world.run(story())) == 10
         assert world.wire.arrived["poll"] > 10
 
+    def test_while_lists_are_throttled_each_is_polled(self, world):
+        """Polls have a budget of their own."""
+
+        async def story():
+            world.wire.send = throttling(world.wire.send)
+            async with world.client(schedule=FixedSchedule(30)) as client:
+                jobs = [await client.submit(invoices(month)) for month in range(1, 11)]
+                results = [await client.result(job) for job in jobs]
+                return results, [await client.job(job.id) for job in jobs]
+
+        _, jobs = world.run(story())
+        ended = {one["id"]: one for one in extractions(world)}
+        late = [job.finished_at - _finished(ended[job.remote_id]) for job in jobs]
+        assert max(late) < timedelta(seconds=30 + 5)
+
     def test_an_attached_one_that_is_older_is_not_forgotten(self, world):
         """A walk over what is new does not show it, so it is polled."""
 
@@ -405,6 +681,17 @@ class TestSweeps:
 
         assert len(world.run(story())) == 120
         assert world.wire.arrived["poll"] < 120
+
+
+def throttling(send):
+    """As *send*, but that lists are refused for an hour."""
+
+    async def answer(request):
+        if request.operation == "list":
+            return Response(status=429, headers={"retry-after": "3600"}, body=b"{}")
+        return await send(request)
+
+    return answer
 
 
 def changed(send, *, hide: str):

@@ -30,6 +30,8 @@ from tests.simulation import World
 PEDRO = "018f8e25-e800-7000-8000-000000000002"
 RFC = "PEIC211118IS0"
 NEW = "NUE010101AB1"
+#: Whose credential SAT refused.
+REFUSED = "SAT150612QX4"
 TAG = "018f8e25-e800-7000-8000-000000000001"
 HOOK = "https://example.com/hook"
 
@@ -287,8 +289,8 @@ class TestLostAnswers:
 
     def test_what_is_refused_is_refused(self, ask, road):
         """In the vendor's words, and once."""
-        with pytest.raises(RemoteProtocolError, match=r"extractor.*refused.*\(request ") as refused:
-            ask(lambda account: account.create_rule(scheduler="7b3a", extractor="nonsense"))
+        with pytest.raises(RemoteProtocolError, match=r"events.*refused.*\(request ") as refused:
+            ask(lambda account: account.create_webhook_endpoint(url=HOOK, events=["nonsense"]))
         assert (refused.value.status, isinstance(refused.value, AccountFault)) == (400, False)
         assert len(road.sent) == 1
 
@@ -349,9 +351,28 @@ class TestTries:
         """Nobody waits for an hour without having asked for it."""
         began = world.time.now()
         ask(lambda account: account.schedulers())
-        with pytest.raises(RemoteProtocolError, match=r"it says to come back in \d+ s \(request "):
+        with pytest.raises(RemoteProtocolError, match=r"it says to come back in \d+ min \(request "):
             ask(lambda account: account.schedulers())
         assert world.time.now() - began < timedelta(seconds=1)
+
+    def test_a_vendor_that_is_not_there_is_named(self, ask, road):
+        """With its address, and what to check."""
+        road.trouble["GET /schedulers"] = ["never sent"] * 4
+        with pytest.raises(
+            RequestNotSent, match=r"could not be reached, tried 4 times \(nobody listens\); check the net"
+        ):
+            ask(lambda account: account.schedulers())
+
+    def test_a_scheduler_that_there_is_not_gets_no_rule(self, ask, road):
+        """That is said as of any other thing; what else is wrong with a rule is told in the vendor's words."""
+        nothing = TAG.replace("1", "9")
+        with pytest.raises(RemoteProtocolError, match=f"there is no scheduler {nothing}") as told:
+            ask(lambda account: account.create_rule(scheduler=nothing, extractor="rpc"))
+        assert told.value.status == 404
+        made = ask(lambda account: account.create_scheduler(name="nights"))
+        with pytest.raises(RemoteProtocolError, match="extractor: ") as told:
+            ask(lambda account: account.create_rule(scheduler=made.id, extractor="nonsense"))
+        assert told.value.status == 400
 
     @pytest.mark.parametrize("status", [401, 403])
     def test_a_refused_key_is_not_tried_again(self, ask, road, status):
@@ -365,6 +386,52 @@ class TestTries:
         """Rather than fail at the first request."""
         with pytest.raises(ConfigError, match="async with"):
             await SyntageAccount(Syntage("secret")).schedulers()
+
+
+class TestCredentials:
+    """Found with their entity, and validated anew."""
+
+    @pytest.mark.parametrize("name", [REFUSED, REFUSED.lower()])
+    def test_one_is_validated_anew(self, ask, road, name):
+        """As it is then is read back."""
+        anew = ask(lambda account: account.revalidate(name))
+        assert (anew.rfc, anew.status) == (REFUSED, "pending")
+        assert posts(road) == [f"POST /credentials/{anew.id}/revalidate"]
+
+    def test_one_that_is_validated_already_is_refused(self, ask):
+        """With what the vendor says to it, in one sentence."""
+        ask(lambda account: account.revalidate(REFUSED))
+        with pytest.raises(RemoteProtocolError, match="is being validated: the request was refused") as told:
+            ask(lambda account: account.revalidate(REFUSED))
+        assert told.value.status == 400
+
+    def test_one_that_is_gone_is_named(self, ask, road):
+        """As of anything else that is not there."""
+        road.trouble["POST /credentials/{id}/revalidate"] = [404]
+        with pytest.raises(RemoteProtocolError, match=r"there is no credential 018f.* \(request r-1\)") as told:
+            ask(lambda account: account.revalidate(REFUSED))
+        assert told.value.status == 404
+
+    def test_too_many_are_told_so(self, ask, road):
+        """After some tries, as nothing was done."""
+        road.trouble["POST /credentials/{id}/revalidate"] = [429] * 4
+        with pytest.raises(RemoteProtocolError, match="too many requests") as told:
+            ask(lambda account: account.revalidate(REFUSED))
+        assert told.value.status == 429
+
+    def test_a_lost_answer_says_where_to_look(self, ask, road):
+        """It is not asked for a second time: the first may have arrived."""
+        road.trouble["POST /credentials/{id}/revalidate"] = ["carried out, then cut"]
+        with pytest.raises(AnswerMissing, match=f"look with docpoll syntage entities show {REFUSED}"):
+            ask(lambda account: account.revalidate(REFUSED))
+        assert len(posts(road)) == 1
+
+    def test_an_entity_without_one_says_so(self, ask, road):
+        """Nothing is asked of the vendor."""
+        made = ask(lambda account: account.create_entity(name="Nueva", type="company", rfc=NEW))
+        with pytest.raises(ConfigError, match=f"entity {NEW} has no credential that could be validated"):
+            ask(lambda account: account.revalidate(made.id))
+        assert posts(road) == ["POST /entities"]
 
 
 class TestPages:

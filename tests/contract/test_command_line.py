@@ -60,6 +60,7 @@ SYNTAGE_FLAGS = {
     "list": ASKS | {"rfc", "extractor", "status", "limit", "store"},
     "entities list": ASKS,
     "entities show": ASKS,
+    "entities revalidate": ASKS,
     "entities create": ASKS | {"name", "type", "rfc", "start"},
     "schedulers list": ASKS,
     "schedulers show": ASKS,
@@ -296,6 +297,7 @@ def test_these_are_the_lines_for_syntage(lines, monkeypatch):
 
         told("new_entity", "entities", "create", "--name", "Nueva", "--type", "company", "--start", "sat")
         told("entity", "entities", "show", told("entity", "entities", "list")["id"])
+        told("credential", "entities", "revalidate", "PEIC211118IS0")
         told("extraction", "list")
         scheduler = told("scheduler", "schedulers", "create", "--name", "nights")["id"]
         rule = told("rule", "rules", "create", "--scheduler", scheduler, "--extractor", "rpc", "--cron", "@daily")["id"]

@@ -379,6 +379,9 @@ def test_the_cap_on_files_sets_rate_limited_at(make: Make) -> None:
         ),
         ({"entity": PEDRO, "extractor": "invoice", "options": {"types": ["I", "X"]}}, "options.types"),
         ({"entity": PEDRO, "extractor": "invoice", "options": {"types": [{}]}}, "options.types"),
+        ({"entity": PEDRO, "extractor": "invoice", "options": {"xml": "nope"}}, "options.xml"),
+        ({"entity": PEDRO, "extractor": "tax_retention", "options": {"issued": 1}}, "options.issued"),
+        ({"entity": PEDRO, "extractor": "tax_retention", "options": {"complement": True}}, "options.complement"),
         ([], ""),
     ],
 )
@@ -441,6 +444,7 @@ def test_a_path_or_method_that_is_not_there(account: Account) -> None:
         answer = account.play(method, path).response
         assert answer is not None
         assert answer.status == status
+        assert set(orjson.loads(answer.body)) == {"message"}
     assert account.raw("PUT", "/_emulator/jobs", status=405).headers["allow"] == "GET"
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from docpoll.extractions import Extraction
 from docpoll.interfaces import Draft
 from docpoll.providers.syntage import Syntage
-from docpoll.wire import Response
+from docpoll.wire import Conversation, Request, Response
+
+T = TypeVar("T")
 
 KEY = "s3cr3t-key"
 NOON = datetime(2026, 6, 16, 12, tzinfo=UTC)
@@ -59,6 +61,17 @@ def collection(path: str, *members: Any, following: str | None = None) -> dict[s
     if following is not None:
         view["hydra:next"] = following
     return {"@id": path, "@type": "hydra:Collection", "hydra:member": list(members), "hydra:view": view}
+
+
+def driven(talk: Conversation[T], *answers: Response) -> tuple[list[Request], T]:
+    """What a conversation asks for, given these *answers*, and what it comes to."""
+    requests, left = [next(talk)], list(answers)
+    try:
+        while True:
+            requests.append(talk.send(left.pop(0)))
+    except StopIteration as end:
+        assert not left, "it asked for less"
+        return requests, end.value
 
 
 def asked(**changes: Any) -> Extraction:

@@ -146,7 +146,7 @@ def test_lists_are_filtered_and_ordered():
     filtered = query(SYNTAGE.build_extractions(rfc=RFC.lower(), extractor="invoice", status="failed", page_size=5000))
     whole = {"taxpayer.id": RFC, "extractor": "invoice", "status": "failed"}
     assert filtered == {**whole, "order[createdAt]": "desc", "itemsPerPage": "1000"}
-    twins = {"taxpayer.id": RFC, "extractor": "invoice", "order[createdAt]": "desc", "itemsPerPage": "50"}
+    twins = {"taxpayer.id": RFC, "extractor": "invoice", "order[createdAt]": "desc", "itemsPerPage": "1000"}
     assert query(SYNTAGE.build_twins(asked(), rfc=RFC)) == twins
     lost = query(SYNTAGE.build_twins(asked(), rfc=RFC, since=NOON))
     assert lost == {**twins, "createdAt[after]": "2026-06-16T11:58:00.000Z"}

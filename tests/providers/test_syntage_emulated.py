@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
@@ -12,8 +12,8 @@ from docpoll.emulator import SyntageCore, SyntageSettings, SyntageState
 from docpoll.errors import RemoteProtocolError
 from docpoll.events import Accepted, Cancelled, Conflict, NotFound, NotSent, Refused, SeenUnfinished, Succeeded
 from docpoll.extractions import Extraction
+from docpoll.interfaces import Twin
 from docpoll.jobs import Job, JobState, advance
-from docpoll.providers.syntage import find_lost, find_twin
 from docpoll.providers.syntage.extractors import INVOICE, TAX_STATUS, invoice_options
 from docpoll.providers.syntage.resources import the_entity_of
 from docpoll.sweeps import SweepQuestion
@@ -68,6 +68,18 @@ def poll(vendor: Vendor, job: Job) -> Any:
 YEAR = invoice_options(period_from="2024-01-01", period_to="2024-12-31")
 
 
+def twins(vendor: Vendor, job: Job, *, since: datetime | None = None) -> list[Twin]:
+    """What asks for the same as *job* there."""
+    talk = SYNTAGE.find_twins(job, since=since)
+    request = next(talk)
+    while True:
+        try:
+            request = talk.send(vendor.answer(request))
+        except StopIteration as end:
+            found: list[Twin] = end.value
+            return found
+
+
 def test_an_extraction_from_its_start_to_its_end(vendor):
     """Created, seen unfinished, finished, and read with its counters."""
     job = sent(vendor, job_for(vendor, **YEAR))
@@ -89,29 +101,26 @@ def test_a_second_one_attaches_to_the_first(vendor):
     event = SYNTAGE.parse_submit(vendor.answer(SYNTAGE.build_submit(second)))
     assert isinstance(event, NotSent)
     assert event.conflict == Conflict(kinds=("invoice",))
-    asked = Extraction.from_options(second.options)
-    listed = SYNTAGE.parse_extractions(vendor.answer(SYNTAGE.build_twins(asked, rfc=RFC))).items
-    twin = find_twin(asked, listed, rfc=RFC)
-    assert twin is not None
-    assert twin.id == first.remote_id
-    assert advanced(vendor, second, Accepted(remote_id=twin.id)).remote_id == first.remote_id
-    other = attrs.evolve(asked, extractor=TAX_STATUS, options={})
-    assert find_twin(other, listed, rfc=RFC) is None
+    (twin,) = twins(vendor, second)
+    assert (twin.remote_id, twin.is_in_work) == (first.remote_id, True)
+    assert advanced(vendor, second, Accepted(remote_id=twin.remote_id)).remote_id == first.remote_id
+    assert twins(vendor, job_for(vendor, TAX_STATUS)) == []
 
 
 def test_a_create_whose_answer_was_lost_is_found(vendor):
-    """By the list, among others; and not once a job has its id."""
+    """By the list, among others: by what was asked, and when it was made."""
     sent(vendor, job_for(vendor, TAX_STATUS))
     vendor.now += timedelta(minutes=1)
     job, sent_at = job_for(vendor, **YEAR), vendor.now
     lost = sent(vendor, job).remote_id
-    asked = Extraction.from_options(job.options)
-    window = {"sent_at": sent_at, "lost_at": sent_at + timedelta(seconds=60)}
-    listed = SYNTAGE.parse_extractions(vendor.answer(SYNTAGE.build_twins(asked, rfc=RFC, since=sent_at))).items
-    found = find_lost(asked, listed, rfc=RFC, **window)
-    assert found is not None
-    assert found.id == lost
-    assert find_lost(asked, listed, rfc=RFC, known={found.id}, **window) is None
+    (found,) = twins(vendor, job, since=sent_at)
+    assert found.remote_id == lost
+    assert found.made_at is not None
+    assert sent_at <= found.made_at <= sent_at + timedelta(seconds=60)
+    vendor.now += timedelta(hours=3)
+    (ended,) = twins(vendor, job, since=sent_at)
+    assert (ended.remote_id, ended.is_in_work) == (lost, False)
+    assert twins(vendor, job, since=vendor.now) == []
 
 
 def test_a_stop_is_told_by_the_next_polls(vendor):

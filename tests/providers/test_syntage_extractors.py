@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from docpoll.errors import ConfigError
 from docpoll.extractions import Extraction
-from docpoll.providers.syntage import RemoteExtraction, find_lost, find_twin, is_same
+from docpoll.interfaces import Twin
+from docpoll.providers.syntage import RemoteExtraction, is_same
 from docpoll.providers.syntage.extractors import (
     EXTRACTORS,
     buro_options,
@@ -24,7 +26,20 @@ from docpoll.providers.syntage.extractors import (
     tax_retention_options,
     tidy,
 )
-from tests.providers.syntage_examples import ENTITY, ID, NOON, OTHER, RFC, asked, draft, extraction
+from tests.providers.syntage_examples import (
+    ENTITY,
+    ID,
+    NOON,
+    OTHER,
+    RFC,
+    SYNTAGE,
+    answer,
+    asked,
+    collection,
+    draft,
+    driven,
+    extraction,
+)
 
 YEAR = {"period": {"from": "2024-01-01", "to": "2024-12-31"}}
 MEXICO = timezone(timedelta(hours=-6))
@@ -259,36 +274,88 @@ def test_all_three_must_be_the_same():
     assert not is_same(asked(options={}), listed(), rfc=RFC)
 
 
-def test_the_twin_is_the_newest_in_work():
-    """What has ended, or is being stopped, is no twin to attach to; of several the newest is."""
-    made = [
-        listed(id="old", status="running", createdAt="2026-06-16T10:00:00Z"),
-        listed(id="new", status="waiting", createdAt="2026-06-16T11:00:00Z"),
-        listed(id="undated", status="pending", createdAt=None),
-        listed(id="other", status="running", extractor="tax_retention"),
-        *(listed(id=word, status=word) for word in ("stopping", "finished", "failed", "stopped", "cancelled")),
-    ]
-    twin = find_twin(asked(), made, rfc=RFC)
-    assert twin is not None
-    assert twin.id == "new"
-    assert find_twin(asked(), made[3:], rfc=RFC) is None
+PERSON, COMPANY = "PEIC211118IS0", "CGO100203AB1"
 
 
-def test_a_lost_create_is_found_by_when_it_was_made():
-    """In whatever state it is by now, if it was made while the answer was lost and is nobody else's."""
+@pytest.mark.parametrize(
+    ("rfc", "asked_for", "echoed", "same"),
+    [
+        (PERSON, {}, {"productType": "007"}, True),
+        (PERSON, {"productType": "007"}, {}, True),
+        (PERSON, {"productType": "004"}, {}, False),
+        (PERSON, {}, {"productType": "INFORME_BURO"}, False),
+        (COMPANY, {}, {"productType": "INFORME_BURO"}, True),
+        (COMPANY.lower(), {"productType": "INFORME_BURO"}, {}, True),
+        (COMPANY, {}, {"productType": "007"}, False),
+        (COMPANY, {"productType": "RCO"}, {"productType": "RCO"}, True),
+        # Whose it is, nobody knows, so nothing counts as the default.
+        (None, {}, {"productType": "007"}, False),
+        ("no RFC", {}, {"productType": "007"}, False),
+    ],
+)
+def test_a_default_product_that_is_echoed_is_the_same(rfc, asked_for, echoed, same):
+    """It depends on whose report it is, which the RFC tells."""
+    kind = "buro_de_credito_report"
+    assert same_options(kind, asked_for, echoed, rfc=rfc) is same
+    if rfc is not None and rfc != "no RFC":
+        ask = asked(extractor=kind, options=asked_for)
+        seen = listed(extractor=kind, options=echoed, taxpayer={"id": rfc.upper()})
+        assert is_same(ask, seen, rfc=rfc) is same
 
-    def lost(*made: RemoteExtraction, known: tuple[str, ...] = ()) -> str | None:
-        window = {"sent_at": NOON, "lost_at": NOON + timedelta(minutes=1)}
-        found = find_lost(asked(), made, rfc=RFC, known=known, **window)
-        return found and found.id
 
-    assert lost(listed(status="failed")) == ID
-    assert lost(listed(), known=(ID,)) is None
-    assert lost(listed(createdAt=None)) is None
-    assert lost(listed(options={})) is None
-    for minutes, found in ((-2.1, None), (-2, ID), (3, ID), (3.1, None)):
-        moment = NOON + timedelta(minutes=minutes)
-        assert lost(listed(createdAt=moment.astimezone(UTC).isoformat())) == found
+def test_the_key_of_a_report_does_not_depend_on_its_rfc():
+    """Nor does any other: known or not, it is the same job."""
+    ask = asked(extractor="buro_de_credito_report", options={"productType": "007"})
+    assert canonical(ask) == canonical(attrs.evolve(ask, rfc=None))
+    assert canonical(ask).options == {"productType": "007"}
+
+
+def found(*made: dict[str, Any], since: datetime | None = None, ask: Extraction | None = None) -> list[Twin]:
+    """What `find_twins` makes of one page of extractions."""
+    job = draft(ask).job
+    (request,), twins = driven(SYNTAGE.find_twins(job, since=since), answer(200, collection("/extractions", *made)))
+    assert request.operation == "list"
+    return twins
+
+
+def test_twins_come_newest_first_and_tell_whether_they_are_in_work():
+    """What has ended, or is being stopped, is no twin to attach to; what asks for something else is none at all."""
+    ended = ("stopping", "finished", "failed", "stopped", "cancelled")
+    twins = found(
+        extraction(id="old", status="running", createdAt="2026-06-16T10:00:00Z"),
+        extraction(id="new", status="waiting", createdAt="2026-06-16T11:00:00Z"),
+        extraction(id="undated", status="pending", createdAt=None),
+        extraction(id="other", status="running", extractor="tax_retention"),
+        *(extraction(id=word, status=word, createdAt=None) for word in ended),
+    )
+    assert [twin.remote_id for twin in twins[:3]] == ["new", "old", "undated"]
+    assert {twin.remote_id for twin in twins if twin.is_in_work} == {"old", "new", "undated"}
+    assert {twin.remote_id for twin in twins} == {"old", "new", "undated", *ended}
+    assert found(extraction(options={})) == []
+
+
+def test_a_lost_create_is_looked_for_on_every_page_since_it_was_sent():
+    """In whatever state it is by now; whoever lost it judges by when it was made."""
+    first = collection("/extractions", extraction(id="a"), following="/extractions?page=2")
+    second = collection("/extractions", extraction(id="b", status="failed", createdAt="2026-06-16T12:01:00Z"))
+    talk = SYNTAGE.find_twins(draft().job, since=NOON)
+    requests, twins = driven(talk, answer(200, first), answer(200, second))
+    assert "createdAt[after]=2026-06-16T11:58:00.000Z" in requests[0].url
+    assert requests[1].url.endswith("/extractions?page=2")
+    assert [twin.remote_id for twin in twins] == ["b", "a"]
+    assert twins[0].made_at == NOON + timedelta(minutes=1)
+
+
+def test_an_entity_tells_its_rfc_where_the_job_does_not():
+    """A list names taxpayers only, so without an RFC nothing can be told apart."""
+    job = draft(asked(rfc=None)).job
+    entity = {"id": ENTITY, "taxpayer": {"id": RFC}}
+    page = answer(200, collection("/extractions", extraction()))
+    requests, twins = driven(SYNTAGE.find_twins(job), answer(200, entity), page)
+    assert requests[0].url.endswith(f"/entities/{ENTITY}")
+    assert [twin.remote_id for twin in twins] == [ID]
+    with pytest.raises(ConfigError, match="its entity has no RFC"):
+        driven(SYNTAGE.find_twins(job), answer(200, {"id": ENTITY}))
 
 
 @given(

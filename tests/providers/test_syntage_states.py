@@ -13,7 +13,7 @@ from docpoll.events import Cancelled, ErrorInfo, Failed, SeenUnfinished, Succeed
 from docpoll.jobs import Job, JobState, advance
 from docpoll.providers.syntage import SANDBOX, RemoteExtraction, Syntage, blocked_by
 from docpoll.providers.syntage.states import BLOCKED_AFTER, ERROR_CODES, STATUSES, event_of
-from docpoll.resubmits import ResubmitPolicy, retry_not_before
+from docpoll.resubmits import ResubmitPolicy, retry_not_before, vendor_says_when
 from docpoll.results import Result
 from tests.providers.syntage_examples import ID, KEY, NOON, OTHER, RFC, SYNTAGE, answer, asked, draft, extraction
 
@@ -141,11 +141,14 @@ def test_a_cap_of_sat_puts_another_attempt_off_for_a_day():
     )
     assert job.error is not None
     assert retry_not_before(job.error) == ENDED + timedelta(hours=22)
+    assert vendor_says_when(job.error)
     assert job.error.details["rateLimitedAt"] == capped
     late = polled(
         running(), status="failed", errorCode="unrecoverable", finishedAt=ENDED.isoformat(), rateLimitedAt=capped
     )
     assert retry_not_before(late.error) == ENDED + timedelta(hours=24)
+    # Which is our own pause.
+    assert not vendor_says_when(late.error)
 
 
 def test_a_refused_credential_is_no_question_of_time():
@@ -220,6 +223,7 @@ def test_finished_with_files_missing_is_a_warning():
     assert (result.error.code, result.error.retryable) == ("files_incomplete", True)
     assert "files incomplete" in result.error.message
     assert retry_not_before(result.error) == datetime(2026, 6, 17, 12, 10, tzinfo=UTC)
+    assert vendor_says_when(result.error)
     assert SYNTAGE.parse_poll(answer(200, orjson.loads(body))) == Succeeded(status="finished", warning=result.error)
     job = polled(running(), **orjson.loads(body))
     assert (job.state, job.error) == (JobState.SUCCEEDED, result.error)

@@ -341,7 +341,7 @@ def retry(  # noqa: PLR0913 - the flags of a command are its parameters
     failed: Annotated[bool, typer.Option("--failed", help="Every document whose newest attempt failed.")] = False,
     expired: Annotated[bool, typer.Option("--expired", help="Every document whose result expired.")] = False,
     retryable: Annotated[
-        bool, typer.Option("--retryable", help="Every document that failed and may be tried again, says the vendor.")
+        bool, typer.Option("--retryable", help="What failed or came short, and the vendor calls retryable.")
     ] = False,
     same_id: Annotated[
         bool,

@@ -127,7 +127,8 @@ def _sending(flags: Any, **more: Any) -> Any:
 def extract(  # noqa: PLR0913 - the flags of a command are its parameters
     *,
     rfc: Annotated[
-        list[str] | None, typer.Option("--rfc", metavar="RFC", help="Of whom; several, each with its --rfc.")
+        list[str] | None,
+        typer.Option("--rfc", metavar="RFC", help="Of whom; several with commas, or each with its --rfc."),
     ] = None,
     entity: Annotated[
         list[str] | None,
@@ -266,7 +267,7 @@ def list_entities(
     quiet: Quiet = False,
     api_key: ApiKey = None,
 ) -> None:
-    """List all entities, newest first, with their credentials' status."""
+    """List all entities, newest first, and their credentials."""
     flags = _flags(locals())
     from docpoll.cli.syntage import list_entities as carry_out
 
@@ -287,6 +288,30 @@ def show_entity(
     """Show one entity, and whether its credential is of use."""
     flags = _flags(locals())
     from docpoll.cli.syntage import show_entity as carry_out
+
+    _end(lambda: carry_out(flags, entity=entity))
+
+
+@entities.command("revalidate")
+def revalidate_entity(
+    entity: Annotated[str, typer.Argument(metavar="RFC|ID", help="Its RFC, exactly, or its id.")],
+    *,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Have the credential of an entity validated anew.
+
+    For one that was refused, once it is corrected at Syntage, or whose validation broke. What waits for it goes on by
+    itself. For example:
+
+        docpoll syntage entities revalidate PEIC211118IS0
+    """
+    flags = _flags(locals())
+    from docpoll.cli.syntage import revalidate_entity as carry_out
 
     _end(lambda: carry_out(flags, entity=entity))
 

@@ -27,12 +27,14 @@ from docpoll.extractions import EXTRACTION
 from docpoll.interfaces import Clock, Store
 from docpoll.jobs import CLOSED, NOT_FOUND, OPEN, Job, JobState
 from docpoll.providers import Local
-from docpoll.resubmits import retry_not_before
+from docpoll.resubmits import retry_not_before, vendor_says_when
 
 __all__ = ["Told", "cancel", "chosen", "retry"]
 
 #: Jobs cancelled at the same time, so that they share commits.
 _TOGETHER: Final = 32
+#: More results that something is missing of are in no ledger.
+_ALL: Final = 1_000_000_000
 #: How long another process has to stop a job of its own, in looks at the ledger and seconds between them.
 _LOOKS, _LOOK_SECONDS = 6, 0.5
 
@@ -40,7 +42,10 @@ _LOOKS, _LOOK_SECONDS = 6, 0.5
 async def chosen(
     settings: Settings, names: Sequence[str], states: frozenset[JobState], *, retryable: bool = False
 ) -> list[Job]:
-    """The jobs named, and the newest attempts that are in one of *states* or that the vendor calls *retryable*."""
+    """The jobs named, and the newest attempts that are in one of *states* or that the vendor calls *retryable*.
+
+    Among the latter are those that succeeded, and of whose results something is missing that another attempt brings.
+    """
     ledger: Store = await looking_at(settings.store)
     try:
         found = {job.id: job for name in names for job in [await find(ledger, name, settings)]}
@@ -49,6 +54,11 @@ async def chosen(
             async for job in jobs_in(ledger, settings, states=wanted, newest=True):
                 again = retryable and job.error is not None and job.error.retryable is True
                 if job.state in states or again:
+                    found[job.id] = job
+        if retryable:
+            for job in reversed(await ledger.warned(limit=_ALL)):
+                is_short = job.error is not None and job.error.retryable is True
+                if is_short and settings.concerns(job.provider, job.account):
                     found[job.id] = job
         return list(found.values())
     finally:
@@ -130,7 +140,8 @@ def _ripe(jobs: Sequence[Job], told: Told, *, now: datetime, wanted: frozenset[J
         early = at is not None and at > now
         when = "" if at is None else f"{instant(at)} (in {lasting(at - now)})"
         if early and job.state not in wanted:
-            told.fault(job, f"not before {when}, says the vendor; the same command takes it then")
+            who = ", says the vendor" if vendor_says_when(job.error) else ""
+            told.fault(job, f"not before {when}{who}; the same command takes it then")
             continue
         if early:
             told.warn(job, f"an attempt before {when} may fare no better, and is billed")
@@ -208,7 +219,8 @@ class Told:
     def fault(self, job: Job, said: str) -> None:
         """Nothing was done for *job*."""
         self.states.append(JobState.FAILED)
-        self._screen.say(f"not done: {said}" if job.id in said else f"not done: job {job.id} ({job.source}): {said}")
+        is_named = said.startswith(f"job {job.id}")
+        self._screen.say(f"not done: {said}" if is_named else f"not done: job {job.id} ({job.source}): {said}")
 
     def warn(self, job: Job, said: str) -> None:
         """Something speaks against what is done with *job* all the same."""
@@ -323,7 +335,7 @@ async def _cancelled(settings: Settings, jobs: Sequence[Job], told: Told) -> lis
                 after[job.id] = done
             elif isinstance(done, ConfigError):
                 stop_it = stop_hint(job, settings_for(job, settings))
-                told.fault(job, f"it runs there, and would go on and be billed; {stop_it} has it stopped")
+                told.fault(job, f"it runs at {job.provider}, and would go on and be billed; {stop_it} has it stopped")
             else:
                 raise done
         for _ in range(_LOOKS):

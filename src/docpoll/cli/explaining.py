@@ -14,7 +14,7 @@ from docpoll.export import Line, flat, instant
 from docpoll.extractions import EXTRACTION
 from docpoll.interfaces import Blocked, Explaining, Provider
 from docpoll.jobs import Job, JobState
-from docpoll.resubmits import BY_ITSELF, RETRY_NOT_BEFORE, RETRY_PLANNED, retry_not_before
+from docpoll.resubmits import BY_ITSELF, RETRY_NOT_BEFORE, RETRY_PLANNED, VENDOR_SAYS_WHEN, retry_not_before
 from docpoll.results import Result
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "blocked_line",
     "blocked_of",
     "gist_of",
+    "is_stopping",
     "last_look",
     "paid_again",
     "plain_details",
@@ -35,12 +36,17 @@ __all__ = [
 _STALE: Final = timedelta(minutes=10)
 
 #: Details of an error that are told in words.
-_IN_WORDS: Final = frozenset({RETRY_NOT_BEFORE, RETRY_PLANNED, BY_ITSELF, "billed"})
+_IN_WORDS: Final = frozenset({RETRY_NOT_BEFORE, RETRY_PLANNED, VENDOR_SAYS_WHEN, BY_ITSELF, "billed"})
 
 
 def blocked_of(job: Job, provider: Provider, *, now: datetime) -> Blocked | None:
     """What *job* waits for that only the user can bring, where its provider knows such a thing."""
     return provider.blocked_by(job, now=now) if isinstance(provider, Explaining) else None
+
+
+def is_stopping(job: Job, provider: Provider) -> bool:
+    """Whether *job* was asked to stop at its vendor, and has not ended yet."""
+    return isinstance(provider, Explaining) and provider.is_stopping(job)
 
 
 def blocked_line(job: Job, blocked: Blocked | None) -> dict[str, Any] | None:

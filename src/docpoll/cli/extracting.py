@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import attrs
@@ -20,7 +20,7 @@ from docpoll.cli.explaining import gist_of, warned
 from docpoll.cli.hints import command, harvest_hint, placing, uncertain_hint
 from docpoll.cli.progress import Progress, watched
 from docpoll.cli.run import named, outcome_line
-from docpoll.cli.screen import Screen, heard, many, printable, shown
+from docpoll.cli.screen import ReaderGone, Screen, heard, lasting, many, printable, shown
 from docpoll.cli.sending import Options, accept_all, client_for, looking_at, require_ledger, stopped, warn_of_key
 from docpoll.cli.supervise import supervise
 from docpoll.client import Client, Outcome
@@ -30,6 +30,7 @@ from docpoll.config import Settings, parse_length
 from docpoll.errors import (
     AccountFault,
     ConfigError,
+    DocpollError,
     DocumentError,
     JobError,
     RemoteProtocolError,
@@ -37,14 +38,15 @@ from docpoll.errors import (
     SubmitsRefused,
     TransportError,
 )
-from docpoll.export import Line, line_from_job, with_result
+from docpoll.export import Line, instant, line_from_job, with_result
 from docpoll.extractions import EXTRACTION, Extraction
 from docpoll.harvester import Limits
-from docpoll.jobs import CLOSED, OPEN, Job, JobState
+from docpoll.jobs import CLOSED, Job, JobState
 from docpoll.providers.syntage import Syntage
-from docpoll.providers.syntage.extractors import needs_credential, takes
+from docpoll.providers.syntage.extractors import EXTRACTORS, needs_credential, takes
 from docpoll.providers.syntage.resources import Entity, is_rfc, the_entity_of, tidy_rfc
 from docpoll.providers.syntage.wire import iri
+from docpoll.resubmits import retry_not_before
 
 __all__ = ["Wanted", "extract", "stop"]
 
@@ -67,7 +69,7 @@ class Wanted:
     @property
     def names(self) -> list[str]:
         """RFCs in capitals and entities by their IRIs, each once. Raises `ConfigError` for what is neither, or none."""
-        named = [*map(tidy_rfc, self.rfcs), *map(_name, self.entities)]
+        named = [*map(tidy_rfc, _split(self.rfcs)), *map(_name, _split(self.entities))]
         if self.from_file is not None:
             named += _names_in(self.from_file)
         if not named:
@@ -77,18 +79,23 @@ class Wanted:
     @property
     def kinds(self) -> list[str]:
         """The extractors, each once. Raises `ConfigError` where there is none."""
-        kinds = [kind.strip() for given in self.extractors for kind in given.split(",")]
-        if not any(kinds):
+        kinds = _split(self.extractors)
+        if not kinds:
             raise ConfigError("say what: --extractor invoice, --extractor tax_status, …")
-        return list(dict.fromkeys(filter(None, kinds)))
+        return list(dict.fromkeys(kinds))
 
     def options_for(self, kind: str) -> dict[str, Any]:
-        """The options that extractor gets: those it is known to take, and those that none of the others is."""
+        """The options that extractor gets: all but those that are known to be of others, and not of this one."""
         return {
             name: value
             for name, value in self.options.items()
-            if takes(kind, name) is not False or not any(takes(other, name) for other in self.kinds)
+            if takes(kind, name) is not False or not any(takes(other, name) for other in EXTRACTORS)
         }
+
+
+def _split(given: Sequence[str]) -> list[str]:
+    """What stands between commas, or was given by itself."""
+    return [name for one in given for each in one.split(",") if (name := each.strip())]
 
 
 def _name(given: str) -> str:
@@ -131,10 +138,11 @@ def extract(options: Options, wanted: Wanted) -> int:
     for kind in wanted.kinds:
         asked = Extraction(entity="-", extractor=kind, options=wanted.options_for(kind))
         provider.draft(asked, id="-", now=SystemClock().now())
+    parting = _Parting(settings)
     return supervise(
-        lambda: _extract(options, wanted, fresh_for, settings, provider, screen),
+        lambda: _extract(options, wanted, fresh_for, settings, provider, screen, parting),
         screen=screen,
-        go_on=_going_on(settings),
+        go_on=parting.text,
     )
 
 
@@ -142,9 +150,69 @@ def _ignore(*_: object) -> None:
     pass
 
 
-def _going_on(settings: Settings) -> str:
-    harvest = command("harvest", settings, always=("store",))
-    return f"Nothing is lost: what was started goes on at Syntage.\nTo bring the results home: {harvest}"
+class _Parting:
+    """What is said where `extract` is interrupted."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._harvest = command("harvest", settings, always=("store",))
+        #: Whether any may have been started, and what became of each, where that is known already.
+        self.may_have_started = False
+        self.left: _Left | None = None
+
+    def text(self) -> str:
+        """What goes on, what was not started, and how to go on."""
+        if not self.may_have_started or (self.left is not None and self.left.nothing_was_started):
+            return "Nothing was started."
+        if self.left is None:
+            said = "what was started goes on at Syntage"
+        elif not (said := self.left.text()):
+            return "Nothing is lost: all have ended, and their results are in the ledger."
+        return f"Nothing is lost: {said}.\nTo bring the results home: {self._harvest}"
+
+
+@attrs.define(kw_only=True)
+class _Left:
+    """How many have not ended, by how far they have come."""
+
+    going_on: int = 0
+    #: Sent, or about to be, and not answered.
+    unanswered: int = 0
+    #: In the ledger, and not sent.
+    waiting: int = 0
+    #: Not even in the ledger.
+    unknown: int = 0
+    ended: int = 0
+
+    @property
+    def nothing_was_started(self) -> bool:
+        """None of them was begun, nor may have been, nor will be by itself."""
+        return not (self.going_on or self.unanswered or self.waiting or self.ended)
+
+    def count(self, job: Job | None) -> None:
+        """Count one more; None is one that is in no ledger."""
+        if job is None:
+            self.unknown += 1
+        elif job.state is JobState.RUNNING:
+            self.going_on += 1
+        elif job.state is JobState.UNCERTAIN or (job.state is JobState.PENDING and job.sent_at is not None):
+            self.unanswered += 1
+        elif job.state is JobState.PENDING:
+            self.waiting += 1
+        else:
+            self.ended += 1
+
+    def text(self) -> str:
+        """All of these, in words; nothing of those that have ended."""
+        parts = []
+        if self.going_on:
+            parts.append(f"{many(self.going_on, 'extraction goes', 'extractions go')} on at Syntage")
+        if self.unanswered:
+            parts.append(f"{many(self.unanswered, 'was', 'were')} sent and not answered")
+        if self.waiting:
+            parts.append(f"{many(self.waiting, 'was', 'were')} not started yet, which a harvest does")
+        if self.unknown:
+            parts.append(f"{many(self.unknown, 'was', 'were')} not started")
+        return ", ".join(parts)
 
 
 async def _extract(
@@ -154,6 +222,7 @@ async def _extract(
     settings: Settings,
     provider: Syntage,
     screen: Screen,
+    parting: _Parting,
 ) -> int:
     try:
         with heard(screen):
@@ -166,6 +235,7 @@ async def _extract(
         return ExitCode.FAILED
     inputs = _inputs(entities, wanted, screen)
     report = _Report(inputs, options, settings, provider, screen)
+    parting.may_have_started = True
     try:
         async with (
             watched(report.progress, screen, total=len(inputs)) as logs,
@@ -180,6 +250,10 @@ async def _extract(
         await report.open_inputs(results=not wanted.detach)
     except (AccountFault, StoreError) as exc:
         raise await stopped(exc, settings, provider) from exc
+    except (asyncio.CancelledError, ReaderGone):
+        with suppress(DocpollError):
+            parting.left = await report.look()
+        raise
     return report.end(detached=wanted.detach)
 
 
@@ -239,9 +313,13 @@ class _Report:
         #: By its key, each of which nothing was told yet, as it would be made.
         self._left: dict[str, Job] = {job.key: job for job in drafts}
         self._waited = False
+        #: How far those have come that were not settled when the waiting ended.
+        self._open = _Left()
+        #: From when on those that failed may fare better, where that is not known to be never; None: at once.
+        self._again: list[datetime | None] = []
         #: Those that were not sent because others like them were refused.
         self._unsent = 0
-        self.progress = Progress(screen, total=len(inputs))
+        self.progress = Progress(screen, total=len(inputs), alike=False)
 
     async def follow(self, client: Client, fresh_for: timedelta | None) -> None:
         """Start them, and tell of each when it ends, until all have or the waiting ends."""
@@ -277,19 +355,42 @@ class _Report:
 
     async def open_inputs(self, *, results: bool) -> None:
         """Tell of those that are not settled, as the waiting ended; *results*: on lines that could hold one."""
+        for key, found in (await self._looked_up()).items():
+            self._open.count(found)
+            if found is None:
+                job = self._left[key]
+                line = line_from_job(job) | {"id": None}
+            else:
+                job, line = found, line_from_job(found, secrets=self._screen.secrets)
+            await self._tell(with_result(line, None) if results else line, job, settled=job.state in CLOSED)
+
+    async def look(self) -> _Left:
+        """How far all of them have come."""
+        told = {state: self._states[state] for state in (JobState.RUNNING, JobState.UNCERTAIN, JobState.PENDING)}
+        left = _Left(
+            going_on=told[JobState.RUNNING],
+            unanswered=told[JobState.UNCERTAIN],
+            waiting=told[JobState.PENDING],
+            ended=self._states.total() - sum(told.values()),
+        )
+        for job in (await self._looked_up()).values():
+            left.count(job)
+        return left
+
+    async def _looked_up(self) -> dict[str, Job | None]:
+        """Those nothing was told of as they are in the ledger; None for what never came to be entered."""
         ledger = await looking_at(self._settings.store)
         try:
             newest = await ledger.newest(set(self._left))
         finally:
             await ledger.close()
-        for key, draft in list(self._left.items()):
-            job = newest.get(key)
-            if job is None or (job.finished_at is not None and job.finished_at < self._started_at):
-                # An earlier one, or none: this one never came to be entered.
-                job, line = draft, line_from_job(draft) | {"id": None}
-            else:
-                line = line_from_job(job, secrets=self._screen.secrets)
-            await self._tell(with_result(line, None) if results else line, job, settled=job.state in CLOSED)
+
+        def of_now(job: Job | None) -> Job | None:
+            # An earlier one has ended before: this command would have entered another.
+            is_earlier = job is not None and job.finished_at is not None and job.finished_at < self._started_at
+            return None if is_earlier else job
+
+        return {key: of_now(newest.get(key)) for key in self._left}
 
     async def _ended(self, outcome: Outcome) -> None:
         assert outcome.job is not None, outcome.error
@@ -300,6 +401,8 @@ class _Report:
     async def _tell(self, line: Line, job: Job, *, gist: str = "", settled: bool = True) -> None:
         self._left.pop(job.key, None)
         self._states[job.state] += 1
+        if job.state is JobState.FAILED and (job.error is None or job.error.retryable is not False):
+            self._again.append(retry_not_before(job.error))
         if settled:
             self.progress.settled(job.state, fresh=(job.finished_at or self._started_at) >= self._started_at)
         if self._screen.json:
@@ -322,8 +425,10 @@ class _Report:
             parts.append("nothing new was started")
         words = (JobState.FAILED, JobState.CANCELLED, JobState.TIMED_OUT, JobState.UNCERTAIN)
         parts += [f"{states[word]} {word.lower().replace('_', ' ')}" for word in words if states[word]]
-        if still := sum(states[state] for state in OPEN if state not in (*wanted, JobState.UNCERTAIN)):
+        if JobState.RUNNING not in wanted and (still := states[JobState.RUNNING]):
             parts.append(f"{still} still open")
+        if unsent := states[JobState.PENDING]:
+            parts.append(f"{unsent} not started")
         screen.tell(f"{', '.join(parts)}; ledger {printable(settings.store)}")
         for hint in self._hints(detached=detached):
             screen.say(hint)
@@ -333,13 +438,20 @@ class _Report:
         settings = self._settings
         if self._states[JobState.UNCERTAIN]:
             yield f"uncertain: sent, and the answer was lost; see {uncertain_hint(settings)}"
-        if self._states[JobState.FAILED]:
-            yield f"to start one of them again, which is billed: {command('retry JOB', settings)}"
+        if self._again:
+            now = SystemClock().now()
+            first = min((now if at is None else max(at, now) for at in self._again), default=now)
+            when = "" if first <= now else f" from {instant(first)} on (in {lasting(first - now)})"
+            yield f"to start what failed again, which is billed{when}: {command('retry JOB', settings)}"
+        if never := self._states[JobState.FAILED] - len(self._again):
+            yield f"{never} of those that failed would only fail again: put right first what the error says"
         if self._unsent:
             wait = many(self._unsent, "extraction waits", "extractions wait")
             yield f"{wait} unsent, since others like them were refused; to end them: docpoll cancel --pending"
         if self._waited:
-            yield f"the waiting ended, the extractions go on: {harvest_hint(settings)} brings the results"
+            said = self._open.text() or "all have ended"
+            brings = f"; {harvest_hint(settings)} brings the results" if not self._open.nothing_was_started else ""
+            yield f"the waiting ended: {said}{brings}"
         elif detached and self._states[JobState.RUNNING]:
             yield f"{harvest_hint(settings)} brings the results"
 
@@ -359,17 +471,30 @@ def stop(options: Options, *, names: Sequence[str]) -> int:
 
     async def work() -> int:
         told = Told(screen)
-        jobs = list(_stoppable(await chosen(settings, names, frozenset()), settings, told))
+        found = await chosen(settings, names, frozenset())
+        ended = [job for job in found if _has_ended(job)]
+        jobs = list(_stoppable((job for job in found if not _has_ended(job)), settings, told))
+        for job in ended:
+            said = "" if job.error is None else f": {job.error.message}"
+            await _show(job, screen, f"had ended already{said}")
         after = await _stop(jobs, told, options, settings, provider, screen) if jobs else []
         stopped_now = sum(job.state is JobState.CANCELLED for job in after)
-        screen.tell(f"{stopped_now} of {many(len(told.states) + len(after), 'extraction')} stopped")
+        total = len(told.states) + len(ended) + len(after)
+        screen.tell(f"{stopped_now} of {many(total, 'extraction')} stopped")
         if still := [job.state for job in after if job.state not in CLOSED]:
             number = many(len(still), "extraction has", "extractions have")
             screen.say(f"{number} not ended yet; {harvest_hint(settings)} tells how")
-        # That one ended otherwise in the meantime is no failure of the stop.
+        # That one ended otherwise in the meantime, or before, is no failure of the stop.
         return code_of([*told.states, *still])
 
-    return supervise(work, screen=screen, go_on=_going_on(settings))
+    harvest = command("harvest", settings, always=("store",))
+    asked = "What was asked to stop is stopped at Syntage all the same; what was not goes on, and is billed."
+    return supervise(work, screen=screen, go_on=f"{asked}\nTo see how each ends: {harvest}")
+
+
+def _has_ended(job: Job) -> bool:
+    """Whether there is nothing left of the extraction *job* to be stopped."""
+    return job.media_type == EXTRACTION and job.state in CLOSED and job.state is not JobState.TIMED_OUT
 
 
 def _stoppable(jobs: Iterable[Job], settings: Settings, told: Told) -> Iterable[Job]:
@@ -381,8 +506,6 @@ def _stoppable(jobs: Iterable[Job], settings: Settings, told: Told) -> Iterable[
             told.fault(job, f"is of account {job.account} at {job.origin}; give its key, --account and --base-url")
         elif job.state is JobState.UNCERTAIN:
             told.fault(job, f"is UNCERTAIN, so nobody knows what to stop; {command('recover', settings)} looks for it")
-        elif job.state in CLOSED and job.state is not JobState.TIMED_OUT:
-            told.fault(job, f"has ended already: {job.state}")
         else:
             yield job
 
@@ -391,7 +514,7 @@ async def _stop(
     jobs: Sequence[Job], told: Told, options: Options, settings: Settings, provider: Syntage, screen: Screen
 ) -> list[Job]:
     """Have *jobs* stopped, and wait for their ends: those that could be, as they are then."""
-    progress = Progress(screen, total=len(jobs))
+    progress = Progress(screen, total=len(jobs), alike=False)
     #: Those nothing was told of yet, and whether the vendor was asked to stop them.
     left = {job.id: False for job in jobs}
     after: list[Job] = []
@@ -449,11 +572,13 @@ async def _stop(
 
 
 async def _show(job: Job, screen: Screen, said: str = "") -> None:
-    """What became of a *job* that was to be stopped; *said*: of one that has not ended."""
+    """What became of a *job* that was to be stopped; *said*: of one that has not ended, or had before."""
     if screen.json:
         await screen.line_aside(line_from_job(job, secrets=screen.secrets))
     elif not screen.quiet:
-        if job.state is JobState.CANCELLED:
+        if said:
+            pass
+        elif job.state is JobState.CANCELLED:
             said = "never sent, so it is not billed" if job.error is None else job.error.message
         elif job.state in CLOSED:
             said = "ended before it could be stopped"

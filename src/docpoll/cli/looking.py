@@ -21,6 +21,7 @@ from docpoll.cli.explaining import (
     blocked_line,
     blocked_of,
     gist_of,
+    is_stopping,
     last_look,
     paid_again,
     plain_details,
@@ -322,7 +323,11 @@ def _show_status(told: dict[str, Any], aside: _Aside, settings: Settings, screen
         )
     for one in told["suspect"]:
         rows.append(f"suspect: {one['provider']} account {one['account']}: {one['reason']}")
-    rows += [row for one in told["budgets"] if (row := _budget_row(one, now))]
+    scopes = Counter((one["provider"], one["account"], one["origin"]) for one in told["budgets"])
+    for one in told["budgets"]:
+        several = scopes[one["provider"], one["account"], one["origin"]] > 1
+        if row := _budget_row(one, now, scope=one["scope"] if several else None):
+            rows.append(row)
     rows += _suspicion_rows(told["suspicions"], now)
     screen.show("\n".join(rows))
 
@@ -397,14 +402,15 @@ def _warning_rows(warned: Sequence[Job], settings: Settings, now: datetime) -> l
     return rows
 
 
-def _budget_row(one: dict[str, Any], now: datetime) -> str | None:
+def _budget_row(one: dict[str, Any], now: datetime, *, scope: str | None) -> str | None:
     """How fast an account may be asked, where that is of interest: something waits, or was refused."""
     refusal = one["last_refusal"]
     if not (one["waiting"] or refusal):
         return None
     limit = "any number of" if one["allowed"] is None else f"{one['allowed']:.3g}"
-    row = f"budget: {one['provider']} account {one['account']}: {limit} requests a second allowed"
-    row += f", {one['used']} made in the last one, {one['waiting']} wait"
+    row = f"budget: {one['provider']} account {one['account']}{f' ({scope})' if scope else ''}: "
+    row += f"{limit} {'request' if limit == '1' else 'requests'} a second allowed"
+    row += f", {one['used']} made in the last one, {one['waiting']} {'waits' if one['waiting'] == 1 else 'wait'}"
     if one["paused_until"]:
         row += f"; paused until {one['paused_until']}"
     if refusal:
@@ -460,12 +466,13 @@ def show(settings: Settings, *, job: str, json: bool, clock: Clock | None = None
         now = (clock or SystemClock()).now()
         found = await find(ledger, job, settings)
         line, gist = await _full_line(ledger, settings, found)
-        blocked = blocked_of(found, _reader(settings, found.provider), now=now)
+        reader = _reader(settings, found.provider)
+        blocked = blocked_of(found, reader, now=now)
         if json:
             more = {"blocked": blocked_line(found, blocked)}
             screen.line(line | redact(_details(found), secrets=settings.secrets) | more)
         else:
-            steps = _next_steps(found, settings, blocked, now)
+            steps = _next_steps(found, settings, blocked, now, stopping=is_stopping(found, reader))
             _show_job(found, line, gist, steps, settings, screen, now)
         return ExitCode.DONE
 
@@ -547,8 +554,10 @@ def _plain(value: Any) -> str:
     return "-" if value is None else printable(str(value))
 
 
-def _next_steps(job: Job, settings: Settings, blocked: Blocked | None, now: datetime) -> list[str]:
-    """What to do next, in the state that *job* is in."""
+def _next_steps(
+    job: Job, settings: Settings, blocked: Blocked | None, now: datetime, *, stopping: bool = False
+) -> list[str]:
+    """What to do next, in the state that *job* is in; *stopping*: its vendor was asked to stop it."""
     place = settings_for(job, settings)
     retry_it, cancel_it = command(f"retry {job.id}", place), stop_hint(job, place)
     retry = f"{retry_it} {paid_again(job)}."
@@ -574,8 +583,7 @@ def _next_steps(job: Job, settings: Settings, blocked: Blocked | None, now: date
                 *([looks] if looks else []),
             ]
         case JobState.RUNNING:
-            due = "" if job.next_poll_at is None else f" The next poll is due at {instant(job.next_poll_at)}."
-            return [f"It is being worked on: {harvest_hint(place)} brings its result.{due}{expiry}{stalled}"]
+            return [_going_on(job, harvest_hint(place), stopping=stopping) + expiry + stalled]
         case JobState.UNCERTAIN:
             return [
                 f"It was sent at {instant(job.sent_at)} and the answer was lost ({job.trouble}).",
@@ -615,6 +623,14 @@ def _next_steps(job: Job, settings: Settings, blocked: Blocked | None, now: date
     elif job.error is not None and job.error.code == NOT_FOUND:
         steps.append(f"{command(f'retry {job.id} --same-id', place)} asks for it once more, which costs nothing.")
     return [*steps, retry]
+
+
+def _going_on(job: Job, harvest: str, *, stopping: bool) -> str:
+    """What the vendor does with the running *job*, and what brings its end."""
+    due = "" if job.next_poll_at is None else f" The next poll is due at {instant(job.next_poll_at)}."
+    if stopping:
+        return f"It was asked to stop, and is not ended yet: {harvest} tells how it ends, and if it is billed.{due}"
+    return f"It is being worked on: {harvest} brings its result.{due}"
 
 
 def _why_again(error: ErrorInfo, now: datetime) -> list[str]:

@@ -56,16 +56,20 @@ _WORDS: Final = {
     JobState.TIMED_OUT: "timed out",
     JobState.UNCERTAIN: "uncertain",
     JobState.RUNNING: "running",
-    JobState.PENDING: "waiting",
+    JobState.PENDING: "unsent",
 }
 
 
 class Progress:
-    """Counts of a run. Fed with events and settled inputs; reports by itself while `watched()` lasts."""
+    """Counts of a run. Fed with events and settled inputs; reports by itself while `watched()` lasts.
 
-    def __init__(self, screen: Screen, *, total: int) -> None:
+    *alike*: what is done takes about as long each time, so that a rate, and the time left, say something.
+    """
+
+    def __init__(self, screen: Screen, *, total: int, alike: bool = True) -> None:
         self._screen = screen
         self._total = total
+        self._alike = alike
         #: Settled inputs by state.
         self.states: Counter[JobState] = Counter()
         #: Jobs whose document went out in this run.
@@ -132,7 +136,7 @@ class Progress:
         shown[JobState.RUNNING] += running
         shown[JobState.PENDING] += max(self._total - self.done - running, 0)
         parts = [f"{shown[state]} {word}" for state, word in _WORDS.items() if shown[state]]
-        rate = self._rate()
+        rate = self._rate() if self._alike else 0.0
         if rate:
             left = timedelta(seconds=(self._total - self.done) / rate)
             parts.append(f"{rate:.1f}/s")

@@ -34,21 +34,29 @@ def going_on(arguments: Sequence[str], settings: Settings) -> str:
     return f"{said}\nTo finish only what is in the ledger: {command('harvest', settings, always=('store',))}"
 
 
-def supervise(work: Callable[[], Coroutine[Any, Any, int]], *, screen: Screen, go_on: str) -> int:
-    """The exit code of *work*, or 130 with the lines *go_on* when a signal, or the end of stdout's reader, ended it."""
+def supervise(work: Callable[[], Coroutine[Any, Any, int]], *, screen: Screen, go_on: str | Callable[[], str]) -> int:
+    """The exit code of *work*, or 130 with the lines *go_on* when a signal, or the end of stdout's reader, ended it.
+
+    *go_on* may be what gives them when they are wanted.
+    """
     return asyncio.run(_supervised(work, screen, go_on))
 
 
-async def _supervised(work: Callable[[], Coroutine[Any, Any, int]], screen: Screen, go_on: str) -> int:
+async def _supervised(
+    work: Callable[[], Coroutine[Any, Any, int]], screen: Screen, go_on: str | Callable[[], str]
+) -> int:
     loop = asyncio.get_running_loop()
     task = loop.create_task(work())
     interrupted = False
+
+    def say_how() -> None:
+        screen.say(go_on if isinstance(go_on, str) else go_on())
 
     def stop() -> None:
         nonlocal interrupted
         if interrupted:
             screen.above = None
-            screen.say(go_on)
+            say_how()
             os._exit(ExitCode.INTERRUPTED)
         interrupted = True
         screen.tell("stopping; once more ends at once")
@@ -60,11 +68,11 @@ async def _supervised(work: Callable[[], Coroutine[Any, Any, int]], screen: Scre
     except asyncio.CancelledError:
         if not interrupted:
             raise
-        screen.say(go_on)
+        say_how()
         return ExitCode.INTERRUPTED
     except ReaderGone:
         let_go_of_stdout()
-        screen.say(go_on)
+        say_how()
         return ExitCode.INTERRUPTED
     finally:
         # A line may still wait for its reader; once more ends that, too.

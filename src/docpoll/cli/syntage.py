@@ -31,7 +31,10 @@ from docpoll.providers.syntage.resources import (
     Rule,
     Scheduler,
     WebhookEndpoint,
+    tidy_rfc,
 )
+from docpoll.providers.syntage.states import STATUSES
+from docpoll.providers.syntage.wire import type_of_rfc
 from docpoll.redaction import HIDDEN
 
 __all__ = [
@@ -49,6 +52,7 @@ __all__ = [
     "list_rules",
     "list_schedulers",
     "list_webhooks",
+    "revalidate_entity",
     "show_entity",
     "show_rule",
     "show_scheduler",
@@ -57,9 +61,6 @@ __all__ = [
     "update_scheduler",
     "update_webhook",
 ]
-
-#: A company's RFC has so many characters, a person's one more.
-_COMPANY: Final = 12
 
 _ABANDONED: Final = "interrupted"
 _UNKNOWN: Final = "interrupted: what was to be changed may be changed or not; look before you repeat it"
@@ -250,10 +251,7 @@ def show_entity(flags: Flags, *, entity: str) -> int:
 
     async def work(account: SyntageAccount, screen: Screen) -> int:
         found = await account.entity(entity)
-        if found.credential is None and found.rfc is not None:
-            # What the entity does not carry may be there all the same.
-            credentials = await account.credentials(found.rfc)
-            found = attrs.evolve(found, credential=next(iter(credentials), None))
+        found = attrs.evolve(found, credential=await account.credential_of(found))
         line = _entity(found)
         credential = found.credential
         rows = [(name, line[name]) for name in ("id", "iri", "rfc", "type", "name", "created_at")]
@@ -274,11 +272,26 @@ def show_entity(flags: Flags, *, entity: str) -> int:
     return _carry_out(flags, work)
 
 
+def revalidate_entity(flags: Flags, *, entity: str) -> int:
+    """Carry out `docpoll syntage entities revalidate`."""
+
+    async def work(account: SyntageAccount, screen: Screen) -> int:
+        line = _credential(await account.revalidate(entity))
+        _show(screen, line, list(line.items()))
+        screen.tell(
+            f"SAT is asked about it anew, which takes 10 to 20 s; {flags.command(f'entities show {entity}')} tells how "
+            "it went, and what waits for it goes on by itself"
+        )
+        return ExitCode.DONE
+
+    return _carry_out(flags, work, changes=True)
+
+
 def create_entity(flags: Flags, *, name: str, type: str | None, rfc: str | None, start: Sequence[str]) -> int:
     """Carry out `docpoll syntage entities create`."""
-    kind: Any = type
+    kind: Any = type_of_rfc(rfc) if type is None and rfc is not None else type
     if kind is None and rfc is not None:
-        kind = "company" if len(rfc.strip()) == _COMPANY else "person"
+        tidy_rfc(rfc)
     if kind not in ("company", "person"):
         raise ConfigError("--type: give company or person" if kind is None else f"--type {kind}: company or person")
 
@@ -627,6 +640,8 @@ def list_extractions(flags: Flags, *, rfc: str | None, extractor: str | None, st
     settings = flags.settings
 
     async def work(account: SyntageAccount, screen: Screen) -> int:
+        if status is not None and status not in STATUSES:
+            screen.say(f"warning: no page of Syntage has the status {status!r}; it has {', '.join(STATUSES)}")
         found = await account.extractions(rfc=rfc, extractor=extractor, status=status, limit=limit + 1)
         jobs = await _jobs_of([one.id for one in found[:limit]], settings)
         lines = [_extraction(one, jobs.get(one.id)) for one in found[:limit]]

@@ -907,8 +907,8 @@ class Client:
             if isinstance(event, Cancelled) and _runs_on(held):
                 raise ConfigError(
                     f"job {job.id} ({job.source}): runs at {job.provider} as {job.remote_id}; it would run on there, "
-                    f"and be billed. docpoll syntage stop {job.id} has it stopped; in Python, cancel it with a client "
-                    f"of {job.provider}, account {job.account}, that harvests"
+                    f"and be billed. docpoll {job.provider} stop {job.id} has it stopped; in Python, cancel it with a "
+                    f"client of {job.provider}, account {job.account}, that harvests"
                 )
             if is_on_its_way(held):
                 held = advance(held, left_behind(held), now=now, schedule=self._schedule, ttl=self.provider.result_ttl)

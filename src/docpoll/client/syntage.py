@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Final, Literal, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from docpoll.clocks import SystemClock
 from docpoll.errors import (
@@ -29,6 +30,7 @@ from docpoll.errors import (
     TransportError,
 )
 from docpoll.interfaces import Clock, Transport
+from docpoll.providers.answers import UNSAID
 from docpoll.providers.syntage import Page, RemoteExtraction, Syntage
 from docpoll.providers.syntage.resources import (
     EXTRACTION_EVENTS,
@@ -42,7 +44,7 @@ from docpoll.providers.syntage.resources import (
     the_entity_of,
     tidy_rfc,
 )
-from docpoll.providers.syntage.wire import PAGE_LIMIT, id_of, request_id
+from docpoll.providers.syntage.wire import PAGE_LIMIT, TaxpayerType, id_of, request_id
 from docpoll.wire import Request, Response
 
 __all__ = ["SyntageAccount"]
@@ -62,8 +64,10 @@ _QUIET: Final = 2.0
 _LEAST: Final = 50
 
 _TOO_MANY: Final = 429
-#: Whether it was acted on is not said: 408 Request Timeout, 425 Too Early.
-_UNSAID: Final = frozenset({408, 425})
+#: What is wrong with what was sent, as the vendor says.
+_WRONG: Final = frozenset({400, 422})
+#: From so many seconds on a length is told in minutes.
+_MINUTES: Final = 120
 
 
 class _Named(Protocol):
@@ -142,11 +146,36 @@ class SyntageAccount:
             )
         ]
 
+    async def credential_of(self, entity: Entity) -> Credential | None:
+        """The credential of *entity*; what it does not carry may be there all the same, the newest counts then."""
+        if entity.credential is not None or entity.rfc is None:
+            return entity.credential
+        return next(iter(await self.credentials(entity.rfc)), None)
+
+    async def revalidate(self, name: str) -> Credential:
+        """The credential of the entity *name* (RFC, id or IRI), which is validated anew: it takes 10 to 20 s.
+
+        Raises `ConfigError` where it has none. While it is validated already, the vendor refuses.
+        """
+        entity = await self.entity(name)
+        credential = await self.credential_of(entity)
+        if credential is None or credential.id is None:
+            raise ConfigError(f"syntage: entity {entity.rfc or entity.id} has no credential that could be validated")
+        with _named(f"credential {credential.id}"):
+            await self._make(
+                self._provider.build_revalidate_credential(credential.id),
+                self._provider.parse_done,
+                f"the request to validate credential {credential.id} anew",
+                look=f"docpoll syntage entities show {entity.rfc or entity.id}",
+            )
+        now = await self.credentials(entity.rfc) if entity.rfc is not None else []
+        return next((one for one in now if one.id == credential.id), credential)
+
     async def create_entity(
         self,
         *,
         name: str,
-        type: Literal["company", "person"],
+        type: TaxpayerType,
         rfc: str | None = None,
         start_datasources: Collection[str] = (),
     ) -> NewEntity:
@@ -252,12 +281,19 @@ class SyntageAccount:
         self, *, scheduler: str, extractor: str, options: Mapping[str, Any] | None = None, cron: str | None = None
     ) -> Rule:
         """A new rule of *scheduler*, as it is read back, with when it runs next. Each run is billed."""
-        made = await self._make(
-            self._provider.build_create_rule(scheduler=scheduler, extractor=extractor, options=options, cron=cron),
-            self._provider.parse_rule,
-            f"the rule for {extractor}",
-            look=f"docpoll syntage schedulers show {id_of(scheduler)}",
-        )
+        try:
+            made = await self._make(
+                self._provider.build_create_rule(scheduler=scheduler, extractor=extractor, options=options, cron=cron),
+                self._provider.parse_rule,
+                f"the rule for {extractor}",
+                look=f"docpoll syntage schedulers show {id_of(scheduler)}",
+            )
+        except RemoteProtocolError as exc:
+            if exc.status in _WRONG:
+                # Where it is the scheduler that there is not, that is said.
+                with suppress(TransportError):
+                    await self.scheduler(scheduler)
+            raise
         return await self._read_back(made, self.rule)
 
     async def update_rule(
@@ -413,7 +449,7 @@ class SyntageAccount:
             raise _lost(what, str(exc), look) from exc
         status, given = response.status, request_id(response)
         named = "" if given is None else f" (request {given})"
-        if status >= 500 or status in _UNSAID:
+        if status >= 500 or status in UNSAID:
             raise _lost(what, f"HTTP {status}{named}", look)
         try:
             return parse(response)
@@ -452,7 +488,8 @@ class SyntageAccount:
                 response = await self._transport.send(request)
             except RequestNotSent as exc:
                 if pause is None:
-                    raise
+                    where = f"syntage: {self._provider.base_url} could not be reached, tried {len(_PAUSES) + 1} times"
+                    raise RequestNotSent(f"{where} ({exc}); check the network and --base-url") from exc
                 trouble = str(exc)
             except AnswerMissing as exc:
                 if not repeat:
@@ -519,9 +556,15 @@ def _lost(what: str, why: str, look: str) -> AnswerMissing:
     )
 
 
+def _lasting(length: timedelta) -> str:
+    """*length*, rounded up: in seconds, or from two minutes on in minutes."""
+    seconds = max(math.ceil(length.total_seconds()), 1)
+    return f"{seconds} s" if seconds < _MINUTES else f"{math.ceil(seconds / 60)} min"
+
+
 def _too_many(request: Request, response: Response, wish: timedelta | None) -> RemoteProtocolError:
     given = request_id(response)
-    when = "" if wish is None else f", it says to come back in {max(int(wish.total_seconds()), 1)} s"
+    when = "" if wish is None else f", it says to come back in {_lasting(wish)}"
     named = "" if given is None else f" (request {given})"
     return RemoteProtocolError(
         f"syntage: {request.operation}: too many requests (HTTP 429){when}{named}",

@@ -164,12 +164,12 @@ class Service(ABC):
         url = urlsplit(request.url)
         methods = self._control.get(url.path) or self._handlers(url.path)
         if methods is None:
-            return error_response(404, "not_found", f"{url.path}: there is no such path")
+            return self._fault(404, "not_found", f"{url.path}: there is no such path")
         handle = methods.get(request.method)
         if handle is None:
             allow = ", ".join(methods)
             message = f"{request.method} {url.path}: this path takes {allow}"
-            return error_response(405, "method_not_allowed", message, allow=allow)
+            return self._fault(405, "method_not_allowed", message, allow=allow)
         call = Call(
             path=url.path,
             query=dict(parse_qsl(url.query, keep_blank_values=True)),
@@ -184,6 +184,10 @@ class Service(ABC):
             return refused.response
 
     # What a vendor's service has of its own.
+
+    def _fault(self, status: int, code: str, message: str, **headers: str) -> Response:
+        """What is wrong with a request, in the vendor's shape."""
+        return error_response(status, code, message, **headers)
 
     @abstractmethod
     def tidy(self, *, now: datetime) -> None:

@@ -227,7 +227,7 @@ class Account:
         before = self.outage.reason
         if isinstance(event, AnswerLost):
             self.outage.lost(self._clock.monotonic(), event.reason)
-        elif isinstance(event, Accepted | Refused):
+        elif isinstance(event, Accepted | Refused) or (isinstance(event, NotSent) and event.conflict is not None):
             self.outage.answered(number)
         reason = self.outage.reason
         if reason == before:

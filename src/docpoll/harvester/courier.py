@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -179,11 +179,26 @@ class Courier:
         self._account.listed()
         return swept
 
-    async def twins(self, provider: Attachable, job: Job, *, since: datetime | None = None) -> list[Twin]:
-        """What the vendor has that asks for the same as *job*. Raises `DocpollError` where it does not say."""
+    async def twins(
+        self,
+        provider: Attachable,
+        job: Job,
+        *,
+        room: Callable[[], Awaitable[bool]],
+        since: datetime | None = None,
+        is_paid: bool = False,
+    ) -> list[Twin]:
+        """What the vendor has that asks for the same as *job*. Raises `DocpollError` where it does not say.
+
+        Before each list but one that *is_paid* for, *room* says whether the budget has any for it.
+        """
         talk = provider.find_twins(job, since=since)
         request, twins = _go_on(talk, None)
         while request is not None:
+            if request.operation == LIST:
+                if not (is_paid or await room()):
+                    raise RequestNotSent("the vendor's lists are paused")
+                is_paid = False
             response = await self._ask(request)
             with self._list_faults():
                 request, twins = await self._read(partial(_go_on, talk), response)

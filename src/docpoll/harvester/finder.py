@@ -13,7 +13,7 @@ from docpoll.errors import DocpollError, StoreError
 from docpoll.events import Accepted, Event, PollMissed, Succeeded
 from docpoll.harvester.account import Account
 from docpoll.harvester.courier import Courier
-from docpoll.harvester.lookup import Lookup, Match
+from docpoll.harvester.lookup import SEARCH_BEFORE_RESEND, Lookup, Match
 from docpoll.harvester.twins import Twins
 from docpoll.interfaces import Clock, Provider, Store
 from docpoll.jobs import Job, JobState
@@ -63,9 +63,9 @@ class Finder:
         self._over = over
         self._is_waited_for = is_waited_for
         self._twins = twins
-        #: The jobs still to be looked for by what they ask for, in this round, and whether all others could be.
+        #: The jobs still to be looked for by what they ask for, in this round, and those that could not be.
         self._round: list[str] = []
-        self._is_whole = True
+        self._told: set[str] = set()
         self._lookup = Lookup(resends=resends, made_at=provider.made_at, compare=provider.likeness)
         self._is_listing = False
         self._tend_at = 0.0
@@ -85,6 +85,11 @@ class Finder:
         """Look for the uncertain *job*."""
         self._lookup.begin(job, mono=self._clock.monotonic())
 
+    def begin_anew(self, job: Job) -> None:
+        """Look for the uncertain *job*, as long as for one that was lost now: something of it is there for certain."""
+        until = self._clock.now() + SEARCH_BEFORE_RESEND
+        self._lookup.begin(job, mono=self._clock.monotonic(), until=until)
+
     def is_searching(self, job_id: str) -> bool:
         """Whether the job is looked for at this moment."""
         return self._lookup.is_searching(job_id)
@@ -92,6 +97,7 @@ class Finder:
     def drop(self, job_id: str) -> None:
         """The job is uncertain no longer, or no longer ours."""
         self._lookup.drop(job_id)
+        self._told.discard(job_id)
 
     def clear(self) -> None:
         """No job is ours any longer."""
@@ -133,7 +139,7 @@ class Finder:
             self._account.outage.looks(mono)
             if self._twins is None or self._wanted or self._account.outage.is_on:
                 return self._list
-            self._round, self._is_whole = self._lookup.searched(), True
+            self._round = self._lookup.searched()
             return partial(self._find, self._twins)
         if self._round and self._twins is not None and not self._is_listing:
             self._is_listing = True
@@ -187,15 +193,16 @@ class Finder:
             job = (await self._store.by_ids([job_id])).get(job_id)
             is_wanted = job is not None and job.state is JobState.UNCERTAIN and self.is_searching(job_id)
             if job is not None and is_wanted and (remote_id := await twins.made_by(job)) is not None:
-                await self._take(Match(job, remote_id))
+                await self._settle_as(job, remote_id)
         except DocpollError as exc:
-            self._is_whole = False
-            log.warning("job %s: what its submit may have begun could not be looked for: %s", job_id, exc)
+            if job_id not in self._told:
+                self._told.add(job_id)
+                log.warning("job %s: what its submit may have begun cannot be looked for: %s", job_id, exc)
+        else:
+            self._lookup.heard(job_id)
         finally:
             self._is_listing = False
         if not self._round:
-            if self._is_whole:
-                self._lookup.listed(())
             self._end_searches()
 
     def _answer_wanted(self, answer: list[str] | DocpollError) -> None:
@@ -278,9 +285,12 @@ class Finder:
             # A submit that was on its way when the vendor listed it has been accepted since.
             self._lookup.forget(remote_id)
             return
+        self._lookup.forget(remote_id)
+        await self._settle_as(job, remote_id)
+
+    async def _settle_as(self, job: Job, remote_id: str) -> None:
         extra = {"action": "submit_found", "job_id": job.id, "remote_id": remote_id}
         log.warning("job %s (%s): found at the vendor as %s", job.id, job.source, remote_id, extra=extra)
-        self._lookup.forget(remote_id)
         # It is looked for until that is in the ledger, so that nobody thinks in between that nothing goes on.
         await self._found(job, Accepted(remote_id=remote_id, found=True))
 

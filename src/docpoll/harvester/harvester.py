@@ -56,7 +56,7 @@ from docpoll.harvester.suspicions import Suspicions
 from docpoll.harvester.sweeper import SWEEP_EVERY, Sweeper
 from docpoll.harvester.tasks import Tasks
 from docpoll.harvester.triage import Danger, Triage
-from docpoll.harvester.twins import CONFLICT_PAUSE, Twins
+from docpoll.harvester.twins import Twins
 from docpoll.interfaces import (
     Attachable,
     Change,
@@ -100,6 +100,9 @@ _NOTED_EVERY: Final = timedelta(minutes=4)
 
 _SERVER_ERROR: Final = 500
 _TOO_MANY: Final = 429
+
+#: Seconds for which it need not be counted again how many jobs are due soon.
+_COUNT_AGAIN: Final = 0.25
 
 #: A wall clock that falls this far behind the monotonic one was set back.
 _CLOCK_SET_BACK: Final = timedelta(seconds=30)
@@ -155,6 +158,8 @@ class Harvester:
         self._reloading: set[str] = set()
         #: Jobs to be cancelled once their submit is answered.
         self._cancelling: set[str] = set()
+        #: Jobs that the vendor was asked to stop.
+        self._stopping: set[str] = set()
         #: Jobs that the vendor refused for now, and that are sent again in a moment.
         self._resting: set[str] = set()
         #: Jobs whose change is being committed; the next event of such a job waits.
@@ -164,6 +169,8 @@ class Harvester:
         #: Jobs whose change of state waits for the ledger, and what brought it about.
         self._untold: dict[str, Event] = {}
         self._watchers: dict[str | None, list[Watcher]] = {}
+        #: When it was counted (monotonic seconds), and how many jobs are due until the sweep after the next.
+        self._due_soon = (-math.inf, 0)
         self._submitting = self._polling = self._bytes = self._polls_in_a_row = 0
         self._tasks = Tasks(clock)
         self._wake = asyncio.Event()
@@ -171,7 +178,6 @@ class Harvester:
         self._room = asyncio.Event()
         #: When `_dispatch()` looks again by itself; monotonic seconds.
         self._looks_at = math.inf
-        self._closing = False
         self._ledger = Health(
             clock=clock,
             first_pause=self._limits.heartbeat,
@@ -188,7 +194,14 @@ class Harvester:
         self._courier = Courier(provider=provider, store=store, transport=transport, account=self._account, clock=clock)
         self._suspicions = Suspicions(f"{provider.name} account {provider.account}", clock=clock)
         self._twins = (
-            Twins(provider=provider, store=store, courier=self._courier, account=self._account, clock=clock)
+            Twins(
+                provider=provider,
+                store=store,
+                courier=self._courier,
+                account=self._account,
+                clock=clock,
+                room=self._room_for_list,
+            )
             if isinstance(provider, Attachable)
             else None
         )
@@ -204,8 +217,7 @@ class Harvester:
             clock=clock,
             dice=dice,
             schedule=schedule,
-            # Before it is paid for twice it is looked for longer.
-            resends=uncertain == "resend" and self._twins is None,
+            resends=uncertain == "resend" or self._twins is not None,
             found=self._apply,
             over=self._search_over,
             is_waited_for=lambda: bool(self._pending),
@@ -224,14 +236,13 @@ class Harvester:
             warns=self._limits.submits > 0,
             spawn=self._tasks.spawn,
         )
-        self._beat_at = 0.0
-        self._beat_wall = clock.now()
+        self._beat_at, self._beat_wall = 0.0, clock.now()
         self._starting_over = asyncio.Lock()
         #: Why another process does not send what is waited for here, as it was said last.
         self._told_of_others: str | None = None
         #: The jobs accepted last, the newest at the end, and whether it is their turn while nothing finishes.
         self._accepted_last: deque[str] = deque(maxlen=1000)
-        self._takes_newest = False
+        self._takes_newest = self._closing = False
         #: Nudged, or at the end of the user's patience, and not asked about since.
         self._prompted: set[str] = set()
         #: Nudged while a poll was on its way: that answer may be older than the news.
@@ -247,9 +258,10 @@ class Harvester:
             operation: provider.scope(Request(method="GET", url="", operation=operation))
             for operation in (SUBMIT, POLL, LIST, STOP)
         }
+        several = len(set(scopes.values())) > 1
         for scope in set(scopes.values()):
             purses[scope] = Purse(
-                f"{provider.name} account {provider.account}",
+                f"{provider.name} account {provider.account}{f' ({scope})' if several else ''}",
                 who=lambda: self._held().id,
                 budget=budget,
                 start=provider.start_rate,
@@ -652,9 +664,14 @@ class Harvester:
             return None
         if sweeper.is_on:
             return math.inf
-        # As many as would be polled until the one after it.
-        due = self._agenda.due_by(self._clock.now().timestamp() + SWEEP_EVERY)
-        return sweeper.rests() if sweeper.is_worth_it(due=due, open_jobs=len(self._agenda)) else None
+        wait = max(sweeper.rests(), self._account.pause({LIST: 1}) or 0.0)
+        if wait > SWEEP_EVERY:
+            return None  # Polls have a budget of their own.
+        mono = self._clock.monotonic()
+        if not 0 <= mono - self._due_soon[0] < _COUNT_AGAIN:
+            # As many as would be polled until the one after it.
+            self._due_soon = mono, self._agenda.due_by(self._clock.now().timestamp() + SWEEP_EVERY)
+        return wait if sweeper.is_worth_it(due=self._due_soon[1], open_jobs=len(self._agenda)) else None
 
     def _waits_for_sweep(self) -> bool:
         return self._sweep_in() is not None
@@ -777,9 +794,13 @@ class Harvester:
                 self._wake.set()
             if event is not None:
                 event = self._answer_to_another_try(job, event)
-                if isinstance(event, NotSent) and event.conflict is not None:
-                    self._rest(job.id, CONFLICT_PAUSE.total_seconds())
+                is_refused = isinstance(event, NotSent) and event.conflict is not None
+                if is_refused and self._twins is not None and sent.state is JobState.PENDING:
+                    self._rest(job.id, self._twins.pause(job))
                 await self._apply(sent, event)
+                if is_refused and sent.state is JobState.UNCERTAIN:
+                    self._resending.discard(job.id)
+                    self._finder.begin_anew(sent)
         finally:
             # Only now: until the answer is in the ledger, the job is neither pending nor anything else.
             self._submitting -= 1
@@ -799,6 +820,8 @@ class Harvester:
 
     async def _send(self, job: Job) -> tuple[Job, Event | None]:
         """Commit that *job* is being sent, and send it: the job as sent, and None when nothing was."""
+        if self._twins is not None and (found := await self._twins.look(job)) is not None:
+            return job, found
         request = await self._courier.prepare(job)
         if isinstance(request, Refused):
             return job, request
@@ -807,6 +830,8 @@ class Harvester:
             return job, None  # It could not be written, or the job was found while it was made ready.
         event = await self._courier.submit(sent, request)
         if self._twins is not None and isinstance(event, NotSent) and event.conflict is not None:
+            if job.id in self._cancelling:
+                return sent, NotSent(reason=event.reason)  # What runs there is somebody else's.
             event = await self._twins.attach(sent, event)
         return sent, event
 
@@ -940,7 +965,7 @@ class Harvester:
         try:
             look = await sweeper.sweep(
                 running,
-                may_go_on=partial(self._wait_for, LIST),
+                may_go_on=self._room_for_list,
                 seen=lambda seen, asked_at: self._take_sightings(names, seen, asked_at=asked_at),
             )
         finally:
@@ -993,14 +1018,28 @@ class Harvester:
     async def _wait_for(self, operation: str) -> None:
         """Wait until the budget has room for a request of *operation*, which goes then."""
         while (pause := self._account.pause({operation: 1})) != 0:
-            self._room.clear()
-            seconds = self._limits.patience if pause is None else min(pause, self._limits.patience)
-            timer = self._clock.call_later(seconds, self._room.set)
-            try:
-                await self._room.wait()
-            finally:
-                timer.cancel()
+            await self._hear_of_room(self._limits.patience if pause is None else min(pause, self._limits.patience))
         self._account.goes(operation)
+
+    async def _room_for_list(self) -> bool:
+        """Whether the budget soon has room for a list, which goes then."""
+        ends = self._clock.monotonic() + SWEEP_EVERY
+        while (pause := self._account.pause({LIST: 1})) != 0:
+            left = ends - self._clock.monotonic()
+            if left <= 0 or (pause is not None and pause > left):
+                return False
+            await self._hear_of_room(left if pause is None else pause)
+        self._account.goes(LIST)
+        return True
+
+    async def _hear_of_room(self, seconds: float) -> None:
+        """Wait for news of a budget, at most so many *seconds*."""
+        self._room.clear()
+        timer = self._clock.call_later(seconds, self._room.set)
+        try:
+            await self._room.wait()
+        finally:
+            timer.cancel()
 
     def _heed_budget(self) -> None:
         self._wake.set()
@@ -1009,6 +1048,8 @@ class Harvester:
     def _is_given_up(self, job: Job) -> bool:
         if self._give_up_after is None or job.state is not JobState.RUNNING or job.accepted_at is None:
             return False
+        if job.id in self._stopping:
+            return False  # It ends by itself, and how is worth knowing.
         return self._clock.now() - job.accepted_at >= self._give_up_after
 
     async def _note_suspicion(self) -> None:
@@ -1199,6 +1240,7 @@ class Harvester:
         self._agenda.drop(job_id)
         self._resending.discard(job_id)
         self._resting.discard(job_id)
+        self._stopping.discard(job_id)
         self._finder.drop(job_id)
         self._end_find()
         self._wake.set()
@@ -1289,12 +1331,40 @@ class Harvester:
 
         Raises `DocpollError` where the vendor could not be told: the job goes on then.
         """
+        if job.state is JobState.UNCERTAIN and self._twins is not None:
+            job = await self._found_for_stop(self._twins, job)
         if self._stops is None or job.remote_id is None or job.state not in (JobState.RUNNING, JobState.TIMED_OUT):
             await self._apply(job, Cancelled())
             return
+        for other in await self._store.by_remote_id(job.remote_id):
+            if other.id != job.id and other.is_open:
+                told = {"action": "stopped_too", "job_id": other.id}
+                log.warning(
+                    "job %s (%s): is the same there as %s, and ends with it", other.id, other.source, job.id, extra=told
+                )
         await self._ask_to_stop(self._stops, job)
+        self._stopping.add(job.id)
         # Whether it stops, or had ended before, is what the poll says.
         await self._apply(job, Nudged())
+
+    async def _found_for_stop(self, twins: Twins, job: Job) -> Job:
+        """The uncertain *job* with the vendor's name for it, where it is found: so that it can be stopped."""
+        try:
+            await self._wait_for(LIST)
+            remote_id = await twins.made_by(job)
+        except DocpollError as exc:
+            remote_id, why = None, f"could not be looked for: {exc}"
+        else:
+            why = "is not to be found"
+        if remote_id is not None:
+            return await self._apply(job, Accepted(remote_id=remote_id, found=True)) or job
+        log.warning(
+            "job %s (%s): cancelled, though its answer was lost and what it may have begun %s; that runs on there, "
+            "and is billed",
+            *(job.id, job.source, why),
+            extra={"action": "cancelled_uncertain", "job_id": job.id},
+        )
+        return job
 
     async def _ask_to_stop(self, provider: Stoppable, job: Job) -> None:
         for left in reversed(range(_STOPS)):
@@ -1467,6 +1537,7 @@ class Harvester:
         self._pending.clear()
         self._resending.clear()
         self._resting.clear()
+        self._stopping.clear()
         self._reloading.clear()
         self._finder.clear()
         self._end_find()

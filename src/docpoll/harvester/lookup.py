@@ -18,7 +18,16 @@ from docpoll.interfaces import Likeness
 from docpoll.jobs import Job, JobState
 from docpoll.results import Result
 
-__all__ = ["Lookup", "Match", "covers", "is_on_its_way", "searched_until", "wide_window_of", "window_of"]
+__all__ = [
+    "SEARCH_BEFORE_RESEND",
+    "Lookup",
+    "Match",
+    "covers",
+    "is_on_its_way",
+    "searched_until",
+    "wide_window_of",
+    "window_of",
+]
 
 #: The vendor's clock and ours may differ by so much.
 _MARGIN: Final = timedelta(minutes=2)
@@ -26,7 +35,7 @@ _MARGIN: Final = timedelta(minutes=2)
 #: What was lost is looked for at least this long, since a vendor may list it late.
 _SEARCH: Final = timedelta(seconds=30)
 #: What is sent again when it was not found is looked for this long.
-_SEARCH_BEFORE_RESEND: Final = timedelta(minutes=2)
+SEARCH_BEFORE_RESEND: Final = timedelta(minutes=2)
 
 #: Seconds between two lists.
 _LIST_AGAIN: Final = 5.0
@@ -104,9 +113,9 @@ class Lookup:
         """The ids of the jobs that are looked for."""
         return list(self._searches)
 
-    def begin(self, job: Job, *, mono: float) -> None:
-        """Look for the uncertain *job*, at once."""
-        until = searched_until(job, resends=self._resends)
+    def begin(self, job: Job, *, mono: float, until: datetime | None = None) -> None:
+        """Look for the uncertain *job*, at once; *until* then at least, where that is told."""
+        until = until or searched_until(job, resends=self._resends)
         self._resting.pop(job.id, None)
         self._windows[job.id] = window_of(job)
         if (search := self._searches.get(job.id)) is not None:
@@ -191,6 +200,11 @@ class Lookup:
             made_at = self._made_at(name)
             if name not in self._candidates and any(covers(self._windows[job], made_at) for job in self._searches):
                 self._candidates[name] = _Candidate(made_at=made_at)
+
+    def heard(self, job_id: str) -> None:
+        """The vendor told what it has that asks for the same as the job; nothing of that is the job's."""
+        if (search := self._searches.get(job_id)) is not None:
+            search.listed = True
 
     def answered(self, remote_id: str, event: Event, result: Result | None, *, mono: float, wait: timedelta) -> None:
         """A candidate was answered with *event*, and a *result* where it has one; unless settled, ask after *wait*."""
@@ -300,7 +314,7 @@ class Lookup:
 def searched_until(job: Job, *, resends: bool) -> datetime:
     """Until when the uncertain *job* is looked for at least."""
     lost_at = job.lost_at or job.changed_at or job.created_at
-    return lost_at + (_SEARCH_BEFORE_RESEND if resends else _SEARCH)
+    return lost_at + (SEARCH_BEFORE_RESEND if resends else _SEARCH)
 
 
 def is_on_its_way(job: Job) -> bool:

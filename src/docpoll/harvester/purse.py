@@ -402,7 +402,8 @@ class Purse:
         if refusal is None or state.paused_until - max(self._now(), self._told_until) <= _TOLD:
             return
         self._told_until = state.paused_until
-        wish = "" if refusal.retry_after is None else f", come back in {refusal.retry_after:.15g} s"
+        seconds = refusal.retry_after
+        wish = "" if seconds is None else f", come back in {seconds if seconds < 10 else math.ceil(seconds):.15g} s"
         until = datetime.fromtimestamp(state.paused_until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         log.warning(
             "%s: asked to wait until %s (%s%s)", self._name, until, refusal.reason, wish, extra={"action": "paused"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import orjson
@@ -40,6 +40,8 @@ class _Kind:
 
 class Refusals:
     """Counts identical refusals, and holds back the jobs whose like were refused: those with the same options.
+
+    Of extractions, those with the same extractor.
 
     Of each kind that is held back, one job in *patience* seconds may go: it finds out whether that is still so,
     and stays `PENDING` when it is.
@@ -139,8 +141,15 @@ class Refusals:
                 self.reason = None
 
 
+def _asked(job: Job) -> dict[str, Any]:
+    """What *job* was submitted with, but for whose data it is, and which of it: of extractions no two are alike."""
+    if job.media_type == EXTRACTION:
+        return {"extractor": job.document_type}
+    return dict(job.options)
+
+
 def _options(job: Job) -> bytes:
-    return orjson.dumps(dict(job.options), option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(_asked(job), option=orjson.OPT_SORT_KEYS)
 
 
 def _said(job: Job, error: ErrorInfo) -> _Said:
@@ -156,9 +165,10 @@ def _said(job: Job, error: ErrorInfo) -> _Said:
 
 def _advice(job: Job, error: ErrorInfo) -> str:
     code = "" if error.code is None or str(error.code) in error.message else f" [{error.code}]"
-    options = ", ".join(f"{name}={value!r}" for name, value in job.options.items())
+    options = ", ".join(f"{name}={value!r}" for name, value in _asked(job).items())
+    what = "extractions" if job.media_type == EXTRACTION else "documents"
     return (
-        f"{_LIMIT} documents in a row were refused for the same reason: {error.message}{code}; submitting has stopped, "
+        f"{_LIMIT} {what} in a row were refused for the same reason: {error.message}{code}; submitting has stopped, "
         f"the others wait unsent in the ledger. Check what they were submitted with ({options}) "
         "and how the account is set up there"
     )

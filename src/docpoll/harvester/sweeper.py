@@ -71,15 +71,16 @@ class Sweeper:
         self,
         jobs: Iterable[Job],
         *,
-        may_go_on: Callable[[], Awaitable[object]],
+        may_go_on: Callable[[], Awaitable[bool]],
         seen: Callable[[Mapping[str, Sighting], datetime], Awaitable[object]],
     ) -> Look:
         """Look at *jobs*, each with a remote id: what the vendor shows is *seen*, with when it was asked.
 
-        *may_go_on* is awaited before each further page.
+        *may_go_on* is awaited before each further page; where it gives False, there is none.
         """
         waiting = {job.id: job for job in jobs}
         begun_at = self._clock.now()
+        every = self._provider.page_limit
         question = next_question(
             now=begun_at,
             oldest_at=min((job.sent_at or job.created_at for job in waiting.values()), default=begun_at),
@@ -87,14 +88,18 @@ class Sweeper:
             complete_at=self._complete_at,
             walked_at=self._walked_at,
         )
+        if question.changed_since is None:
+            # What others have had done since the oldest is walked through as well.
+            question = attrs.evolve(question, page_size=every)
         shown: set[str] = set()
         last: Sweep | None = None
         following: SweepQuestion | None = question
         pages = 0
         try:
             while following is not None and pages < _MOST_PAGES:
-                if pages:
-                    await may_go_on()
+                if pages and not await may_go_on():
+                    last = None
+                    break
                 question, asked_at = following, self._clock.now()
                 last = await self._courier.sweep(self._provider, question)
                 pages += 1
@@ -108,7 +113,7 @@ class Sweeper:
             self.is_on = False
         rest = {job.id: job for job in waiting.values() if job.remote_id not in shown}
         if last is None or not last.complete:
-            self._rests_until = self._clock.monotonic() + _AFTER_FAILURE
+            self._rests_until = self._clock.monotonic() + max(_AFTER_FAILURE, pages * SWEEP_EVERY)
             return Look(unseen=frozenset(rest))
         unchanged: frozenset[str] = frozenset()
         if question.changed_since is None:

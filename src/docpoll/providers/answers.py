@@ -15,7 +15,10 @@ from docpoll.jobs import LONGEST_WAIT
 from docpoll.keys import origin_of
 from docpoll.wire import Response
 
-__all__ = ["is_id", "is_page", "suspected", "tidy_base_url", "where_to"]
+__all__ = ["UNSAID", "is_id", "is_page", "suspected", "tidy_base_url", "where_to"]
+
+#: Answers to a submit that do not say whether it was acted on: 408 Request Timeout, 425 Too Early.
+UNSAID: Final = frozenset({408, 425})
 
 #: Longer is no id that a URL could carry, in characters.
 _LONGEST_ID: Final = 1000

@@ -38,7 +38,7 @@ from docpoll.events import Accepted, AnswerLost, BadAnswer, Event, NotFound, Not
 from docpoll.interfaces import Likeness
 from docpoll.jobs import Job
 from docpoll.keys import origin_of
-from docpoll.providers.answers import is_id, is_page, suspected, tidy_base_url, where_to
+from docpoll.providers.answers import UNSAID, is_id, is_page, suspected, tidy_base_url, where_to
 from docpoll.results import Box, Candidate, Field, Result, Row, Value
 from docpoll.schedules import LearnedSchedule, PollSchedule
 from docpoll.wire import Base64Body, Request, Response
@@ -64,8 +64,6 @@ _READ_HEADERS: Final = {"Accept": "application/json"}
 
 #: Submit answers below 500 that speak of the plan, a proxy or the address rather than of the document.
 _NOT_ABOUT_THE_DOCUMENT: Final = frozenset({402, 404, 405, 407, 421})
-#: 408 Request Timeout and 425 Too Early: whether it was acted on is not said.
-_ANSWER_LOST: Final = frozenset({408, 425})
 #: "No such job", in one of the ways an API says it; which one Typless uses is not documented.
 _NO_SUCH_JOB: Final = frozenset({400, 404, 410, 422})
 
@@ -217,7 +215,7 @@ class TyplessWire(ABC):
         if status == 202 or (200 <= status < 300 and not is_page(response)):
             reason, kinds = f"HTTP {status} without an extraction_id", (Suspicion.ACCEPTED_WITHOUT_ID,)
             return AnswerLost(reason=reason, retry_after=response.retry_after, suspicions=kinds)
-        if status >= 500 or status < 200 or status in _ANSWER_LOST:
+        if status >= 500 or status < 200 or status in UNSAID:
             wish = response.comes_back_after if status == 503 else response.retry_after
             return AnswerLost(reason=f"HTTP {status}", retry_after=wish)
         if status < 400 or status in _NOT_ABOUT_THE_DOCUMENT or is_page(response):

@@ -20,6 +20,9 @@ __all__ = ["Body", "cron_in", "endpoint_in", "ld_response", "parse_body", "rfc_i
 _CONTENT_TYPES: Final = ("application/ld+json", "application/json")
 #: Of invoices: income, expense, payroll, payment, transfer.
 _TYPES: Final = ("I", "E", "N", "P", "T")
+#: The extractors of what has files, and the options of theirs that are true or false.
+_OF_FILES: Final = frozenset({"invoice", "tax_retention"})
+_FLAGS: Final = frozenset({"issued", "received", "xml", "pdf"})
 
 
 def ld_response(status: int, content: Any) -> Response:
@@ -98,6 +101,12 @@ class Body:
         types = value.get("types")
         if extractor == "invoice" and types is not None and not _are_among(types, _TYPES):
             self.wrong("options.types", "One or more of the given values is invalid.")
+        if extractor in _OF_FILES:
+            for name in _FLAGS & value.keys():
+                if not isinstance(value[name], bool | None):
+                    self.wrong(f"options.{name}", "This value should be of type bool.")
+            if not isinstance(complement := value.get("complement"), int | None) or isinstance(complement, bool):
+                self.wrong("options.complement", "This value should be of type int.")
         return value
 
 

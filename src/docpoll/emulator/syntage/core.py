@@ -203,6 +203,9 @@ class SyntageCore(Service):
 
     # Paths.
 
+    def _fault(self, status: int, code: str, message: str, **headers: str) -> Response:
+        return json_response(status, {"message": message}, **headers)
+
     def _handlers(self, path: str) -> Handlers | None:
         template, told = self._template(path)
         methods = self._paths.get(template)

@@ -4,7 +4,7 @@
 error codes, `resources` the records of what stands around them, `webhooks` reads deliveries.
 """
 
-from docpoll.providers.syntage.provider import Syntage, find_lost, find_twin, is_same
+from docpoll.providers.syntage.provider import Syntage, is_same
 from docpoll.providers.syntage.states import RemoteExtraction, blocked_by
 from docpoll.providers.syntage.wire import PRODUCTION, SANDBOX, Page
 
@@ -15,7 +15,5 @@ __all__ = [
     "RemoteExtraction",
     "Syntage",
     "blocked_by",
-    "find_lost",
-    "find_twin",
     "is_same",
 ]

@@ -15,7 +15,7 @@ import orjson
 
 from docpoll.errors import ConfigError
 from docpoll.extractions import Extraction
-from docpoll.providers.syntage.wire import instant, iri
+from docpoll.providers.syntage.wire import TaxpayerType, instant, iri, type_of_rfc
 
 __all__ = [
     "ANNUAL_TAX_RETURN",
@@ -104,6 +104,8 @@ _DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     RIF_TAX_RETURN: _PERIOD_DEFAULTS,
     ELECTRONIC_ACCOUNTING: _PERIOD_DEFAULTS,
 }
+#: That of `productType`, by whose report it is.
+_PRODUCTS: Final[Mapping[TaxpayerType, Product]] = {"person": "007", "company": "INFORME_BURO"}
 #: "Now", written out by the vendor, lies so close to when the extraction was made.
 _NOW: Final = timedelta(days=1)
 
@@ -273,14 +275,20 @@ def _utc(moment: datetime) -> str:
 
 
 def same_options(
-    extractor: str, asked: Mapping[str, Any], listed: Mapping[str, Any], *, created_at: datetime | None = None
+    extractor: str,
+    asked: Mapping[str, Any],
+    listed: Mapping[str, Any],
+    *,
+    created_at: datetime | None = None,
+    rfc: str | None = None,
 ) -> bool:
     """Whether *listed*, as the vendor echoes them for an extraction made at *created_at*, are the options *asked*.
 
+    *rfc*: whose data it is, which decides what the default of `productType` is.
     Whether it fills in defaults is not documented, so those count as not given, on both sides; and names that no
     page has may be there beside what was asked. What a page has must be the same: a shorter period is another one.
     """
-    known = _DEFAULTS.get(extractor, {})
+    known = _defaults(extractor, rfc)
     ours, theirs = _without(_lenient(asked), known), _without(_lenient(listed), known)
     if isinstance(period := theirs.get("period"), dict):
         to = ours["period"].get("to") if isinstance(ours.get("period"), dict) else None
@@ -289,6 +297,15 @@ def same_options(
     documented = {*known, "period", "productType"}
     extra = theirs.keys() - ours.keys()
     return not extra & documented and all(name in theirs and theirs[name] == value for name, value in ours.items())
+
+
+def _defaults(extractor: str, rfc: str | None) -> Mapping[str, Any]:
+    """What an option is where it is not given, for an extraction of *rfc*.
+
+    Keys do without the RFC: an extraction has the same one whether its RFC is known or not.
+    """
+    whose = None if rfc is None or extractor != BURO_DE_CREDITO_REPORT else type_of_rfc(rfc)
+    return _DEFAULTS.get(extractor, {}) if whose is None else {"productType": _PRODUCTS[whose]}
 
 
 def _as_asked(period: Mapping[str, Any], to: Any, created_at: datetime | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ The vendor's rules that decide what is written here:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Final
@@ -39,25 +39,23 @@ from docpoll.extractions import EXTRACTION, Extraction
 from docpoll.interfaces import Blocked, Draft, Likeness, Twin
 from docpoll.jobs import Job
 from docpoll.keys import job_key
-from docpoll.providers.answers import is_id, is_page, suspected
+from docpoll.providers.answers import UNSAID, is_id, is_page, suspected
 from docpoll.providers.syntage.extractors import canonical, same_options, tidy
 from docpoll.providers.syntage.resources import SyntageResources, tidy_rfc
-from docpoll.providers.syntage.states import RemoteExtraction, blocked_by, event_of, files_incomplete, gist
+from docpoll.providers.syntage.states import STOPPING, RemoteExtraction, blocked_by, event_of, files_incomplete, gist
 from docpoll.providers.syntage.wire import PAGE_LIMIT, Page, error_of, instant, iri, made_at, request_id, utc
 from docpoll.results import Candidate, Field, Fields, Result, Value
 from docpoll.schedules import GrowingSchedule, PollSchedule
 from docpoll.sweeps import SKEW, Sighting, Sweep, SweepQuestion
 from docpoll.wire import Conversation, Request, Response
 
-__all__ = ["Syntage", "find_lost", "find_twin", "is_same"]
+__all__ = ["Syntage", "is_same"]
 
-#: Enough to hold the twin of an extraction that was just refused.
-_TWINS: Final = 50
+#: Of the same extractor for the same taxpayer there are hardly more than so many pages.
+_TWIN_PAGES: Final = 20
 #: What an extraction that keeps another one like it from being made is doing; of `waiting` nothing is said.
 _IN_WORK: Final = frozenset({"pending", "running", "waiting"})
 
-#: 408 Request Timeout and 425 Too Early: whether it was acted on is not said.
-_ANSWER_LOST: Final = frozenset({408, 425})
 #: "No such extraction", in one of the ways an API says it.
 _NO_SUCH_JOB: Final = frozenset({400, 404, 410, 422})
 _ACCEPTED: Final = 202
@@ -87,42 +85,8 @@ def is_same(asked: Extraction, listed: RemoteExtraction, *, rfc: str) -> bool:
     return (
         (listed.rfc or "").upper() == rfc.strip().upper()
         and listed.extractor == asked.extractor
-        and same_options(asked.extractor, asked.options, listed.options, created_at=listed.created_at)
+        and same_options(asked.extractor, asked.options, listed.options, created_at=listed.created_at, rfc=rfc)
     )
-
-
-def find_twin(asked: Extraction, listed: Iterable[RemoteExtraction], *, rfc: str) -> RemoteExtraction | None:
-    """The newest extraction in work that is what *asked* asks for; None where it has ended meanwhile."""
-    return _newest(each for each in listed if each.status in _IN_WORK and is_same(asked, each, rfc=rfc))
-
-
-def find_lost(
-    asked: Extraction,
-    listed: Iterable[RemoteExtraction],
-    *,
-    rfc: str,
-    sent_at: datetime,
-    lost_at: datetime,
-    known: Collection[str] = (),
-) -> RemoteExtraction | None:
-    """The extraction that a create made whose answer was lost: the same, and made between *sent_at* and *lost_at*.
-
-    In whatever state it is by now. *known* are the ids that have a job already. None proves that nothing was made
-    only once the list has had time to show it: the create may then be sent again, and a 409 tells of what was missed.
-    """
-    return _newest(
-        each
-        for each in listed
-        if each.id not in known
-        and each.created_at is not None
-        and sent_at - SKEW <= each.created_at <= lost_at + SKEW
-        and is_same(asked, each, rfc=rfc)
-    )
-
-
-def _newest(found: Iterable[RemoteExtraction]) -> RemoteExtraction | None:
-    # Without a date it is older than any that has one.
-    return max(found, key=lambda each: (each.created_at is not None, each.created_at), default=None)
 
 
 # -- the provider -------------------------------------------------------------------------------------------------
@@ -232,7 +196,7 @@ class Syntage(SyntageResources):
             "taxpayer.id": rfc.strip().upper(),
             "extractor": asked.extractor,
             "order[createdAt]": "desc",
-            "itemsPerPage": str(_TWINS),
+            "itemsPerPage": str(PAGE_LIMIT),
         }
         if since is not None:
             query["createdAt[after]"] = utc(since - SKEW)
@@ -241,7 +205,7 @@ class Syntage(SyntageResources):
     def find_twins(self, job: Job, *, since: datetime | None = None) -> Conversation[list[Twin]]:
         """The extractions that ask for the same as *job*, the newest first; those made *since* then, in any state.
 
-        Without *since*, those on the first page: the one that kept *job* from being made is among the newest.
+        Without *since*, up to the first page with one in work: that is what kept *job* from being made.
         Where the job does not know its RFC, the entity is asked for it. Raises as `parse_extractions()` does, and
         `ConfigError` for an entity that has none.
         """
@@ -251,16 +215,23 @@ class Syntage(SyntageResources):
             rfc = self.parse_entity((yield self.build_entity(asked.entity))).rfc
             if rfc is None:
                 raise ConfigError(f"{job.source}: its entity has no RFC, so what was extracted of it cannot be told")
-        page = self.parse_extractions((yield self.build_twins(asked, rfc=rfc, since=since)))
-        found = list(page.items)
-        while since is not None and page.next is not None:
-            page = self.parse_extractions((yield self.build_page(page.next, operation="list")))
-            found += page.items
-        twins = [
-            Twin(remote_id=each.id, made_at=each.created_at, is_in_work=each.status in _IN_WORK)
-            for each in found
-            if is_same(asked, each, rfc=rfc)
-        ]
+        request = self.build_twins(asked, rfc=rfc, since=since)
+        twins: list[Twin] = []
+        links: set[str] = set()
+        while len(links) < _TWIN_PAGES:
+            page = self.parse_extractions((yield request))
+            twins += (
+                Twin(remote_id=each.id, made_at=each.created_at, is_in_work=each.status in _IN_WORK)
+                for each in page.items
+                if is_same(asked, each, rfc=rfc)
+            )
+            made = [each.created_at for each in page.items]
+            is_found = since is None and any(twin.is_in_work for twin in twins)
+            is_older = since is not None and _reaches(made, since - SKEW)
+            if is_found or is_older or page.next is None or page.next in links:
+                break
+            links.add(page.next)
+            request = self.build_page(page.next, operation="list")
         return sorted(twins, key=lambda twin: (twin.made_at is not None, twin.made_at), reverse=True)
 
     def build_sweep(self, question: SweepQuestion) -> Request:
@@ -302,7 +273,7 @@ class Syntage(SyntageResources):
             kinds = (Suspicion.ACCEPTED_WITHOUT_ID,)
             reason = _reason(response, f"HTTP {status} without an id")
             return AnswerLost(reason=reason, retry_after=response.retry_after, suspicions=kinds)
-        if status >= 500 or status < 200 or status in _ANSWER_LOST:
+        if status >= 500 or status < 200 or status in UNSAID:
             wish = response.comes_back_after if status == 503 else response.retry_after
             return AnswerLost(reason=_reason(response, f"HTTP {status}"), retry_after=wish)
         if status == 404:
@@ -425,6 +396,10 @@ class Syntage(SyntageResources):
     def blocked_by(self, job: Job, *, now: datetime) -> Blocked | None:
         """What *job* most likely waits for, where it is `waiting` for longer than ten minutes."""
         return blocked_by(job, now=now)
+
+    def is_stopping(self, job: Job) -> bool:
+        """Whether *job* was asked to stop, by whomever."""
+        return job.is_open and job.status == STOPPING
 
     def gist(self, result: Result) -> str:
         """The data points of the extraction, in one sentence."""

@@ -6,10 +6,9 @@ A `parse_*` raises `Unauthorized`, `AccountFault`, and `RemoteProtocolError` wit
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -17,7 +16,17 @@ import attrs
 from docpoll.errors import ConfigError
 from docpoll.extractions import Extraction
 from docpoll.providers.syntage.extractors import tidy
-from docpoll.providers.syntage.wire import PAGE_LIMIT, Page, SyntageWire, id_of, instant, iri, text
+from docpoll.providers.syntage.wire import (
+    PAGE_LIMIT,
+    Page,
+    SyntageWire,
+    TaxpayerType,
+    id_of,
+    instant,
+    iri,
+    text,
+    type_of_rfc,
+)
 from docpoll.wire import Request, Response
 
 __all__ = [
@@ -51,9 +60,6 @@ CREDENTIAL_STATUSES: Final[Mapping[str, str]] = {
 _LINKED: Final = "application/ld+json"
 #: What tells of extractions; the vendor has some fifty types.
 EXTRACTION_EVENTS: Final = ("extraction.created", "extraction.updated")
-
-#: A company's has 12 characters, a person's 13.
-_RFC: Final = re.compile(r"[A-ZÑ&0-9]{12,13}", re.ASCII)
 
 
 def _raw() -> Any:
@@ -252,15 +258,14 @@ def the_entity_of(rfc: str, found: Iterable[Entity]) -> Entity:
 
 def is_rfc(given: str) -> bool:
     """Whether *given* looks like an RFC; ids of the vendor's do not."""
-    return _RFC.fullmatch(given.strip().upper()) is not None
+    return type_of_rfc(given) is not None
 
 
 def tidy_rfc(given: str) -> str:
     """The RFC *given*, in capitals. Raises `ConfigError` for what cannot be one."""
-    rfc = given.strip().upper()
-    if not _RFC.fullmatch(rfc):
+    if type_of_rfc(given) is None:
         raise ConfigError(f"RFC {given!r}: it has 12 characters, or 13 for a person")
-    return rfc
+    return given.strip().upper()
 
 
 @attrs.frozen
@@ -295,7 +300,7 @@ class SyntageResources(SyntageWire):
         self,
         *,
         name: str,
-        type: Literal["company", "person"],
+        type: TaxpayerType,
         rfc: str | None = None,
         start_datasources: Collection[str] = (),
     ) -> Request:

@@ -20,12 +20,13 @@ from docpoll.interfaces import Blocked
 from docpoll.jobs import Job
 from docpoll.providers.syntage.extractors import likely_cause, likely_remedy
 from docpoll.providers.syntage.wire import instant, number, text
-from docpoll.resubmits import BY_ITSELF, RETRY_NOT_BEFORE
+from docpoll.resubmits import BY_ITSELF, RETRY_NOT_BEFORE, VENDOR_SAYS_WHEN
 
 __all__ = [
     "BLOCKED_AFTER",
     "ERROR_CODES",
     "STATUSES",
+    "STOPPING",
     "ErrorCode",
     "RemoteExtraction",
     "blocked_by",
@@ -45,7 +46,8 @@ STATUSES: Final[Mapping[str, bool | None]] = {
     "stopped": True,
     "cancelled": False,
 }
-_UNFINISHED: Final = frozenset({"pending", "waiting", "running", "stopping"})
+STOPPING: Final = "stopping"
+_UNFINISHED: Final = frozenset({"pending", "waiting", "running", STOPPING})
 
 #: A job that waits for longer is shown with the likely cause.
 BLOCKED_AFTER: Final = timedelta(minutes=10)
@@ -198,6 +200,8 @@ def _failure(seen: RemoteExtraction) -> ErrorInfo:
         waits = [at for at in (backed_off, seen.retry_not_before) if at is not None]
         if waits:
             details[RETRY_NOT_BEFORE] = max(waits).isoformat()
+            if max(waits) == seen.retry_not_before:
+                details[VENDOR_SAYS_WHEN] = True
     if seen.rate_limited_at is not None:
         details["rateLimitedAt"] = seen.rate_limited_at.isoformat()
     if not known.by_itself:
@@ -215,6 +219,7 @@ def files_incomplete(seen: RemoteExtraction) -> ErrorInfo | None:
         details={
             "rateLimitedAt": seen.rate_limited_at.isoformat(),
             RETRY_NOT_BEFORE: seen.retry_not_before.isoformat(),
+            VENDOR_SAYS_WHEN: True,
         },
         retryable=True,
     )

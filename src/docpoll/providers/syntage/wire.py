@@ -6,7 +6,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 from urllib.parse import quote, urlsplit
 
 import attrs
@@ -26,6 +26,7 @@ __all__ = [
     "SANDBOX",
     "Page",
     "SyntageWire",
+    "TaxpayerType",
     "error_of",
     "id_of",
     "instant",
@@ -34,10 +35,13 @@ __all__ = [
     "number",
     "request_id",
     "text",
+    "type_of_rfc",
     "utc",
 ]
 
 T = TypeVar("T")
+
+TaxpayerType = Literal["company", "person"]
 
 PRODUCTION: Final = "https://api.syntage.com"
 #: Its keys and signing secrets are not those of production.
@@ -53,6 +57,9 @@ _READ_HEADERS: Final = {
     "Accept": "application/ld+json",
     "Accept-Version": API_VERSION,
 }
+#: A company's RFC has so many characters; a person's has one more.
+_RFC: Final = re.compile(r"[A-ZÑ&0-9]{12,13}", re.ASCII)
+_COMPANY: Final = 12
 #: So many complaints of a refusal are put into words; so long a request id is believed.
 _COMPLAINTS: Final = 20
 _LONGEST_REQUEST_ID: Final = 100
@@ -76,6 +83,14 @@ def iri(collection: str, given: str) -> str:
     if "/" in tidy and tidy.rstrip("/").rpartition("/")[0].strip("/") != collection:
         raise ConfigError(f"{given!r}: give an id, or /{collection}/<id>")
     return f"/{collection}/{id_of(given)}"
+
+
+def type_of_rfc(given: str) -> TaxpayerType | None:
+    """Whose RFC *given* is, which its length tells; None for what cannot be one."""
+    rfc = given.strip().upper()
+    if not _RFC.fullmatch(rfc):
+        return None
+    return "company" if len(rfc) == _COMPANY else "person"
 
 
 def instant(value: Any) -> datetime | None:
@@ -306,7 +321,7 @@ class SyntageWire:
             said = "a web page where the API's JSON belongs"
         else:
             message = error_of(response).message
-            said = "" if message == f"HTTP {status}" else message.replace(self.api_key, "…")[:200]
+            said = "" if message == f"HTTP {status}" else message.replace(self.api_key, "…")[:200].rstrip(". ")
         given = request_id(response)
         told = f", {said}" if said else ""
         named = f" (request {given})" if given else ""
