@@ -197,15 +197,6 @@ def test_what_is_sent_again_is_on_its_way_though_the_clock_was_set_back() -> Non
     assert accepted.earliest_expiry_at == T0 - timedelta(hours=1) + TTL
 
 
-def test_a_clock_that_may_be_wrong_is_written_beside_what_it_said() -> None:
-    """What it said stays; the error seen last counts."""
-    wrong = after(job(), SENT, AnswerLost(reason="cut", clock_error=timedelta(hours=-1)))
-    assert (wrong.sent_at, wrong.lost_sent_at, wrong.lost_at) == (T0, T0, T0)
-    assert wrong.corrected_at == T0 - timedelta(hours=1)
-    assert after(wrong, SENT, LOST).corrected_at == wrong.corrected_at
-    assert after(wrong, Accepted(remote_id="r1", found=True)).corrected_at is None
-
-
 def test_news_of_a_submit_changes_nothing_once_the_job_runs():
     """A second acceptance, or the loss of an answer to a job found meanwhile, is old news."""
     running = job(JobState.RUNNING)

@@ -131,13 +131,11 @@ class AnswerLost(Event):
 
     *retry_after* is the vendor's wish on a 503, for the whole budget scope.
     *within* is how long after it was sent it was lost at the latest, where nobody was there to see it; None: now.
-    *clock_error* is what our clock may be wrong by: then it was sent that much later, or, below 0, earlier.
     """
 
     reason: str
     retry_after: timedelta | None = None
     within: timedelta | None = None
-    clock_error: timedelta = timedelta(0)
 
 
 @attrs.frozen(kw_only=True)

@@ -210,8 +210,6 @@ class Job:
     lost_sent_at: datetime | None = _instant()
     #: When its answer, the last of them, was lost.
     lost_at: datetime | None = _instant()
-    #: When it was sent if our clock was wrong, as the vendor's or an earlier time of ours told; None where they agree.
-    corrected_at: datetime | None = _instant()
 
     @property
     def is_open(self) -> bool:
@@ -349,7 +347,7 @@ def _accepted(
     )
     if event.found and job.sent_at == job.lost_sent_at:
         # It was sent once, so nothing else of it can be there.
-        accepted = attrs.evolve(accepted, lost_sent_at=None, lost_at=None, corrected_at=None)
+        accepted = attrs.evolve(accepted, lost_sent_at=None, lost_at=None)
     return _due_in(accepted, schedule.wait(age=timedelta(0), dice=dice), now)
 
 
@@ -364,7 +362,6 @@ def _lost(job: Job, event: AnswerLost, to: JobState, now: datetime) -> Job:
         lost_sent_at=job.lost_sent_at or sent_at,
         # Should the clock have been set back meanwhile, it was not lost before it was sent.
         lost_at=max(now if event.within is None else min(now, sent_at + event.within), sent_at),
-        corrected_at=sent_at + event.clock_error if event.clock_error else job.corrected_at,
     )
 
 

@@ -329,6 +329,51 @@ async def test_a_clock_that_was_set_rules_no_other_document_out(
         assert {job.id for job in report.uncertain} == {first.id, second.id}
 
 
+@pytest.mark.parametrize("by", [timedelta(hours=1), timedelta(minutes=-3)], ids=["forward", "back"])
+async def test_a_clock_that_is_set_right_rules_no_other_document_out(
+    make: Make, losing: Losing, clock: FakeClock, by: timedelta
+) -> None:
+    """The first was sent while the clock was wrong and arrived; the name listed then is not that of the second."""
+    losing.clock = FakeClock(clock.now() + by)
+    losing.always["list"] = plain(200, b'{"extraction_ids": []}')
+    async with make() as it:
+        first = await it.submit(document("a.pdf", 1), document_type="invoice")
+        await passing(clock, _until_state(it, first, JobState.UNCERTAIN))
+        clock.jump(by)
+        losing.next["submit"] = [AnswerMissing("cut")]
+        second = await it.submit(document("a.pdf", 2), document_type="invoice")
+        assert [job.state for job in (first, second)] == [JobState.UNCERTAIN] * 2
+        del losing.always["list"]
+        report = await passing(clock, it.recover())
+        assert len(losing.listed) == 1
+        assert {job.id for job in report.uncertain} == {first.id, second.id}
+
+
+async def test_a_lost_submit_of_days_ago_hinders_none_of_its_name(make: Make, losing: Losing, clock: FakeClock) -> None:
+    """No clock is wrong by more than two days; so what was never found does not hinder for ever."""
+    losing.next["submit"] = [AnswerMissing("cut")]
+    async with make() as it:
+        (never,) = await passing(clock, outcomes(it, [document("a.pdf", 1)]))
+        assert isinstance(never.error, docpoll.SubmitUncertain)
+        clock.advance(timedelta(days=2, minutes=10))
+        (found,) = await passing(clock, outcomes(it, [document("a.pdf", 2)]))
+        assert found.error is None
+
+
+async def test_a_search_ends_in_its_time_though_the_clock_was_set_back(
+    make: Make, losing: Losing, clock: FakeClock
+) -> None:
+    """It is the time that has passed that counts."""
+    losing.next["submit"] = [AnswerMissing("cut")]
+    async with make() as it:
+        job = await it.submit(document("a.pdf"), document_type="invoice")
+        clock.jump(timedelta(hours=-1))
+        began = clock.monotonic()
+        with pytest.raises(docpoll.SubmitUncertain):
+            await passing(clock, it.result(job))
+        assert clock.monotonic() - began <= 40
+
+
 async def test_a_tagged_name_matches_for_certain(make: Make, losing: Losing, clock: FakeClock) -> None:
     """With *tag_file_names* the name carries the job's id, so twins do not matter."""
     losing.losses = 2

@@ -133,7 +133,6 @@ EVERYTHING = a_job(
     lost_sent_at=NOW + 11 * SECOND,
     lost_at=NOW + 12 * SECOND,
     unfinished_at=NOW + 13 * SECOND,
-    corrected_at=NOW + 14 * SECOND,
 )
 
 

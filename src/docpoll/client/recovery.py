@@ -11,7 +11,7 @@ import attrs
 
 from docpoll.errors import ConfigError
 from docpoll.expiry import earliest_expiry
-from docpoll.harvester import covers, wide_window_of, window_of
+from docpoll.harvester import covers, window_of
 from docpoll.interfaces import Draft, Provider
 from docpoll.jobs import Job, JobState
 from docpoll.keys import job_key
@@ -43,7 +43,7 @@ def adoptable(
 ) -> list[str]:
     """Those of *names* that can be neither of the submits *on their way* nor of *uncertain* ones."""
     first = min((window_of(job)[0] for job in on_their_way), default=None)
-    windows = [wide_window_of(job) for job in uncertain]
+    windows = [window_of(job) for job in uncertain]
     free = []
     for name in names:
         made = made_at(name)

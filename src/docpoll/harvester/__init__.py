@@ -5,7 +5,7 @@ from __future__ import annotations
 from docpoll.harvester.account import NOT_FOUND_STATUS, POLL, SUBMIT
 from docpoll.harvester.harvester import Harvester, Watcher, left_behind
 from docpoll.harvester.limits import Limits
-from docpoll.harvester.lookup import covers, is_on_its_way, wide_window_of, window_of
+from docpoll.harvester.lookup import covers, is_on_its_way, window_of
 
 __all__ = [
     "NOT_FOUND_STATUS",
@@ -17,6 +17,5 @@ __all__ = [
     "covers",
     "is_on_its_way",
     "left_behind",
-    "wide_window_of",
     "window_of",
 ]

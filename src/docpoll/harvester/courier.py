@@ -23,10 +23,9 @@ from docpoll.errors import (
     TransportError,
     Unauthorized,
 )
-from docpoll.events import Accepted, AnswerLost, ErrorInfo, Event, NotSent, PollMissed, Refused, Suspicion
+from docpoll.events import AnswerLost, ErrorInfo, Event, NotSent, PollMissed, Refused, Suspicion
 from docpoll.extractions import EXTRACTION
 from docpoll.harvester.account import LIST, POLL, SUBMIT, Account
-from docpoll.harvester.timekeeper import Timekeeper
 from docpoll.interfaces import Attachable, Clock, Provider, Stoppable, Store, Sweepable, Transport, Twin
 from docpoll.jobs import Job
 from docpoll.results import Result
@@ -80,7 +79,6 @@ class Courier:
         self._transport = transport
         self._account = account
         self._clock = clock
-        self._timekeeper = Timekeeper(clock=clock, made_at=provider.made_at)
         #: One long answer is read at a time: what it says can take many times its own length in memory. And always by
         #: the same thread, as each keeps room for the largest it has read.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="docpoll-reader")
@@ -131,15 +129,7 @@ class Courier:
             self._account.slow_down(SUBMIT, event.retry_after, sent_at=sent_at, reason=event.reason)
         elif not isinstance(event, AnswerLost):
             self._account.works(SUBMIT)
-        if isinstance(event, Accepted):
-            self._timekeeper.heard(event.remote_id)
-        elif isinstance(event, AnswerLost):
-            event = attrs.evolve(event, clock_error=self._timekeeper.error())
         return self._account.submitted(job, event, number)
-
-    def lost(self, reason: str) -> AnswerLost:
-        """The answer to a submit of ours was lost."""
-        return AnswerLost(reason=reason, clock_error=self._timekeeper.error())
 
     async def poll(self, job: Job) -> tuple[Event, bytes]:
         """Ask about *job*: what happened to it, and the whole body that says so."""

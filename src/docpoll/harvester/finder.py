@@ -13,7 +13,7 @@ from docpoll.errors import DocpollError, StoreError
 from docpoll.events import Accepted, Event, PollMissed, Succeeded
 from docpoll.harvester.account import Account
 from docpoll.harvester.courier import Courier
-from docpoll.harvester.lookup import SEARCH_BEFORE_RESEND, Lookup, Match
+from docpoll.harvester.lookup import Lookup, Match
 from docpoll.harvester.twins import Twins
 from docpoll.interfaces import Clock, Provider, Store
 from docpoll.jobs import Job, JobState
@@ -83,12 +83,11 @@ class Finder:
 
     def begin(self, job: Job) -> None:
         """Look for the uncertain *job*."""
-        self._lookup.begin(job, mono=self._clock.monotonic())
+        self._lookup.begin(job, now=self._clock.now(), mono=self._clock.monotonic())
 
     def begin_anew(self, job: Job) -> None:
         """Look for the uncertain *job*, as long as for one that was lost now: something of it is there for certain."""
-        until = self._clock.now() + SEARCH_BEFORE_RESEND
-        self._lookup.begin(job, mono=self._clock.monotonic(), until=until)
+        self._lookup.begin(job, now=self._clock.now(), mono=self._clock.monotonic(), anew=True)
 
     def is_searching(self, job_id: str) -> bool:
         """Whether the job is looked for at this moment."""
@@ -258,7 +257,7 @@ class Finder:
         mono, outage = self._clock.monotonic(), self._account.outage
         self._tend_at = mono + _TEND
         patient = (outage.is_on or outage.is_trying) and self._is_waited_for()
-        for job_id, was_listed in self._lookup.over(self._clock.now(), mono=mono, patient=patient).items():
+        for job_id, was_listed in self._lookup.over(mono=mono, patient=patient).items():
             self._over(job_id, was_listed)
 
     def rest(self, job_id: str) -> None:

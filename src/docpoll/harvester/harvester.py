@@ -310,7 +310,7 @@ class Harvester:
         if self._owner is None:
             return
         try:
-            lost = self._courier.lost("stopped before the answer came")
+            lost = AnswerLost(reason="stopped before the answer came")
             open_jobs = [*self._jobs.in_state(JobState.PENDING), *self._jobs.in_state(JobState.UNCERTAIN)]
             sent = [job for job in open_jobs if is_on_its_way(job)]
             await asyncio.gather(*(self._apply(job, lost) for job in sent))

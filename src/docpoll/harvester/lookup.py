@@ -25,12 +25,14 @@ __all__ = [
     "covers",
     "is_on_its_way",
     "searched_until",
-    "wide_window_of",
     "window_of",
 ]
 
 #: The vendor's clock and ours may differ by so much.
 _MARGIN: Final = timedelta(minutes=2)
+
+#: By so much a clock may have been wrong when a submit was lost: nobody sets one by more, unnoticed.
+_CLOCK_WRONG: Final = timedelta(hours=48)
 
 #: What was lost is looked for at least this long, since a vendor may list it late.
 _SEARCH: Final = timedelta(seconds=30)
@@ -60,8 +62,8 @@ class Match:
 class _Search:
     """The search for one job."""
 
-    #: Wall clock: not over before.
-    until: datetime
+    #: Not over before; monotonic seconds.
+    until: float
     began_at: float
     #: Began anew, to see whether something has turned up since.
     listed: bool = False
@@ -113,9 +115,13 @@ class Lookup:
         """The ids of the jobs that are looked for."""
         return list(self._searches)
 
-    def begin(self, job: Job, *, mono: float, until: datetime | None = None) -> None:
-        """Look for the uncertain *job*, at once; *until* then at least, where that is told."""
-        until = until or searched_until(job, resends=self._resends)
+    def begin(self, job: Job, *, now: datetime, mono: float, anew: bool = False) -> None:
+        """Look for the uncertain *job*, at once; *anew*: as long as if it was lost now and is to be sent again."""
+        if anew:
+            wait = SEARCH_BEFORE_RESEND
+        else:
+            wait = min(searched_until(job, resends=self._resends) - now, _search_time(resends=self._resends))
+        until = mono + wait.total_seconds()
         self._resting.pop(job.id, None)
         self._windows[job.id] = window_of(job)
         if (search := self._searches.get(job.id)) is not None:
@@ -261,7 +267,7 @@ class Lookup:
             return None
         candidate = self._candidates[possible[0]]
         assert candidate.result is not None
-        others = [other for other in lost if other.id != job.id and covers(wide_window_of(other), candidate.made_at)]
+        others = [other for other in lost if other.id != job.id and covers(_doubtful(other), candidate.made_at)]
         if any(self._compare(other, candidate.result) for other in others):
             return None
         if any(self._compare(other, candidate.result) for other in on_their_way if other.id != job.id):
@@ -273,7 +279,7 @@ class Lookup:
         """The job is looked for again after a while."""
         self._resting[job_id] = mono + _LOOK_AGAIN
 
-    def over(self, now: datetime, *, mono: float, patient: bool) -> dict[str, bool]:
+    def over(self, *, mono: float, patient: bool) -> dict[str, bool]:
         """The jobs that were looked for in vain, and are no longer, for now: whether the vendor gave a list meanwhile.
 
         *patient*: the vendor does not answer at present, and it will be waited for all the same.
@@ -284,7 +290,7 @@ class Lookup:
             if searched.total_seconds() < _LONGEST_SEARCH or patient:
                 waiting = any(covers(self._windows[job_id], one.made_at) for one in self._unsettled())
                 unheard = not search.listed and searched < _SEARCH
-                if waiting or unheard or patient or search.is_blocked or now < search.until:
+                if waiting or unheard or patient or search.is_blocked or mono < search.until:
                     continue
             ended[job_id] = search.listed
         for job_id in ended:
@@ -314,7 +320,12 @@ class Lookup:
 def searched_until(job: Job, *, resends: bool) -> datetime:
     """Until when the uncertain *job* is looked for at least."""
     lost_at = job.lost_at or job.changed_at or job.created_at
-    return lost_at + (SEARCH_BEFORE_RESEND if resends else _SEARCH)
+    return lost_at + _search_time(resends=resends)
+
+
+def _search_time(*, resends: bool) -> timedelta:
+    """How long a submit is looked for that was lost this moment."""
+    return SEARCH_BEFORE_RESEND if resends else _SEARCH
 
 
 def is_on_its_way(job: Job) -> bool:
@@ -330,13 +341,10 @@ def window_of(job: Job) -> tuple[datetime, datetime]:
     return (job.lost_sent_at or job.sent_at or job.created_at) - _MARGIN, lost_at + _MARGIN
 
 
-def wide_window_of(job: Job) -> tuple[datetime, datetime]:
-    """The same where our clock may have been wrong: whoever else may have made a name is to be counted in."""
+def _doubtful(job: Job) -> tuple[datetime, datetime]:
+    """The same, for a rival: by a clock that was set since, or is to be set, it may have been long before or after."""
     begin, end = window_of(job)
-    if job.corrected_at is None:
-        return begin, end
-    corrected = job.corrected_at - _MARGIN
-    return min(begin, corrected), max(end, corrected + (end - begin))
+    return begin - _CLOCK_WRONG, end + _CLOCK_WRONG
 
 
 def covers(window: tuple[datetime, datetime], made_at: datetime | None) -> bool:

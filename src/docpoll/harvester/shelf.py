@@ -57,7 +57,6 @@ _ODD: Final = (
     "bad_answer_at",
     "lost_sent_at",
     "lost_at",
-    "corrected_at",
 )
 _odd = attrgetter(*_ODD)
 _NOTHING_ODD: Final = (None,) * len(_ODD)

@@ -12,7 +12,7 @@ from docpoll.errors import ConfigError, DocpollError
 from docpoll.events import Accepted, ErrorInfo, Event, NotSent, Refused
 from docpoll.harvester.account import SUBMIT, Account
 from docpoll.harvester.courier import Courier
-from docpoll.harvester.lookup import covers, wide_window_of
+from docpoll.harvester.lookup import covers, window_of
 from docpoll.interfaces import Attachable, Clock, Store, Twin
 from docpoll.jobs import Job, JobState
 
@@ -102,7 +102,7 @@ class Twins:
 
         The first list is paid for. Raises `DocpollError`.
         """
-        window = wide_window_of(job)
+        window = window_of(job)
         twins = await self._courier.twins(self._provider, job, since=window[0], room=self._room, is_paid=True)
         fitting = [twin for twin in twins if twin.made_at is not None and covers(window, twin.made_at)]
         holders = {twin.remote_id: await self._store.by_remote_id(twin.remote_id) for twin in fitting}

@@ -122,7 +122,6 @@ def row_from_job(job: Job) -> dict[str, Any]:
         "lost_sent_at": to_microseconds(job.lost_sent_at),
         "lost_at": to_microseconds(job.lost_at),
         "unfinished_at": to_microseconds(job.unfinished_at),
-        "corrected_at": to_microseconds(job.corrected_at),
     }
 
 
@@ -136,7 +135,7 @@ def job_from_row(row: tuple[Any, ...]) -> Job:
         id_, key, attempt, retry_of, provider, account, origin, state, source, digest, name, size, media_type, path,
         options, remote_id, created_at, sent_at, accepted_at, finished_at, changed_at, purged_at, next_poll_at,
         earliest_expiry_at, polls, status, error, trouble, enveloped, not_found_at, bad_answer_at, finish_claimed,
-        lost_sent_at, lost_at, unfinished_at, corrected_at, *_,
+        lost_sent_at, lost_at, unfinished_at, *_,
     ) = row  # fmt: skip
     return Job(
         id=id_,
@@ -174,7 +173,6 @@ def job_from_row(row: tuple[Any, ...]) -> Job:
         lost_sent_at=from_microseconds(lost_sent_at),
         lost_at=from_microseconds(lost_at),
         unfinished_at=from_microseconds(unfinished_at),
-        corrected_at=from_microseconds(corrected_at),
     )
 
 

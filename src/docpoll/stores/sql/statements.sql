@@ -129,15 +129,13 @@ INSERT INTO jobs (
     id, key, key_version, attempt, retry_of, account_id, owner, state,
     source, digest, name, size, media_type, path, options,
     remote_id, created_at, sent_at, accepted_at, finished_at, changed_at, purged_at, next_poll_at, earliest_expiry_at,
-    polls, status, error, trouble, enveloped, not_found_at, bad_answer_at, finish_claimed, lost_sent_at, lost_at, unfinished_at,
-    corrected_at
+    polls, status, error, trouble, enveloped, not_found_at, bad_answer_at, finish_claimed, lost_sent_at, lost_at, unfinished_at
 )
 SELECT
     :id, :key, :key_version, :attempt, :retry_of, :account_id, :owner, :state,
     :source, :digest, :name, :size, :media_type, :path, :options,
     :remote_id, :created_at, :sent_at, :accepted_at, :finished_at, :changed_at, :purged_at, :next_poll_at, :earliest_expiry_at,
-    :polls, :status, :error, :trouble, :enveloped, :not_found_at, :bad_answer_at, :finish_claimed, :lost_sent_at, :lost_at, :unfinished_at,
-    :corrected_at
+    :polls, :status, :error, :trouble, :enveloped, :not_found_at, :bad_answer_at, :finish_claimed, :lost_sent_at, :lost_at, :unfinished_at
 WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE key = :key AND attempt >= :attempt)
 
 -- A closed job belongs to nobody; what leaves it in its state may still be written, unless it is older news.
@@ -149,7 +147,7 @@ UPDATE jobs SET
     earliest_expiry_at = coalesce(:earliest_expiry_at, earliest_expiry_at), polls = :polls, status = :status, error = :error, trouble = :trouble,
     enveloped = :enveloped, not_found_at = :not_found_at, bad_answer_at = :bad_answer_at,
     finish_claimed = :finish_claimed, lost_sent_at = :lost_sent_at, lost_at = :lost_at,
-    unfinished_at = :unfinished_at, corrected_at = :corrected_at
+    unfinished_at = :unfinished_at
 WHERE id = :id AND (
     owner = :epoch
     OR owner IS NULL AND state = :state AND coalesce(changed_at, created_at) <= coalesce(:changed_at, created_at)
@@ -163,7 +161,7 @@ UPDATE jobs SET
     earliest_expiry_at = :earliest_expiry_at, polls = :polls, status = :status, error = :error, trouble = :trouble,
     enveloped = :enveloped, not_found_at = :not_found_at, bad_answer_at = :bad_answer_at,
     finish_claimed = :finish_claimed, lost_sent_at = :lost_sent_at, lost_at = :lost_at,
-    unfinished_at = :unfinished_at, corrected_at = :corrected_at
+    unfinished_at = :unfinished_at
 WHERE id = :id
 
 -- name: record_remote_id
