@@ -417,10 +417,10 @@ def test_while_the_budget_pauses_nothing_can_be_saved_that_expires_before_its_en
 
 
 def test_only_what_is_printed_of_what_is_in_danger_is_loaded(cli: Run) -> None:
-    """The first hundred of three thousand; the rest is counted."""
-    asyncio.run(enter(*(a_job(number, slack=5) for number in range(3000))))
+    """The first hundred of three hundred; the rest is counted."""
+    asyncio.run(enter(*(a_job(number, slack=5) for number in range(300))))
     (one,) = cli("status", "--expiring", "6h", "--json").lines[0]["expiring"]
-    assert (one["number"], one["can_save"], len(one["first"])) == (3000, 3000, 100)
+    assert (one["number"], one["can_save"], len(one["first"])) == (300, 300, 100)
 
 
 def test_the_commands_in_a_warning_mean_the_same_ledger(cli: Run, unread: Callable[..., Emulator]) -> None:

@@ -14,7 +14,7 @@ import signal
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -269,6 +269,10 @@ def _unsent(change: Change) -> Change:
     return attrs.evolve(change, job=attrs.evolve(job, sent_at=None)) if job.state is JobState.PENDING else change
 
 
+#: Turns of the loop by which it is told before it is stored.
+_TURNS = 50
+
+
 class TellsTooEarly(SQLiteStore):
     """A ledger that says a thing is stored, and stores it a moment later."""
 
@@ -277,9 +281,14 @@ class TellsTooEarly(SQLiteStore):
     async def flush(self, owner: Owner, changes: Sequence[Change]) -> Collection[str]:
         if any(change.result is not None for change in changes):
             self._later = getattr(self, "_later", set())
-            self._later.add(asyncio.create_task(super().flush(owner, changes)))
+            self._later.add(asyncio.create_task(self._store_later(super().flush, owner, changes)))
             return ()
         return await super().flush(owner, changes)
+
+    async def _store_later(self, store: Callable[..., Awaitable[Any]], *what: Any) -> None:
+        for _ in range(_TURNS):  # In which whoever waits for it hears of it, and tells.
+            await asyncio.sleep(0)
+        await store(*what)
 
 
 class ForgetsResults(SQLiteStore):
