@@ -18,15 +18,7 @@ from docpoll.interfaces import Likeness
 from docpoll.jobs import Job, JobState
 from docpoll.results import Result
 
-__all__ = [
-    "SEARCH_BEFORE_RESEND",
-    "Lookup",
-    "Match",
-    "covers",
-    "is_on_its_way",
-    "searched_until",
-    "window_of",
-]
+__all__ = ["Lookup", "Match", "covers", "is_on_its_way", "window_of"]
 
 #: The vendor's clock and ours may differ by so much.
 _MARGIN: Final = timedelta(minutes=2)
@@ -37,7 +29,7 @@ _CLOCK_WRONG: Final = timedelta(hours=48)
 #: What was lost is looked for at least this long, since a vendor may list it late.
 _SEARCH: Final = timedelta(seconds=30)
 #: What is sent again when it was not found is looked for this long.
-SEARCH_BEFORE_RESEND: Final = timedelta(minutes=2)
+_SEARCH_BEFORE_RESEND: Final = timedelta(minutes=2)
 
 #: Seconds between two lists.
 _LIST_AGAIN: Final = 5.0
@@ -118,9 +110,9 @@ class Lookup:
     def begin(self, job: Job, *, now: datetime, mono: float, anew: bool = False) -> None:
         """Look for the uncertain *job*, at once; *anew*: as long as if it was lost now and is to be sent again."""
         if anew:
-            wait = SEARCH_BEFORE_RESEND
+            wait = _SEARCH_BEFORE_RESEND
         else:
-            wait = min(searched_until(job, resends=self._resends) - now, _search_time(resends=self._resends))
+            wait = min(_searched_until(job, resends=self._resends) - now, _search_time(resends=self._resends))
         until = mono + wait.total_seconds()
         self._resting.pop(job.id, None)
         self._windows[job.id] = window_of(job)
@@ -317,7 +309,7 @@ class Lookup:
             self._list_at = None
 
 
-def searched_until(job: Job, *, resends: bool) -> datetime:
+def _searched_until(job: Job, *, resends: bool) -> datetime:
     """Until when the uncertain *job* is looked for at least."""
     lost_at = job.lost_at or job.changed_at or job.created_at
     return lost_at + _search_time(resends=resends)
@@ -325,7 +317,7 @@ def searched_until(job: Job, *, resends: bool) -> datetime:
 
 def _search_time(*, resends: bool) -> timedelta:
     """How long a submit is looked for that was lost this moment."""
-    return SEARCH_BEFORE_RESEND if resends else _SEARCH
+    return _SEARCH_BEFORE_RESEND if resends else _SEARCH
 
 
 def is_on_its_way(job: Job) -> bool:
