@@ -15,13 +15,24 @@ from docpoll.jobs import LONGEST_WAIT
 from docpoll.keys import origin_of
 from docpoll.wire import Response
 
-__all__ = ["UNSAID", "is_id", "is_page", "suspected", "tidy_base_url", "where_to"]
+__all__ = ["UNSAID", "checked_key", "is_id", "is_page", "suspected", "tidy_base_url", "where_to"]
 
 #: Answers to a submit that do not say whether it was acted on: 408 Request Timeout, 425 Too Early.
 UNSAID: Final = frozenset({408, 425})
 
 #: Longer is no id that a URL could carry, in characters.
 _LONGEST_ID: Final = 1000
+
+
+def checked_key(key: str, *, vendor: str, variable: str, page: str) -> str:
+    """*key*, where it can be an API key. Raises `ConfigError`, with where to get one, where it cannot."""
+    if not key:
+        raise ConfigError(f"{vendor}: the API key is empty; set {variable} to the key from {page}")
+    if not re.fullmatch(r"[\x21-\x7e]+", key):
+        raise ConfigError(
+            f"{vendor}: the API key holds a line break, a space or a character no key has; copy it from {page}"
+        )
+    return key
 
 
 def is_id(value: Any) -> TypeGuard[str]:

@@ -38,7 +38,7 @@ from docpoll.events import Accepted, AnswerLost, BadAnswer, Event, NotFound, Not
 from docpoll.interfaces import Likeness
 from docpoll.jobs import Job
 from docpoll.keys import origin_of
-from docpoll.providers.answers import UNSAID, is_id, is_page, suspected, tidy_base_url, where_to
+from docpoll.providers.answers import UNSAID, checked_key, is_id, is_page, suspected, tidy_base_url, where_to
 from docpoll.results import Box, Candidate, Field, Result, Row, Value
 from docpoll.schedules import LearnedSchedule, PollSchedule
 from docpoll.wire import Base64Body, Request, Response
@@ -503,13 +503,7 @@ def _tidy_key(api_key: str | None) -> str:
     key = (api_key or "").strip()
     while prefix := re.match(r"token(\s+|$)", key, re.IGNORECASE):
         key = key[prefix.end() :]
-    if not key:
-        raise ConfigError(f"typless: the API key is empty; set TYPLESS_API_KEY to the key from {_KEY_PAGE}")
-    if not re.fullmatch(r"[\x21-\x7e]+", key):
-        raise ConfigError(
-            f"typless: the API key holds a line break, a space or a character no key has; copy it from {_KEY_PAGE}"
-        )
-    return key
+    return checked_key(key, vendor="typless", variable="TYPLESS_API_KEY", page=_KEY_PAGE)
 
 
 @attrs.frozen

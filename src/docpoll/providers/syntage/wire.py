@@ -16,7 +16,7 @@ from docpoll.envelopes import RAW_LIMIT, parse_json, raw_text
 from docpoll.errors import AccountFault, ConfigError, RemoteProtocolError, Unauthorized
 from docpoll.events import ErrorInfo
 from docpoll.keys import origin_of
-from docpoll.providers.answers import is_page, tidy_base_url, where_to
+from docpoll.providers.answers import checked_key, is_page, tidy_base_url, where_to
 from docpoll.wire import Request, Response
 
 __all__ = [
@@ -181,13 +181,7 @@ def _complaint(violation: Any) -> str:
 
 def _tidy_key(api_key: str) -> str:
     key = (api_key or "").strip()
-    if not key:
-        raise ConfigError(f"syntage: the API key is empty; set SYNTAGE_API_KEY to the key from {_KEY_PAGES}")
-    if not re.fullmatch(r"[\x21-\x7e]+", key):
-        raise ConfigError(
-            f"syntage: the API key holds a line break, a space or a character no key has; copy it from {_KEY_PAGES}"
-        )
-    return key
+    return checked_key(key, vendor="syntage", variable="SYNTAGE_API_KEY", page=_KEY_PAGES)
 
 
 @attrs.frozen
