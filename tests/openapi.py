@@ -41,8 +41,40 @@ def _rate_limited_at(spec: Spec) -> None:
     spec["components"]["schemas"]["ExtractionRateLimitedAt"]["nullable"] = True
 
 
-def _error_code(spec: Spec) -> None:
-    spec["components"]["schemas"]["ExtractionErrorCode"]["enum"] += [None]
+def _null_among_words(node: Any) -> None:
+    """Let *node*, and all that is in it, be null where it says so of itself and has a list of words without it."""
+    if isinstance(node, dict):
+        if node.get("nullable") and isinstance(words := node.get("enum"), list) and None not in words:
+            words.append(None)
+        for one in node.values():
+            _null_among_words(one)
+    elif isinstance(node, list):
+        for one in node:
+            _null_among_words(one)
+
+
+def _ids_of_invoices(spec: Spec) -> None:
+    for path in [path for path in spec["paths"] if "/invoices/{invoiceId}/" in path and "/tags" not in path]:
+        spec["paths"][path.replace("{invoiceId}", "{id}")] = spec["paths"].pop(path)
+
+
+def _redirects(spec: Spec) -> None:
+    for path in ("/files/{id}/download", "/invoices/{id}/cfdi", "/tax-retentions/{id}/cfdi"):
+        spec["paths"][path]["get"]["responses"]["302"] = {
+            "description": "to the content",
+            "headers": {"Location": {"required": True, "schema": {"type": "string"}}},
+        }
+
+
+def _address_of_pdf(spec: Spec) -> None:
+    url = {"type": "object", "required": ["url"], "properties": {"url": {"type": "string"}}}
+    answer = spec["paths"]["/background-checks/{id}/pdf"]["get"]["responses"]["200"]
+    answer["content"]["application/json"] = {"schema": url}
+
+
+def _paths_of_old(spec: Spec) -> None:
+    for path in [path for path in spec["paths"] if "/datasources/mx/rpc/" in path]:
+        spec["paths"][path.replace("/mx/rpc/", "/rpc/")] = spec["paths"][path]
 
 
 def _reset(spec: Spec) -> None:
@@ -86,7 +118,11 @@ _MESSAGE = {"application/json": {"schema": {"type": "object", "properties": {"me
 OVERLAY = (
     Deviation("the states waiting and cancelled", "the tables of its pages have eight, the schema six", _statuses),
     Deviation("rateLimitedAt may be null", "its description says so, its type does not", _rate_limited_at),
-    Deviation("errorCode may be null", "its type says so, its enumeration does not", _error_code),
+    Deviation("what is nullable may be null", "its type says so, its enumeration does not", _null_among_words),
+    Deviation("an invoice's id goes by one name", "a path has another name than its parameter", _ids_of_invoices),
+    Deviation("the paths of the RPC without mx", "an older copy of the file, and the guide to paths", _paths_of_old),
+    Deviation("a file is answered with a redirect", "its description says so, its answers do not", _redirects),
+    Deviation("a background check's PDF may be JSON with its address", "a user's library reads that", _address_of_pdf),
     Deviation("X-RateLimit-Reset in seconds since 1970", "the guide to limits; the file has a date", _reset),
     Deviation("409 where an extraction can no longer be stopped", "users report it", _stop_conflict),
     Deviation(
@@ -124,7 +160,8 @@ class Contract:
         # Only its shape is at hand here, not whether the vendor wrote a valid file.
         config = Config(
             spec_validator_cls=None,
-            extra_media_type_deserializers={"application/ld+json": orjson.loads},
+            # XML is text to the file.
+            extra_media_type_deserializers={"application/ld+json": orjson.loads, "text/xml": bytes.decode},
         )
         self.spec = spec
         self.path = path

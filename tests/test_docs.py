@@ -29,6 +29,7 @@ from docpoll.emulator.limits import Limit
 from docpoll.errors import __all__ as error_names
 from docpoll.providers.syntage.resources import CREDENTIAL_STATUSES
 from docpoll.providers.syntage.states import ERROR_CODES, STATUSES
+from docpoll.providers.syntage.tables import RESOURCES
 from docpoll.testing import RunningEmulator
 from tests.conftest import ROOT
 
@@ -161,6 +162,7 @@ PAGES = {
 
 
 SYNTAGE = PAGES["syntage.md"]
+DATA = (ROOT / "docs" / "syntage-data.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -233,6 +235,43 @@ def test_the_programs_on_the_page_about_syntage_run(tmp_path: Path):
                 check=False,
             )
         assert done.stdout.splitlines() == expected, done.stderr
+
+
+def test_the_commands_on_the_page_about_its_data_are_there():
+    """With the options they are shown with."""
+    shown = re.findall(r"^docpoll syntage (\w+)([^#\n]*)", DATA, re.MULTILINE)
+    assert {command for command, _ in shown} == {"read", "extract"}
+    for command, arguments in shown:
+        told = CliRunner().invoke(app, ["syntage", command, "--help"], env={"COLUMNS": "200"}).output
+        for option in re.findall(r"--\w[\w-]*", arguments):
+            assert option in told, f"{command} {option}"
+
+
+def test_the_tables_on_the_page_about_its_data_are_those_that_are_read():
+    """Of every extractor."""
+    rows = re.findall(r"^\| `(\w+)` \| (`.*`) \|$", DATA, re.MULTILINE)
+    told = {extractor: re.findall(r"`([\w-]+)`", tables) for extractor, tables in rows}
+    known: dict[str, list[str]] = {}
+    for name, resource in RESOURCES.items():
+        known.setdefault(resource.extractor, []).append(name)
+    assert told == known
+
+
+def test_the_program_on_the_page_about_its_data_runs(tmp_path: Path):
+    """As it stands, in a fresh process, against the emulator."""
+    (program,) = re.findall(r"```python\n(.*?)```", DATA, re.DOTALL)
+    with RunningEmulator(vendor="syntage", speed=math.inf) as emulator:
+        env = {**os.environ, "SYNTAGE_API_KEY": "any", "SYNTAGE_URL": emulator.url}
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.stdout.splitlines() == ["complete", "True"], done.stderr
 
 
 def test_the_credentials_on_the_page_about_syntage_are_the_known_ones():

@@ -11,9 +11,12 @@ from docpoll import errors
 from docpoll.errors import (
     AccountFault,
     AnswerMissing,
+    BadPage,
     DocpollError,
     DocumentError,
+    ForeignRow,
     JobFailed,
+    ReadFailed,
     RemoteProtocolError,
     Unauthorized,
 )
@@ -73,3 +76,14 @@ def test_a_job_error_carries_its_job(info: ErrorInfo | None) -> None:
     error = JobFailed("job 7f3: failed", job=job)
     assert error.job is job
     assert (error.job_id, error.error) == ("7f3", info)
+
+
+def test_a_read_that_failed_names_whose_it_is_and_what() -> None:
+    """First in the message, and as attributes; a page says whether fewer rows may help, a row which it is."""
+    page = BadPage("is too long", taxpayer="PEIC211118IS0", resource="invoices", oversized=True)
+    assert str(page) == "PEIC211118IS0: invoices: is too long"
+    assert (page.taxpayer, page.resource, page.oversized) == ("PEIC211118IS0", "invoices", True)
+    row = ForeignRow("row 7 is of X", taxpayer="PEIC211118IS0", resource="invoices", row="7")
+    assert row.row == "7"
+    assert isinstance(row, ReadFailed)
+    assert not BadPage("is odd", taxpayer="1", resource="invoices").oversized

@@ -103,12 +103,13 @@ def test_the_wheel_holds_every_file_of_the_package():
 
 
 def test_every_import_of_another_library_is_declared():
-    """A library that the package imports is a dependency; in the emulator's reading, or a store, one of an extra."""
+    """A library that the package imports is a dependency; where an extra is needed, one of that extra."""
     project = _project()["project"]
     extras = project["optional-dependencies"]
     everywhere = {Requirement(line).name.lower() for line in project["dependencies"]}
     reading = everywhere | {Requirement(line).name.lower() for line in extras["local"]}
     postgres = everywhere | {Requirement(line).name.lower() for line in extras["postgres"]}
+    cfdi = everywhere | {Requirement(line).name.lower() for line in extras["cfdi"]}
     distributions = importlib.metadata.packages_distributions()
     undeclared = []
     for source in PACKAGE.rglob("*.py"):
@@ -118,6 +119,8 @@ def test_every_import_of_another_library_is_declared():
             declared = reading
         elif path.startswith("stores/postgres"):
             declared = postgres
+        elif path == "reading/cfdi.py":
+            declared = cfdi
         elif path == "testing.py":
             declared = everywhere | {"pytest"}  # Whoever imports it is testing.
         undeclared += [

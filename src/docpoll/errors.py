@@ -11,6 +11,9 @@
     ├── TransportError                nobody's: try again
     │   ├── RequestNotSent            no byte of it arrived
     │   └── AnswerMissing             it may have arrived; the answer did not come back
+    ├── ReadFailed                    what the vendor holds cannot be read to its end
+    │   ├── BadPage                   a page that cannot be, or leads astray
+    │   └── ForeignRow                a row of somebody else's
     ├── StoreError                    the ledger cannot be read or written
     │   └── OwnershipLost             another process has taken these jobs over
     └── JobError                      this job; carries `.job`
@@ -33,16 +36,19 @@ from typing import Any
 __all__ = [
     "AccountFault",
     "AnswerMissing",
+    "BadPage",
     "ConfigError",
     "DocpollError",
     "DocumentError",
     "DocumentGone",
+    "ForeignRow",
     "JobCancelled",
     "JobError",
     "JobFailed",
     "JobTimedOut",
     "LocalProtocolError",
     "OwnershipLost",
+    "ReadFailed",
     "RemoteProtocolError",
     "RequestNotSent",
     "ResultExpired",
@@ -120,6 +126,37 @@ class AnswerMissing(TransportError):
         super().__init__(message)
         #: It began, and had not ended when the time for the request was over.
         self.endless = endless
+
+
+class ReadFailed(DocpollError):
+    """What the vendor holds of a taxpayer cannot be read to its end; what was read before stays good.
+
+    The message begins with *taxpayer* (an RFC, or the vendor's id where there is none) and *resource*.
+    """
+
+    def __init__(self, what: str, *, taxpayer: str, resource: str) -> None:
+        super().__init__(f"{taxpayer}: {resource}: {what}")
+        self.taxpayer = taxpayer
+        #: What was read: `invoices`, `tax-returns` …
+        self.resource = resource
+
+
+class BadPage(ReadFailed):
+    """A page that cannot be read, or whose link leads elsewhere, or back."""
+
+    def __init__(self, what: str, *, taxpayer: str, resource: str, oversized: bool = False) -> None:
+        super().__init__(what, taxpayer=taxpayer, resource=resource)
+        #: It was longer than the cap on answers: with fewer rows it could be read.
+        self.oversized = oversized
+
+
+class ForeignRow(ReadFailed):
+    """A row that is not the taxpayer's; nothing of its page is kept."""
+
+    def __init__(self, what: str, *, taxpayer: str, resource: str, row: str) -> None:
+        super().__init__(what, taxpayer=taxpayer, resource=resource)
+        #: The row's id, as far as it can be told.
+        self.row = row
 
 
 class StoreError(DocpollError):

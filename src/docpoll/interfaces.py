@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, BinaryIO, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
@@ -20,11 +20,14 @@ from docpoll.sweeps import Sweep, SweepQuestion
 from docpoll.wire import Conversation, Request, Response
 
 __all__ = [
+    "Arriving",
     "Attachable",
     "Blocked",
     "Bounds",
     "Change",
     "Clock",
+    "Downloaded",
+    "Downloads",
     "Draft",
     "Explaining",
     "Extracting",
@@ -32,6 +35,8 @@ __all__ = [
     "Likeness",
     "Owner",
     "Provider",
+    "Read",
+    "ReadTable",
     "Stoppable",
     "Store",
     "Sweepable",
@@ -293,6 +298,49 @@ class Transport(Protocol):
         ...
 
 
+@attrs.define(kw_only=True)
+class Arriving:
+    """A file on its way in."""
+
+    #: Open for reading and writing, and as long as what has come.
+    file: BinaryIO
+    #: What tells this content from what may stand there later (`ETag`); None: it can only begin anew.
+    validator: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Downloaded:
+    """What answered in the end, when a file was asked for."""
+
+    #: What the vendor itself answered: a redirect, or *response*.
+    first: Response
+    #: Without a body where *is_whole*: the file has it. Of any other answer the body's beginning.
+    response: Response
+    #: Redirects that led there; 0: the vendor itself answered.
+    hops: int = 0
+    #: The file holds everything, as far as HTTP can tell.
+    is_whole: bool = False
+
+
+@runtime_checkable
+class Downloads(Protocol):
+    """Files, which go to the disk rather than into memory."""
+
+    async def download(
+        self, request: Request, into: Arriving, *, limit: int, on_bytes: Callable[[int], object] | None = None
+    ) -> Downloaded:
+        """Ask for a file, follow its redirects by hand, and write what comes *into* a file.
+
+        At another origin the key is left behind (`docpoll.redirects`). What breaks off is gone on with where the
+        server can do that, and so is what is in the file already where it has a validator; otherwise it begins anew.
+        *on_bytes* is told the length of each piece that arrived.
+
+        Raises what `Transport.send()` raises, `docpoll.errors.RemoteProtocolError` for redirects that lead nowhere
+        and for more than *limit* bytes, and the `OSError` that the file raised. *into* is then as far as it came.
+        """
+        ...
+
+
 @attrs.frozen(kw_only=True)
 class Owner:
     """A process that owns jobs, since a given hand-over."""
@@ -371,6 +419,64 @@ class Bounds:
     first: datetime | None = None
     #: All of them, the earliest first, in microseconds since 1970; empty where they were not asked for.
     known: Sequence[int] = attrs.field(default=(), repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class ReadTable:
+    """How far one resource of a read has come: what of its file is certain, and where it goes on."""
+
+    #: `invoices`, `invoice-line-items`, …
+    resource: str
+    #: The vendor's link to the next page; None before the first page, and after the last.
+    cursor: str | None = None
+    pages: int = 0
+    #: In the file, and left out as not wanted.
+    rows: int = 0
+    skipped: int = 0
+    #: Bytes of the file that hold them; None: nothing of this read is there yet, whatever else is.
+    length: int | None = None
+    #: Rows a page that the vendor managed last.
+    page_size: int | None = None
+    is_complete: bool = False
+    #: Why it came no further, in words.
+    trouble: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Read:
+    """The data of one entity, as one extractor brings it, on its way into a folder."""
+
+    #: Given by the ledger, and never twice: a later one has a higher number.
+    number: int = 0
+    provider: str
+    account: str
+    origin: str
+    #: Where its files are: absolute, links followed.
+    folder: str
+    extractor: str
+    #: The vendor's name for whose data it is, and its tax id.
+    entity: str
+    rfc: str
+    #: The job of the extraction that it was asked for with, where it was.
+    job_id: str | None = None
+    #: Which rows are wanted (`docpoll.reads.Selection.as_json()`).
+    selection: Mapping[str, str | None] = attrs.field(factory=dict)
+    begun_at: datetime
+    #: When everything was there; None: something is not.
+    ended_at: datetime | None = None
+    #: Files that the rows have, those of them that are there, and those that cannot be had.
+    wanted: int = 0
+    stored: int = 0
+    missing: int = 0
+    #: Why it is not complete, in words.
+    trouble: str | None = None
+    #: By resource.
+    tables: Mapping[str, ReadTable] = attrs.field(factory=dict)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything in the folder is its own."""
+        return any(table.length is not None for table in self.tables.values())
 
 
 class Store(Protocol):
@@ -588,4 +694,34 @@ class Store(Protocol):
 
     async def note_suspicions(self, provider: str, account: str, origin: str, tallies: Mapping[str, Tally]) -> None:
         """Add *tallies*, by kind, to those of the account: numbers are added up, the latest example stays."""
+        ...
+
+    async def begin_read(self, read: Read) -> Read:
+        """Enter *read*; gives it with its number.
+
+        What was read into its folder before stays in the ledger until the first `note_table()`.
+        """
+        ...
+
+    async def reads(self, *, folder: str | None = None, job_ids: Collection[str] = ()) -> list[Read]:
+        """The reads into *folder*, or those asked for with one of these jobs; the newest last."""
+        ...
+
+    async def note_table(
+        self, read: Read, table: ReadTable, *, after: ReadTable | None, link: str | None = None
+    ) -> None:
+        """Store how far *table* has come, of which *after* was the ledger's word before (None: there was none).
+
+        *link*: the digest of what led to the page that was read. Earlier reads into the folder by the same extractor
+        are forgotten once anything of this one is there.
+        Raises `OwnershipLost`, and stores nothing, where another program has read on, or begun anew.
+        """
+        ...
+
+    async def read_pages(self, read: Read, resource: str) -> set[str]:
+        """The digests of what led to the pages of that table."""
+        ...
+
+    async def end_read(self, read: Read) -> None:
+        """Store when *read* was complete, its files, and what troubles it. Raises `OwnershipLost` as `note_table()`."""
         ...

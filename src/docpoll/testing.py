@@ -16,9 +16,10 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from urllib.parse import urlencode
 from urllib.request import Request as URLRequest
 from urllib.request import urlopen
 
@@ -38,14 +39,16 @@ from docpoll.emulator import (
     TyplessSettings,
     Vendor,
 )
-from docpoll.errors import AnswerMissing, ConfigError, DocumentError
-from docpoll.interfaces import Clock, Timer
+from docpoll.errors import AnswerMissing, ConfigError, DocumentError, RemoteProtocolError
+from docpoll.interfaces import Arriving, Clock, Downloaded, Timer
 from docpoll.providers import Syntage, Typless
+from docpoll.redirects import MOST_REDIRECTS, REDIRECTS, follow
 from docpoll.wire import Base64Body, Request, Response
 
 __all__ = ["EmulatedTransport", "FakeClock", "RunningEmulator", "Scenario", "ScriptedTransport", "emulator"]
 
 _START: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+_OK: Final = 200
 
 
 class _FakeTimer:
@@ -99,8 +102,42 @@ class FakeClock:
         self._now += by
 
 
-class ScriptedTransport:
-    """A transport that answers from a script; fills `docpoll.interfaces.Transport`.
+class _Downloading(ABC):
+    """Downloads as what `send()` answers, written to the file at once; fills `docpoll.interfaces.Downloads`."""
+
+    @abstractmethod
+    async def send(self, request: Request) -> Response:
+        """The answer, whole."""
+
+    async def download(
+        self, request: Request, into: Arriving, *, limit: int, on_bytes: Callable[[int], object] | None = None
+    ) -> Downloaded:
+        """See `docpoll.interfaces.Downloads`. Nothing is ever gone on with: a file comes whole, or not at all."""
+        first = response = await self.send(request)
+        hops = 0
+        while response.status in REDIRECTS:
+            if hops == MOST_REDIRECTS:
+                said = f"{request.operation}: more than {MOST_REDIRECTS} redirects"
+                raise RemoteProtocolError(said, status=response.status)
+            request, hops = follow(request, response), hops + 1
+            response = await self.send(request)
+        if response.status != _OK:
+            return Downloaded(first=first, response=response, hops=hops)
+        if len(response.body) > limit or response.oversized:
+            raise RemoteProtocolError(f"the file is longer than {limit} bytes")
+        if len(response.body) < int(response.header("content-length") or 0):
+            raise AnswerMissing(f"{len(response.body)} bytes of the file came, of {response.header('content-length')}")
+        into.file.seek(0)
+        into.file.truncate()
+        into.file.write(response.body)
+        if on_bytes is not None:
+            on_bytes(len(response.body))
+        response = attrs.evolve(response, body=b"")
+        return Downloaded(first=first, response=response, hops=hops, is_whole=True)
+
+
+class ScriptedTransport(_Downloading):
+    """A transport that answers from a script; fills `docpoll.interfaces.Transport` and `Downloads`.
 
     *script* is a function from a request to a `Response` or an exception to raise (it may be async),
     or a list of those, one for each request. `requests` holds what was sent, in order.
@@ -172,6 +209,16 @@ class _Emulated(ABC):
     def jobs(self) -> dict[str, Any]:
         """What arrived, as `GET /_emulator/jobs` tells it."""
         return self._control("jobs")
+
+    def reads(self) -> dict[str, Any]:
+        """What of Syntage's data was asked for, and how often, as `GET /_emulator/reads` tells it."""
+        return self._control("reads")
+
+    def held(self, rfc: str, *, first: date | None = None, last: date | None = None) -> dict[str, Any]:
+        """What an emulated Syntage holds of a taxpayer, of those days in Mexico, as `GET /_emulator/data` tells it."""
+        days = {"from": first, "to": last}
+        query = {"rfc": rfc, **{name: day.isoformat() for name, day in days.items() if day is not None}}
+        return self._control(f"data?{urlencode(query)}")
 
     def play(self, scenario: _Told) -> None:
         """Begin with *scenario*, as at the start, in place of the present one; None or `{}` ends all faults.
@@ -254,7 +301,7 @@ class RunningEmulator(_Emulated):
         self._loop.close()
 
 
-class EmulatedTransport(_Emulated):
+class EmulatedTransport(_Emulated, _Downloading):
     """The emulator of a *vendor* without sockets, on a clock of yours; fills `docpoll.interfaces.Transport`.
 
     A request is answered at once, or when *clock* was moved far enough where the scenario makes it wait; a wait of

@@ -12,25 +12,40 @@ import errno
 import hashlib
 import io
 import os
+import re
 import socket
 import stat
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, ParamSpec, TypeVar
 
 import aiohttp
 import aiohttp.abc
 import aiohttp.payload
 import backoff
+import yarl
 
-from docpoll.errors import AccountFault, AnswerMissing, DocpollError, DocumentError, RequestNotSent
-from docpoll.interfaces import Clock
+from docpoll.errors import (
+    AccountFault,
+    AnswerMissing,
+    DocpollError,
+    DocumentError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    RequestNotSent,
+    TransportError,
+)
+from docpoll.interfaces import Arriving, Clock, Downloaded
 from docpoll.keys import origin_of
+from docpoll.redirects import MOST_REDIRECTS, REDIRECTS, follow
 from docpoll.wire import REQUEST_TIME, Base64Body, Request, Response, time_for
 
 __all__ = ["BODY_LIMIT", "AiohttpTransport"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Answers are read up to this many bytes.
 BODY_LIMIT: Final = 64 * 1024 * 1024
@@ -66,14 +81,29 @@ _READ_BY_THE_LOOP: Final = 256 * 1024
 #: so a connection idle for longer than this is not used again.
 _KEEPALIVE: Final = 3.0
 
+#: A file that comes is written in pieces of about this size.
+_WRITTEN: Final = 256 * 1024
+#: A file may come as slowly as this many bytes a second; then its time is up.
+_SLOWEST_DOWNLOAD: Final = 1000
+#: A download that broke off is gone on with so often, as long as each try brings something.
+_GOES_ON: Final = 5
+
+#: Of which bytes a 206 is, and of how many.
+_PART: Final = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)")
+_PART_OF_IT: Final = 206
+_NO_SUCH_PIECE: Final = 416
+
 #: Raised while there is no connection yet.
 _NOT_CONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
 class AiohttpTransport:
-    """One aiohttp session for the client's life. Redirects are never followed, so a key never leaves its host.
+    """One aiohttp session for the client's life.
 
-    *request_timeout*: seconds for one request, beyond what its body needs to be uploaded.
+    A key never leaves its host: redirects are not followed, but those of files, by hand, and without it elsewhere.
+
+    *request_timeout*: seconds for one request, beyond what its body needs to be uploaded; of a file that is downloaded,
+    between two pieces.
     *body_limit*: bytes of an answer that are read; of a longer one the beginning comes back, marked `oversized`.
     *connections*: how many are open at once, at most.
     """
@@ -104,6 +134,43 @@ class AiohttpTransport:
             if request.method != "GET" or self._clock.monotonic() - began >= _AGAIN_WITHIN:
                 raise
             return await self._send_again(request, [exc])
+
+    async def download(
+        self, request: Request, into: Arriving, *, limit: int, on_bytes: Callable[[int], object] | None = None
+    ) -> Downloaded:
+        """See `docpoll.interfaces.Downloads`. What is a file at all is not looked at here."""
+        if request.method != "GET":
+            raise LocalProtocolError(f"{request.operation}: a {request.method} downloads nothing")
+        arrival = _Arrival(into, limit, on_bytes)
+        asked, hops, cuts, before = request, 0, 0, arrival.size
+        first: Response | None = None
+        while True:
+            try:
+                response, is_whole = await self._receive(asked, arrival, hops)
+            except _OnDisk as exc:
+                raise exc.fault from None
+            except AnswerMissing:
+                # What came is asked for no second time, where it is sure to be followed by what is missing.
+                if arrival.size <= before or into.validator is None or cuts == _GOES_ON:
+                    raise
+                cuts, before = cuts + 1, arrival.size
+                continue
+            except AccountFault as exc:
+                if not hops:
+                    raise
+                # Whoever has the files, it is not the vendor who answers for its name.
+                raise TransportError(str(exc)) from exc
+            first = first or response
+            if response.status == _NO_SUCH_PIECE and arrival.size:
+                await self._begin(arrival)
+                before = 0
+            elif response.status not in REDIRECTS:
+                return Downloaded(first=first, response=response, hops=hops, is_whole=is_whole)
+            elif hops == MOST_REDIRECTS:
+                said = f"{request.operation}: more than {MOST_REDIRECTS} redirects"
+                raise RemoteProtocolError(said, status=response.status)
+            else:
+                asked, hops = follow(asked, response), hops + 1
 
     async def close(self) -> None:
         """See `docpoll.interfaces.Transport`. Harmless when repeated."""
@@ -157,6 +224,63 @@ class AiohttpTransport:
         if len(content) > _LARGE:
             weakref.finalize(response, _release, self._room, asyncio.get_running_loop()).atexit = False
         return response
+
+    async def _receive(self, request: Request, arrival: _Arrival, hops: int) -> tuple[Response, bool]:
+        """The answer to one request of a download, and whether the file is whole now."""
+        seconds, session = self._request_time.total_seconds(), self._live_session()
+        headers = {"Accept-Encoding": "identity", **request.headers, **arrival.rest()}
+        # A link is signed as it is written, so it is asked for as it is written.
+        url = yarl.URL(request.url, encoded=True) if hops else request.url
+        deadline = asyncio.timeout(seconds)
+        is_whole = False
+        try:
+            async with (
+                deadline,
+                session.request("GET", url, headers=headers, allow_redirects=False) as answer,
+            ):
+                received_at, body = self._clock.now(), b""
+                if answer.status in (200, _PART_OF_IT):
+                    await self._take(answer, arrival, deadline)
+                    is_whole = True
+                else:
+                    body = await answer.content.read(_EVIDENCE)
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            ours = _our_error(exc, None, request.url)
+            if isinstance(ours, AnswerMissing) and deadline.expired():
+                ours = AnswerMissing(f"no more of the answer came within {seconds:.0f} s, or it came too slowly")
+            raise ours from exc
+        return Response(
+            status=answer.status,
+            headers={name.lower(): value for name, value in answer.headers.items()},
+            body=body,
+            received_at=received_at,
+        ), is_whole
+
+    async def _begin(self, arrival: _Arrival) -> None:
+        if arrival.size:
+            await _in_thread(arrival.begin)
+
+    async def _take(self, answer: aiohttp.ClientResponse, arrival: _Arrival, deadline: asyncio.Timeout) -> None:
+        """Write what comes; each piece gives the next one its time, as long as they come fast enough together."""
+        loop, seconds = asyncio.get_running_loop(), self._request_time.total_seconds()
+        began, came, held = loop.time(), 0, bytearray()
+        if not arrival.continues(answer):
+            await self._begin(arrival)
+            arrival.expect(answer)
+        try:
+            async for piece in answer.content.iter_any():
+                came += len(piece)
+                held += piece
+                arrival.count(len(piece))
+                if len(held) >= _WRITTEN:
+                    full, held = bytes(held), bytearray()
+                    await _in_thread(arrival.write, full)
+                now = loop.time()
+                deadline.reschedule(min(now, began + came / _SLOWEST_DOWNLOAD) + seconds)
+        finally:
+            if held:
+                await _in_thread(arrival.write, bytes(held))
+        arrival.check()
 
     def _is_short(self, answer: aiohttp.ClientResponse) -> bool:
         """Whether the answer cannot be a large one: its length is told, and it is not compressed."""
@@ -221,6 +345,113 @@ class AiohttpTransport:
                 headers={"User-Agent": "docpoll", "Accept": "application/json"},
             )
         return self._session
+
+
+class _OnDisk(Exception):
+    """The disk raised *fault*, not the network."""
+
+    def __init__(self, fault: OSError) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+class _Arrival:
+    """A file that comes, possibly in several goes; `begin()` and `write()` block."""
+
+    def __init__(self, into: Arriving, limit: int, on_bytes: Callable[[int], object] | None) -> None:
+        self._into = into
+        self._limit = limit
+        self._on_bytes = on_bytes
+        #: How long the file is, where the server says so.
+        self._whole: int | None = None
+        with _disk():
+            #: Bytes that have come and been written.
+            self.size = into.file.seek(0, io.SEEK_END)
+
+    def begin(self) -> None:
+        """Forget what has come."""
+        self._into.validator, self.size = None, 0
+        with _disk():
+            self._into.file.seek(0)
+            self._into.file.truncate()
+
+    def rest(self) -> dict[str, str]:
+        """The headers that ask for what is missing, unless it is another file by now."""
+        if not self.size or self._into.validator is None:
+            return {}
+        return {"Range": f"bytes={self.size}-", "If-Range": self._into.validator}
+
+    def continues(self, answer: aiohttp.ClientResponse) -> bool:
+        """Whether *answer* is what is missing. Raises `RemoteProtocolError` for a part that is something else."""
+        if answer.status != _PART_OF_IT:
+            return False
+        part = _PART.fullmatch(answer.headers.get("Content-Range", "").strip())
+        if part is None or not self.size or int(part[1]) != self.size or _is_encoded(answer):
+            self._into.validator = None
+            raise RemoteProtocolError("a part of the file that was not asked for", status=_PART_OF_IT)
+        self._is_as_long_as(None if part[2] == "*" else int(part[2]))
+        return True
+
+    def expect(self, answer: aiohttp.ClientResponse) -> None:
+        """*answer* has the file from its beginning. Raises `RemoteProtocolError` where it is too long."""
+        is_encoded, validator = _is_encoded(answer), answer.headers.get("ETag", "")
+        self._is_as_long_as(None if is_encoded else answer.content_length)
+        # A weak one stands for several contents.
+        self._into.validator = validator if validator.startswith('"') and not is_encoded else None
+
+    def count(self, length: int) -> None:
+        """So much has arrived."""
+        if self._on_bytes is not None:
+            self._on_bytes(length)
+
+    def write(self, piece: bytes) -> None:
+        """Add *piece*. Raises `RemoteProtocolError` beyond the limit."""
+        if self.size + len(piece) > self._limit:
+            raise self._too_long()
+        with _disk():
+            left = memoryview(piece)
+            while left:
+                left = left[self._into.file.write(left) :]
+        self.size += len(piece)
+
+    def check(self) -> None:
+        """Raise `AnswerMissing` where that was not all."""
+        if self._whole is not None and self.size != self._whole:
+            raise AnswerMissing(f"{self.size} bytes of the file came, of {self._whole}")
+
+    def _is_as_long_as(self, length: int | None) -> None:
+        self._whole = length
+        if length is not None and length > self._limit:
+            raise self._too_long()
+
+    def _too_long(self) -> RemoteProtocolError:
+        self._into.validator = None
+        return RemoteProtocolError(f"the file is longer than {self._limit} bytes")
+
+
+def _is_encoded(answer: aiohttp.ClientResponse) -> bool:
+    """Whether what is read is something else than what was sent, so that lengths and places tell nothing."""
+    return answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity"
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise _OnDisk(exc) from exc
+
+
+async def _in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What *call* gives; when this is cancelled, only after it has ended: what it writes to may be closed then."""
+    running = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()
+        raise
 
 
 def _release(room: asyncio.Semaphore, loop: asyncio.AbstractEventLoop) -> None:

@@ -55,7 +55,11 @@ ASKS = {"account", "base-url", "sandbox", "json", "quiet", "api-key"}
 SYNTAGE_FLAGS = {
     "extract": ASKS
     | {"rfc", "entity", "from-file", "extractor", "from", "to", "option", "fresh-for", "detach", "store"}
-    | {"wait", "give-up-after", "rate", "poll-every"},
+    | {"wait", "give-up-after", "rate", "poll-every"}
+    | {"read", "out", "files", "replace"},
+    "read": ASKS
+    | {"rfc", "entity", "from-file", "extractor", "from", "to", "written-after", "touched"}
+    | {"out", "files", "replace", "store"},
     "stop": ASKS | {"wait", "rate", "poll-every", "store"},
     "list": ASKS | {"rfc", "extractor", "status", "limit", "store"},
     "entities list": ASKS,
@@ -299,6 +303,7 @@ def test_these_are_the_lines_for_syntage(lines, monkeypatch):
         told("entity", "entities", "show", told("entity", "entities", "list")["id"])
         told("credential", "entities", "revalidate", "PEIC211118IS0")
         told("extraction", "list")
+        told("read", "read", "--rfc", "PEIC211118IS0", "--extractor", "invoice", "--to", "2024-01-02", "--out", "data")
         scheduler = told("scheduler", "schedulers", "create", "--name", "nights")["id"]
         rule = told("rule", "rules", "create", "--scheduler", scheduler, "--extractor", "rpc", "--cron", "@daily")["id"]
         for words in (["list"], ["show", rule], ["update", rule, "--cron", "@weekly"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import attrs
@@ -9,9 +10,12 @@ import pytest
 
 from docpoll.jobs import Job
 from docpoll.providers.syntage import Syntage
+from docpoll.providers.syntage.data import Reading
 from docpoll.providers.syntage.extractors import EXTRACTORS
 from docpoll.providers.syntage.states import ERROR_CODES, STATUSES
+from docpoll.providers.syntage.tables import RESOURCES
 from docpoll.providers.syntage.wire import PAGE_LIMIT
+from docpoll.reads import Selection
 from docpoll.sweeps import SweepQuestion
 from docpoll.wire import Request, Response
 from tests.openapi import OVERLAY, Contract, Deviation
@@ -28,12 +32,16 @@ from tests.providers.syntage_examples import (
     draft,
     extraction,
 )
+from tests.providers.syntage_rows import EVENT, EXPORT, FILE, ROWS, every_reading, file, page, reading, row
 from tests.providers.test_syntage_resources import AN_ENTITY, CREDENTIAL, ENDPOINT, RULE, SCHEDULER
 
 JOB: Job = attrs.evolve(draft().job, remote_id=ID)
 HOOK: dict[str, Any] = {"url": "https://example.com/h", "events": ["extraction.updated"], "enabled": True}
 SWEEP = SweepQuestion(created_after=NOON)
 NEXT = "/extractions?itemsPerPage=20&id[lt]=" + ID
+
+QUARTER = Selection(first=date(2024, 1, 1), last=date(2024, 3, 31), written_after=NOON)
+TOUCHED = Selection(extraction=OTHER)
 
 #: build_* → the requests it is judged by.
 REQUESTS: dict[str, list[Request]] = {
@@ -84,6 +92,30 @@ REQUESTS: dict[str, list[Request]] = {
     "build_create_webhook_endpoint": [SYNTAGE.build_create_webhook_endpoint(**HOOK)],
     "build_update_webhook_endpoint": [SYNTAGE.build_update_webhook_endpoint(ID, **HOOK)],
     "build_delete_webhook_endpoint": [SYNTAGE.build_delete_webhook_endpoint(ID)],
+    "build_file": [SYNTAGE.build_file(FILE)],
+    "build_content": [SYNTAGE.build_content(f"/tax-returns/{ID}/data", accept="application/json")],
+    "build_download": [SYNTAGE.build_download(FILE)],
+    "build_cfdi": [
+        SYNTAGE.build_cfdi(RESOURCES[name], ID, accept=accept)
+        for name in ("invoices", "tax-retentions")
+        for accept in ("text/xml", "application/pdf")
+    ],
+    "build_create_export": [
+        SYNTAGE.build_create_export(reading(selection=QUARTER), format="json", file_types=["invoice.cfdi.xml"]),
+        SYNTAGE.build_create_export(reading("annual-tax-returns"), format="xlsx"),
+    ],
+    "build_export": [SYNTAGE.build_export(ID)],
+}
+#: build_* of a reading, and the files its rows have → the requests they are judged by.
+READING_REQUESTS: dict[str, list[Request]] = {
+    "build_page": [
+        *(each.build_page() for each in every_reading()),
+        *(attrs.evolve(each, selection=QUARTER).build_page(page_size=10) for each in every_reading()),
+        *(attrs.evolve(each, selection=TOUCHED).build_page() for each in every_reading() if each.resource.events),
+        reading().build_page(f"https://api.syntage.com/entities/{ENTITY}/invoices?id%5Blt%5D={ID}", page_size=5000),
+    ],
+    "build_item": [each.build_item(ID) for each in every_reading()],
+    "files_of": [ref.request for each in every_reading() for ref in each.files_of(row(each.name))],
 }
 
 MESSAGE = {"message": "no"}
@@ -98,6 +130,12 @@ VIOLATIONS = {
 
 def first(name: str) -> Request:
     return REQUESTS[name][0]
+
+
+def looked_at(of: Reading, *rows: Any) -> tuple[Request, Response]:
+    """A page with *rows*, the request first."""
+    response, request = page(of, *rows)
+    return request, response
 
 
 def linked(status: int, body: Any = None) -> Response:
@@ -145,6 +183,16 @@ ANSWERS: list[tuple[Request, Response]] = [
     (first("build_create_webhook_endpoint"), answer(202, ENDPOINT)),
     (first("build_update_webhook_endpoint"), answer(200, ENDPOINT)),
     (first("build_delete_webhook_endpoint"), answer(204)),
+    *(looked_at(each, row(each.name)) for each in every_reading()),
+    *((each.build_item(ID), answer(200, row(each.name))) for each in every_reading()),
+    looked_at(reading(selection=TOUCHED), EVENT),
+    (reading().build_item(ID), answer(404, MESSAGE)),
+    (first("build_file"), answer(200, file())),
+    (first("build_download"), answer(200, b"%PDF-1.7", content_type="application/pdf")),
+    (first("build_cfdi"), answer(200, b"<x/>", content_type="text/xml")),
+    (first("build_content"), answer(200, {}, content_type="application/json")),
+    (first("build_create_export"), answer(202, EXPORT)),
+    (first("build_export"), answer(200, EXPORT)),
 ]
 
 
@@ -153,10 +201,21 @@ def test_no_request_is_forgotten():
     assert set(REQUESTS) == {name for name in dir(Syntage) if name.startswith("build_")}
 
 
-@pytest.mark.parametrize("name", REQUESTS)
-def test_every_request_is_by_the_file(name: str, syntage_contract: Contract):
+def test_no_request_of_a_reading_is_forgotten():
+    """Nor is any that its rows have files for."""
+    assert set(READING_REQUESTS) == {name for name in dir(Reading) if name.startswith("build_")} | {"files_of"}
+    assert set(ROWS) == set(RESOURCES)
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [pytest.param(requests, id=name) for name, requests in REQUESTS.items()]
+    + [pytest.param(requests, id=f"reading: {name}") for name, requests in READING_REQUESTS.items()],
+)
+def test_every_request_is_by_the_file(requests: list[Request], syntage_contract: Contract):
     """Path, filters, headers and body, 0 violations."""
-    assert [syntage_contract.violations(request) for request in REQUESTS[name]] == [[] for _ in REQUESTS[name]]
+    assert requests
+    assert [syntage_contract.violations(request) for request in requests] == [[] for _ in requests]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +288,23 @@ def test_a_planted_violation_is_caught(request_, response, said, syntage_contrac
 NEEDED: dict[str, tuple[Request, Response]] = {
     "the states waiting and cancelled": (first("build_poll"), answer(200, extraction(status="waiting"))),
     "rateLimitedAt may be null": (first("build_poll"), answer(200, extraction(rateLimitedAt=None))),
-    "errorCode may be null": (first("build_poll"), answer(200, extraction(errorCode=None))),
+    "what is nullable may be null": (first("build_poll"), answer(200, extraction(errorCode=None))),
+    "an invoice's id goes by one name": (
+        SYNTAGE.build_page(f"/invoices/{ID}/line-items", operation="list"),
+        answer(200, collection(f"/invoices/{ID}/line-items", row("invoice-line-items"))),
+    ),
+    "the paths of the RPC without mx": (
+        SYNTAGE.build_page(f"/entities/{ID}/datasources/rpc/entidades", operation="list"),
+        answer(200, collection(f"/entities/{ID}/datasources/rpc/entidades", row("rpc-entidades"))),
+    ),
+    "a file is answered with a redirect": (
+        first("build_download"),
+        answer(302, location="https://files.example.com/1", content_type="text/html"),
+    ),
+    "a background check's PDF may be JSON with its address": (
+        SYNTAGE.build_content(f"/background-checks/{ID}/pdf", accept="application/pdf"),
+        answer(200, {"url": "https://files.example.com/1"}, content_type="application/json"),
+    ),
     "X-RateLimit-Reset in seconds since 1970": (
         first("build_revalidate_credential"),
         answer(429, MESSAGE, x_ratelimit_reset="1781611260"),

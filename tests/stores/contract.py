@@ -22,7 +22,18 @@ from hypothesis import strategies as st
 from docpoll.budget import BudgetState
 from docpoll.errors import ConfigError, OwnershipLost, StoreError
 from docpoll.events import ErrorInfo
-from docpoll.interfaces import Bounds, Change, Draft, LedgerSummary, Owner, Store, Tally, Wish
+from docpoll.interfaces import (
+    Bounds,
+    Change,
+    Draft,
+    LedgerSummary,
+    Owner,
+    Read,
+    ReadTable,
+    Store,
+    Tally,
+    Wish,
+)
 from docpoll.jobs import Job, JobState
 from docpoll.schedules import Durations, Observations
 
@@ -70,6 +81,23 @@ def running(job: Job, **changes: Any) -> Job:
 
 def a_budget(rate: float = 5) -> BudgetState:
     return BudgetState(at=NOW.timestamp(), rate=rate)
+
+
+def a_read(**changes: Any) -> Read:
+    fields: dict[str, Any] = {
+        **SCOPE,
+        "folder": "/data/PEIC211118IS0",
+        "extractor": "invoice",
+        "entity": "/entities/1",
+        "rfc": "PEIC211118IS0",
+        "selection": {"first": "2024-01-01", "last": None},
+        "begun_at": NOW,
+    }
+    return Read(**(fields | changes))
+
+
+def a_table(**changes: Any) -> ReadTable:
+    return ReadTable(**({"resource": "invoices", "pages": 1, "rows": 20, "length": 4096, "cursor": "/next"} | changes))
 
 
 def a_tally(times: int, *, first: timedelta = timedelta(0), last: timedelta = HOUR, example: str = "job 1") -> Tally:
@@ -180,6 +208,11 @@ class StoreContract:
             lambda: store.adjust_budget(*SCOPE_KEY, "typless", lambda _: (a_budget(), None)),
             lambda: store.durations("typless", "https://a"),
             lambda: store.learn("typless", "https://a", "", []),
+            lambda: store.begin_read(a_read()),
+            store.reads,
+            lambda: store.note_table(a_read(), a_table(), after=None),
+            lambda: store.read_pages(a_read(), "invoices"),
+            lambda: store.end_read(a_read()),
         ):
             with pytest.raises(StoreError, match="closed"):
                 await call()
@@ -1054,6 +1087,88 @@ class StoreContract:
         assert sorted(ids(asked)) == [a_job(2).id, a_job(3).id]
         assert ids(await claim(store, other)) == [a_job(1).id, a_job(4).id]
 
+    # Reads
+
+    async def test_a_read_comes_back_as_it_was_begun(self, store: Store) -> None:
+        """Whatever stands in its names; it is numbered."""
+        await enter(store, None, a_job(1))
+        full = a_read(
+            folder="/d\udce9bris/PEIC211118IS0",
+            job_id=a_job(1).id,
+            ended_at=NOW + HOUR,
+            wanted=3,
+            stored=2,
+            missing=1,
+            trouble="no d\udce9bris",
+            tables={"invoices": a_table(skipped=7, page_size=500, is_complete=True, trouble="HTTP 500")},
+        )
+        first, second = await store.begin_read(full), await store.begin_read(a_read())
+        assert first == attrs.evolve(full, number=first.number)
+        assert second.number > first.number
+        assert await store.reads(folder=full.folder) == await store.reads(job_ids=[a_job(1).id]) == [first]
+        assert await store.reads(folder=second.folder) == [second]
+        assert await store.reads() == await store.reads(job_ids=["nobody"]) == []
+
+    async def test_a_table_goes_on_from_where_it_was(self, store: Store) -> None:
+        """Page by page; the links that led to them are kept, too."""
+        read = await store.begin_read(a_read())
+        first, second = a_table(), a_table(pages=2, rows=31, length=6000, cursor=None, is_complete=True)
+        await store.note_table(read, first, after=None, link="a")
+        await store.note_table(read, attrs.evolve(first, trouble="HTTP 500"), after=first)
+        await store.note_table(read, second, after=first, link="b")
+        await store.note_table(read, a_table(resource="credit-notes"), after=None, link="a")
+        (found,) = await store.reads(folder=read.folder)
+        assert found == attrs.evolve(
+            read, tables={"invoices": second, "credit-notes": a_table(resource="credit-notes")}
+        )
+        assert await store.read_pages(read, "invoices") == {"a", "b"}
+        assert await store.read_pages(read, "nothing") == set()
+
+    async def test_whoever_was_overtaken_stores_no_table(self, store: Store) -> None:
+        """Where another one has noted that page, or a later read has brought its first."""
+        read = await store.begin_read(a_read())
+        first, second = a_table(), a_table(pages=2, rows=40, length=9000)
+        await store.note_table(read, first, after=None, link="a")
+        for after in (None, a_table(pages=3)):
+            with pytest.raises(OwnershipLost, match="another program reads invoice into this folder"):
+                await store.note_table(read, second, after=after, link="b")
+        later = await store.begin_read(a_read())
+        # So far it has only been asked for.
+        await store.note_table(read, second, after=first, link="b")
+        await store.note_table(later, a_table(pages=0, rows=0, length=None), after=None)
+        assert len(await store.reads(folder=read.folder)) == 2
+        await store.note_table(later, first, after=a_table(pages=0), link="a")
+        with pytest.raises(OwnershipLost, match="nothing was stored"):
+            await store.note_table(read, a_table(pages=3), after=second)
+        with pytest.raises(OwnershipLost, match="nothing was stored"):
+            await store.note_table(read, a_table(resource="credit-notes"), after=None)
+        with pytest.raises(OwnershipLost, match="nothing was stored"):
+            await store.end_read(read)
+        assert await store.reads(folder=read.folder) == [attrs.evolve(later, tables={"invoices": first})]
+        assert await store.read_pages(read, "invoices") == set()
+
+    async def test_only_the_same_extractor_takes_its_place(self, store: Store) -> None:
+        """Others read into the same folder, and the same one into others."""
+        reads = [
+            await store.begin_read(a_read(extractor="tax_status")),
+            await store.begin_read(a_read(folder="/elsewhere")),
+            await store.begin_read(a_read()),
+        ]
+        for read in reads:
+            await store.note_table(read, a_table(), after=None)
+        assert [read.number for read in await store.reads(folder="/elsewhere")] == [reads[1].number]
+        assert [read.extractor for read in await store.reads(folder=reads[2].folder)] == ["tax_status", "invoice"]
+
+    async def test_a_read_ends_with_its_files_counted(self, store: Store) -> None:
+        """Or with what troubles it, and another time without."""
+        read = await store.begin_read(a_read())
+        troubled = attrs.evolve(read, wanted=9, stored=5, trouble="a row of another RFC")
+        await store.end_read(troubled)
+        assert await store.reads(folder=read.folder) == [troubled]
+        ended = attrs.evolve(read, wanted=9, stored=8, missing=1, ended_at=NOW + HOUR)
+        await store.end_read(ended)
+        assert await store.reads(folder=read.folder) == [ended]
+
 
 class SharedLedgerContract:
     """What several stores on one ledger, as several processes have them, must keep."""
@@ -1140,6 +1255,17 @@ class SharedLedgerContract:
         assert await other.wish(Wish(job_id=a_job(1).id, kind="cancel"))
         assert await asyncio.wait_for(waiting, 0.5)
         assert await store.take_wishes(owner) == [Wish(job_id=a_job(1).id, kind="cancel")]
+
+    async def test_a_read_goes_on_in_another_store(self, store: Store, another: Another) -> None:
+        """And whoever went on before is told that it was overtaken."""
+        other = await another()
+        read = await store.begin_read(a_read())
+        await store.note_table(read, a_table(), after=None, link="a")
+        (found,) = await other.reads(folder=read.folder)
+        assert await other.read_pages(found, "invoices") == {"a"}
+        await other.note_table(found, a_table(pages=2), after=found.tables["invoices"], link="b")
+        with pytest.raises(OwnershipLost):
+            await store.note_table(read, a_table(pages=2), after=a_table(), link="b")
 
     async def test_a_ledger_remembers(self, store: Store, another: Another) -> None:
         """What was stored is there when it is opened again."""

@@ -493,6 +493,10 @@ def emulate(
         str | None,
         typer.Option("--scenario", metavar="FILE", help="Limits and faults to play: a file, or a name such as chaos."),
     ] = None,
+    invoices_a_month: Annotated[
+        int | None,
+        typer.Option("--invoices-a-month", metavar="N", min=0, max=80_000, help="Syntage: so many of each entity."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Serve the vendor's API on this machine.
@@ -516,6 +520,7 @@ def emulate(
             api_key=api_key,
             state=state,
             scenario=scenario,
+            invoices_a_month=invoices_a_month,
             quiet=quiet,
         )
     )

@@ -91,6 +91,13 @@ ShowSecret = Annotated[bool, typer.Option("--show-secret", help="Show the secret
 Enabled = Annotated[bool | None, typer.Option("--enable/--disable", help="Switch it on or off.")]
 Disabled = Annotated[bool, typer.Option("--disabled", help="Leave it switched off.")]
 
+Out = Annotated[str | None, typer.Option("--out", metavar="FOLDER", help="Where the data goes: FOLDER/RFC/….")]
+Files = Annotated[
+    str | None,
+    typer.Option("--files", metavar="KINDS", help="The files of its rows: all (default), none, or kinds: xml,pdf."),
+]
+Replace = Annotated[bool, typer.Option("--replace", help="What the folder holds of another period gives way.")]
+
 _ID = "ID"
 
 
@@ -151,6 +158,10 @@ def extract(  # noqa: PLR0913 - the flags of a command are its parameters
     detach: Annotated[
         bool, typer.Option("--detach", help="End once they are accepted; they go on at Syntage.")
     ] = False,
+    read: Annotated[bool, typer.Option("--read", help="Read what they brought into --out, once they finish.")] = False,
+    out: Out = None,
+    files: Files = None,
+    replace: Replace = False,
     wait: Wait = None,
     give_up_after: GiveUpAfter = None,
     rate: Rate = None,
@@ -171,7 +182,10 @@ def extract(  # noqa: PLR0913 - the flags of a command are its parameters
 
         docpoll syntage extract --rfc PEIC211118IS0 --extractor tax_status
 
-    Exit codes: 0 all have finished (--detach: are accepted), 1 some failed or were stopped, 2 wrong use, key or
+    With --read, what finishes is read into a folder; interrupted, the same command goes on with the same extractions.
+
+    Exit codes: 0 all have finished (--detach: are accepted; --read: and are read to their ends), 1 some failed or were
+    stopped, or not everything could be read, 2 wrong use, key or
     address, 4 some may have been started and nobody knows, 5 some are still open (--wait ended), 130 interrupted.
     """
     flags = _flags(locals())
@@ -186,9 +200,86 @@ def extract(  # noqa: PLR0913 - the flags of a command are its parameters
         options=_options(option, period_from, period_to),
         fresh_for=fresh_for,
         detach=detach,
+        read=read,
+        out=out,
+        files=files,
+        replace=replace,
     )
     options = _sending(flags, wait=wait, give_up_after=give_up_after, rate=rate, poll_every=poll_every)
     _end(lambda: carry_out(options, wanted))
+
+
+@syntage.command("read")
+def read(  # noqa: PLR0913 - as with extract
+    jobs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[JOB…]", help="Extractions that have finished; or --rfc, --extractor."),
+    ] = None,
+    *,
+    rfc: Annotated[
+        list[str] | None,
+        typer.Option("--rfc", metavar="RFC", help="Of whom; several with commas, or each with its --rfc."),
+    ] = None,
+    entity: Annotated[
+        list[str] | None,
+        typer.Option("--entity", metavar="ID", help="Of whom, by Syntage's id; several as with --rfc."),
+    ] = None,
+    from_file: Annotated[
+        str | None, typer.Option("--from-file", metavar="FILE", help="Of whom: a file with one RFC or id a line.")
+    ] = None,
+    extractor: Annotated[
+        list[str] | None,
+        typer.Option("--extractor", metavar="NAMES", help="What: invoice,tax_status,… or each with its --extractor."),
+    ] = None,
+    period_from: PeriodFrom = None,
+    period_to: PeriodTo = None,
+    written_after: Annotated[
+        str | None,
+        typer.Option(
+            "--written-after", metavar="TIME", help="Only what Syntage wrote since, such as 2024-05-01T12:00Z."
+        ),
+    ] = None,
+    touched: Annotated[
+        bool, typer.Option("--touched", help="Of a JOB: only what it made or changed; told for 7 days.")
+    ] = False,
+    out: Out = None,
+    files: Files = None,
+    replace: Replace = False,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    store: Store = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Read what was extracted into a folder: rows and files.
+
+    Nothing is extracted, and nothing billed. Of a JOB its period is read. Interrupted, the same command goes on where
+    it was; what is complete is read anew. For example:
+
+        docpoll syntage read --rfc PEIC211118IS0 --extractor invoice --from 2024-01-01 --to 2024-03-31 --out data
+
+    Exit codes: 0 everything is there, 1 something is not, 2 wrong use, key or address, 130 interrupted.
+    """
+    flags = _flags(locals())
+    from docpoll.cli.extracting import Wanted
+    from docpoll.cli.reading import DataAsked
+    from docpoll.cli.reading import read as carry_out
+
+    of = Wanted(rfcs=rfc or [], entities=entity or [], from_file=from_file, extractors=extractor or [])
+    asked = DataAsked(
+        jobs=jobs or [],
+        of=of,
+        first=period_from,
+        last=period_to,
+        written_after=written_after,
+        touched=touched,
+        out=out,
+        files=files,
+        replace=replace,
+    )
+    _end(lambda: carry_out(flags, asked))
 
 
 @syntage.command("stop")

@@ -24,6 +24,7 @@ def emulate(
     api_key: str | None,
     state: str | None,
     scenario: str | None,
+    invoices_a_month: int | None,
     quiet: bool,
 ) -> int:
     """Serve until a signal asks to stop; then 0."""
@@ -45,6 +46,7 @@ def emulate(
             api_key=api_key,
             state=":memory:" if state is None else state,
             scenario=played,
+            invoices_a_month=invoices_a_month,
         )
         try:
             with heard(screen):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,6 +16,8 @@ import attrs
 
 from docpoll.cli.changing import Told, chosen
 from docpoll.cli.codes import ExitCode, code_of
+from docpoll.cli.data import Told as DataTold
+from docpoll.cli.data import kinds_in, line_of, words_of
 from docpoll.cli.explaining import gist_of, warned
 from docpoll.cli.hints import command, harvest_hint, placing, uncertain_hint
 from docpoll.cli.progress import Progress, watched
@@ -24,6 +26,7 @@ from docpoll.cli.screen import ReaderGone, Screen, heard, lasting, many, printab
 from docpoll.cli.sending import Options, accept_all, client_for, looking_at, require_ledger, stopped, warn_of_key
 from docpoll.cli.supervise import supervise
 from docpoll.client import Client, Outcome
+from docpoll.client.reading import Begun, DataWanted, Reads
 from docpoll.client.syntage import SyntageAccount
 from docpoll.clocks import SystemClock
 from docpoll.config import Settings, parse_length
@@ -48,7 +51,7 @@ from docpoll.providers.syntage.resources import Entity, is_rfc, the_entity_of, t
 from docpoll.providers.syntage.wire import iri
 from docpoll.resubmits import retry_not_before
 
-__all__ = ["Wanted", "extract", "stop"]
+__all__ = ["Wanted", "entities_of", "extract", "stop"]
 
 #: From so many RFCs on, the list of all entities is asked for once, instead of each.
 _ALL_AT_ONCE: Final = 20
@@ -65,6 +68,21 @@ class Wanted:
     options: Mapping[str, Any] = attrs.field(factory=dict)
     fresh_for: str | None = None
     detach: bool = False
+    #: What has finished is read into the folder *out*, with files of these kinds.
+    read: bool = False
+    out: str | None = None
+    files: str | None = None
+    replace: bool = False
+
+    def check_read(self) -> None:
+        """Raise `ConfigError` for what cannot be meant about reading."""
+        if self.read and not self.out:
+            raise ConfigError("--read: say where to, --out FOLDER")
+        if self.read and self.detach:
+            raise ConfigError("--read: --detach ends before there is anything to read; leave one of them out")
+        if not self.read and (self.out or self.files or self.replace):
+            raise ConfigError("--out, --files, --replace: they are about what is read; give --read, too")
+        kinds_in(self.files)
 
     @property
     def names(self) -> list[str]:
@@ -135,9 +153,12 @@ def extract(options: Options, wanted: Wanted) -> int:
     client_for(provider, options, store=settings.store, on_event=_ignore)
     fresh_for = parse_length("--fresh-for", wanted.fresh_for)
     # The entity is not known yet; whatever else is asked can be sent.
+    wanted.check_read()
     for kind in wanted.kinds:
         asked = Extraction(entity="-", extractor=kind, options=wanted.options_for(kind))
         provider.draft(asked, id="-", now=SystemClock().now())
+        if wanted.read:
+            assert DataWanted.of_extraction(asked).resources
     parting = _Parting(settings)
     return supervise(
         lambda: _extract(options, wanted, fresh_for, settings, provider, screen, parting),
@@ -158,6 +179,8 @@ class _Parting:
         #: Whether any may have been started, and what became of each, where that is known already.
         self.may_have_started = False
         self.left: _Left | None = None
+        #: Some of what has finished is not read yet.
+        self.unread = False
 
     def text(self) -> str:
         """What goes on, what was not started, and how to go on."""
@@ -166,7 +189,11 @@ class _Parting:
         if self.left is None:
             said = "what was started goes on at Syntage"
         elif not (said := self.left.text()):
+            if self.unread:
+                return "Nothing is lost: what was read stays. To go on, the same command again."
             return "Nothing is lost: all have ended, and their results are in the ledger."
+        if self.unread:
+            said += "; what was read stays, and the same command goes on"
         return f"Nothing is lost: {said}.\nTo bring the results home: {self._harvest}"
 
 
@@ -227,7 +254,7 @@ async def _extract(
     try:
         with heard(screen):
             async with SyntageAccount(provider) as account:
-                entities = await _entities(account, wanted.names)
+                entities = await entities_of(account, wanted.names, "nothing was started")
     except AccountFault:
         raise
     except (RemoteProtocolError, TransportError) as exc:
@@ -242,7 +269,12 @@ async def _extract(
             client_for(provider, options, store=settings.store, on_event=report.progress.heard) as client,
         ):
             try:
-                await (report.accept(client, fresh_for) if wanted.detach else report.follow(client, fresh_for))
+                if wanted.detach:
+                    await report.accept(client, fresh_for)
+                elif wanted.read:
+                    await _read(report, client, fresh_for, wanted, provider)
+                else:
+                    await report.follow(client, fresh_for)
             except AccountFault:
                 logs.drop()
                 raise
@@ -251,14 +283,30 @@ async def _extract(
     except (AccountFault, StoreError) as exc:
         raise await stopped(exc, settings, provider) from exc
     except (asyncio.CancelledError, ReaderGone):
+        parting.unread = report.unread
         with suppress(DocpollError):
             parting.left = await report.look()
         raise
     return report.end(detached=wanted.detach)
 
 
-async def _entities(account: SyntageAccount, names: Sequence[str]) -> list[Entity]:
-    """The entities of these *names*, each once. Raises `ConfigError` that says which there are not."""
+async def _read(
+    report: _Report, client: Client, fresh_for: timedelta | None, wanted: Wanted, provider: Syntage
+) -> None:
+    """Follow the extractions, and read what has finished; what keeps from reading is found before any is started."""
+    assert wanted.out is not None
+    async with (
+        SyntageAccount(provider) as account,
+        account.reads(
+            out=wanted.out, store=client.store, files=kinds_in(wanted.files), replace=wanted.replace
+        ) as reads,
+    ):
+        await report.will_read(reads)
+        await report.follow(client, fresh_for)
+
+
+async def entities_of(account: SyntageAccount, names: Sequence[str], then: str) -> list[Entity]:
+    """The entities of these *names*, each once. Raises `ConfigError` that says which there are not, and what *then*."""
     at_once = sum(map(is_rfc, names)) > _ALL_AT_ONCE
     everyone = await account.entities() if at_once else []
     found: dict[str, Entity] = {}
@@ -275,7 +323,7 @@ async def _entities(account: SyntageAccount, names: Sequence[str]) -> list[Entit
         else:
             found.setdefault(one.id, one)
     if unknown:
-        raise ConfigError("\n".join([*unknown, "nothing was started"]))
+        raise ConfigError("\n".join([*unknown, then]))
     return list(found.values())
 
 
@@ -320,18 +368,51 @@ class _Report:
         #: Those that were not sent because others like them were refused.
         self._unsent = 0
         self.progress = Progress(screen, total=len(inputs), alike=False)
+        self._reads: Reads | None = None
+        self._read = DataTold(screen)
+        #: By the job's id, what is to be read of it and is not all there.
+        self._to_read: dict[str, Begun] = {}
+
+    @property
+    def unread(self) -> bool:
+        """Whether something that was to be read is not all there."""
+        return bool(self._to_read)
+
+    async def will_read(self, reads: Reads) -> None:
+        """What finishes is read. Raises `ConfigError` where it could not be."""
+        for one in self._left.values():
+            await reads.check(self._data_of(one))
+        self._reads = reads
+        self.progress.beside = lambda: words_of(self._read.how_far)
+
+    async def _entered(self, jobs: Sequence[Job]) -> None:
+        """Note in the ledger that what these *jobs* bring is to be read, so that they stand for it until it is."""
+        assert self._reads is not None
+        for job in jobs:
+            wanted = attrs.evolve(self._data_of(job), job_id=job.id)
+            self._to_read[job.id] = await self._reads.begin(wanted, once=True)
+
+    def _data_of(self, job: Job) -> DataWanted:
+        """What *job* brings: of the one who was named, as the options of the job say it."""
+        asked = Extraction.from_options(job.options)
+        rfcs = {one.entity: one.rfc for one in self._inputs}
+        return DataWanted.of_extraction(asked, rfc=rfcs.get(asked.entity))
 
     async def follow(self, client: Client, fresh_for: timedelta | None) -> None:
         """Start them, and tell of each when it ends, until all have or the waiting ends."""
         waiting = asyncio.timeout(self._options.wait_seconds)
         try:
-            async with waiting, aclosing(client.extract_indexed(self._inputs, {}, fresh_for=fresh_for)) as outcomes:
+            async with waiting, aclosing(self._outcomes(client, fresh_for)) as outcomes:
                 async for _, outcome in outcomes:
                     await self._ended(outcome)
         except TimeoutError:
             if not waiting.expired():
                 raise
             self._waited = True
+
+    def _outcomes(self, client: Client, fresh_for: timedelta | None) -> AsyncGenerator[tuple[int, Outcome], None]:
+        entered = None if self._reads is None else self._entered
+        return client.extract_indexed(self._inputs, {}, fresh_for=fresh_for, entered=entered)
 
     async def accept(self, client: Client, fresh_for: timedelta | None) -> None:
         """Start them, and tell of each once it is accepted, until all are or the waiting ends."""
@@ -396,7 +477,20 @@ class _Report:
         assert outcome.job is not None, outcome.error
         line = await asyncio.to_thread(outcome_line, outcome, self._provider, secrets=self._screen.secrets)
         self._unsent += isinstance(outcome.error, SubmitsRefused)
-        await self._tell(line, outcome.job, gist=gist_of(outcome.result, self._provider))
+        begun = self._to_read.get(outcome.job.id) if outcome.job.state is JobState.SUCCEEDED else None
+        gist = gist_of(outcome.result, self._provider)
+        if begun is None:
+            await self._tell(line, outcome.job, gist=gist)
+            return
+        assert self._reads is not None
+        if self._screen.json:
+            done = await self._read.carry_out(self._reads, begun)
+            await self._tell(line | {"read": None if done is None else line_of(begun, done)}, outcome.job)
+        else:
+            await self._tell(line, outcome.job, gist=gist)
+            done = await self._read.read(self._reads, begun)
+        if done is not None and done.ended_at is not None:
+            del self._to_read[outcome.job.id]
 
     async def _tell(self, line: Line, job: Job, *, gist: str = "", settled: bool = True) -> None:
         self._left.pop(job.key, None)
@@ -430,9 +524,15 @@ class _Report:
         if unsent := states[JobState.PENDING]:
             parts.append(f"{unsent} not started")
         screen.tell(f"{', '.join(parts)}; ledger {printable(settings.store)}")
+        if self._reads is not None and (total_read := self._read.complete + len(self._to_read)):
+            rest = "; what was read stays, and the same command goes on" if self._to_read else ""
+            screen.tell(f"{self._read.complete} of {many(total_read, 'read')} complete{rest}")
         for hint in self._hints(detached=detached):
             screen.say(hint)
-        return code_of([*states, *([JobState.FAILED] if self._unsent else [])], accepted=detached)
+        code = code_of([*states, *([JobState.FAILED] if self._unsent else [])], accepted=detached)
+        if code is ExitCode.DONE and self._to_read:
+            return ExitCode.OPEN if self._waited else ExitCode.FAILED
+        return code
 
     def _hints(self, *, detached: bool) -> Iterable[str]:
         settings = self._settings

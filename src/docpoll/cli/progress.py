@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -70,6 +70,8 @@ class Progress:
         self._screen = screen
         self._total = total
         self._alike = alike
+        #: What else there is to say.
+        self.beside: Callable[[], str] = str
         #: Settled inputs by state.
         self.states: Counter[JobState] = Counter()
         #: Jobs whose document went out in this run.
@@ -142,7 +144,7 @@ class Progress:
             parts.append(f"{rate:.1f}/s")
             if left:
                 parts.append(f"{lasting(left)} left")
-        return " · ".join(parts)
+        return " · ".join([*parts, *filter(None, [self.beside()])])
 
     def _rate(self) -> float:
         now = _now()

@@ -13,6 +13,7 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Awaitable,
     Callable,
     Collection,
     Coroutine,
@@ -598,8 +599,13 @@ class Client:
         retry: Collection[JobState | str] = (),
         fresh_for: timedelta | None = None,
         window: int = 1000,
+        entered: Callable[[Sequence[Job]], Awaitable[None]] | None = None,
     ) -> AsyncGenerator[tuple[int, Outcome], None]:
-        """`extract()`, with each input's place among the inputs."""
+        """`extract()`, with each input's place among the inputs.
+
+        *entered* is awaited with the jobs of inputs as soon as they are in the ledger, before any of them is followed;
+        where it raises `StoreError` because the ledger is full, it is awaited again.
+        """
         harvester = self._running()
         again = _states(retry)
         made: set[str] = set()
@@ -613,7 +619,10 @@ class Client:
         async def enter(chunk: Sequence[Input]) -> list[Job | DocpollError]:
             while True:
                 try:
-                    return await self._enter(chunk, options, again=again, fresh_for=fresh_for, made=made)
+                    jobs = await self._enter(chunk, options, again=again, fresh_for=fresh_for, made=made)
+                    if entered is not None:
+                        await entered([job for job in jobs if isinstance(job, Job)])
+                    return jobs
                 except StoreError as exc:
                     if not exc.passing:
                         raise
@@ -829,10 +838,12 @@ class Client:
             except DocpollError as exc:
                 entered[index] = exc
         jobs = await self._enter_drafts(list(drafts.values()))
+        reading = await self._being_read(jobs)
         further = {
             index: next_attempt(draft, job)
             for (index, draft), job in zip(drafts.items(), jobs, strict=True)
-            if not (made and job.key in made) and self._is_wanted_again(draft, job, again, fresh_for)
+            if not (made and job.key in made)
+            and self._is_wanted_again(draft, job, again, fresh_for, reading=job.id in reading)
         }
         if made is not None:
             made.update(
@@ -848,13 +859,29 @@ class Client:
             entered[index] = job
         return [one for one in entered if one is not None]
 
+    async def _being_read(self, jobs: Sequence[Job]) -> set[str]:
+        """The ids of those of *jobs* that finished, and whose data was asked for with them and is not all there."""
+        finished = {job.id for job in jobs if job.media_type == EXTRACTION and job.state is JobState.SUCCEEDED}
+        if not finished:
+            return set()
+        newest = {read.job_id: read for read in await self.store.reads(job_ids=finished)}
+        return {job_id for job_id, read in newest.items() if job_id is not None and read.ended_at is None}
+
     def _is_wanted_again(
-        self, draft: Draft, job: Job, again: bool | Collection[JobState], fresh_for: timedelta | None
+        self,
+        draft: Draft,
+        job: Job,
+        again: bool | Collection[JobState],
+        fresh_for: timedelta | None,
+        *,
+        reading: bool,
     ) -> bool:
         """Whether the closed *job* that answers for *draft* is to be tried once more."""
         if job.id == draft.job.id or job.state not in CLOSED or not draft.job.is_open:
             return False
-        if draft.job.media_type == EXTRACTION and not stands_for(job, now=self._clock.now(), fresh_for=fresh_for):
+        if draft.job.media_type == EXTRACTION and not stands_for(
+            job, now=self._clock.now(), fresh_for=fresh_for, reading=reading
+        ):
             return True
         return again if isinstance(again, bool) else job.state in again
 

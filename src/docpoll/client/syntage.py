@@ -13,12 +13,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
 
+from docpoll.client.reading import READ_TIME, DataWanted, Reads
 from docpoll.clocks import SystemClock
 from docpoll.errors import (
     AccountFault,
@@ -29,7 +31,8 @@ from docpoll.errors import (
     RequestNotSent,
     TransportError,
 )
-from docpoll.interfaces import Clock, Transport
+from docpoll.interfaces import Clock, Read, Store, Transport
+from docpoll.jobs import Job
 from docpoll.providers.answers import UNSAID
 from docpoll.providers.syntage import Page, RemoteExtraction, Syntage
 from docpoll.providers.syntage.resources import (
@@ -45,6 +48,9 @@ from docpoll.providers.syntage.resources import (
     tidy_rfc,
 )
 from docpoll.providers.syntage.wire import PAGE_LIMIT, TaxpayerType, id_of, request_id
+from docpoll.reading.reader import Progress
+from docpoll.reads import Selection
+from docpoll.stores import open_store
 from docpoll.wire import Request, Response
 
 __all__ = ["SyntageAccount"]
@@ -400,6 +406,112 @@ class SyntageAccount:
                 if len(found) == limit:
                     break
         return found
+
+    # -- data -----------------------------------------------------------------------------------------------------
+
+    async def read(
+        self,
+        of: str | Entity,
+        extractor: str,
+        *,
+        out: str | os.PathLike[str],
+        store: str | os.PathLike[str] | Store,
+        selection: Selection | None = None,
+        files: Collection[str] | None = None,
+        replace: bool = False,
+        progress: Progress | None = None,
+    ) -> Read:
+        """Read what *extractor* brought for the entity *of* (RFC, id or IRI) into the folder *out*, or go on with it.
+
+        It is complete where the read that is given has an `ended_at`; else its `trouble` says why it came no further:
+        what was read before stays, and the same call goes on there. What is complete is read anew.
+
+        *selection*: which rows (default: all of them). *store*: the ledger, which knows how far each table has come.
+        *files*: only files of these kinds (`xml`, `pdf`), none where it is empty; None: all.
+        *replace*: another selection in that folder gives way. *progress* is changed while it goes on.
+
+        Raises `ConfigError` where another program reads into the folder, or it holds another selection, and
+        `StoreError`.
+        """
+        entity = of if isinstance(of, Entity) else await self.entity(of)
+        wanted = DataWanted.of_entity(entity, extractor, selection)
+        return await self._read(wanted, out=out, store=store, files=files, replace=replace, progress=progress)
+
+    async def read_job(
+        self,
+        job: Job,
+        *,
+        out: str | os.PathLike[str],
+        store: str | os.PathLike[str] | Store,
+        touched: bool = False,
+        files: Collection[str] | None = None,
+        replace: bool = False,
+        progress: Progress | None = None,
+    ) -> Read:
+        """As `read()`, for what the extraction *job*, which has finished, was asked for: of its entity, its period.
+
+        *touched*: only what it made or changed, as the vendor's events of the last days tell.
+        """
+        wanted = await self.wanted_of(job, touched=touched)
+        return await self._read(wanted, out=out, store=store, files=files, replace=replace, progress=progress)
+
+    async def wanted_of(self, job: Job, *, touched: bool = False) -> DataWanted:
+        """What is to be read of the extraction *job*. Raises `ConfigError` where there is nothing, or not yet."""
+        wanted = DataWanted.of_job(job, touched=touched)
+        if wanted.rfc is not None:
+            return wanted
+        return DataWanted.of_job(job, touched=touched, rfc=(await self.entity(wanted.entity)).rfc)
+
+    async def _read(
+        self,
+        wanted: DataWanted,
+        *,
+        out: str | os.PathLike[str],
+        store: str | os.PathLike[str] | Store,
+        files: Collection[str] | None,
+        replace: bool,
+        progress: Progress | None,
+    ) -> Read:
+        ledger = open_store(store)
+        is_ours = ledger is not store
+        if is_ours:
+            await ledger.open()
+        try:
+            async with self.reads(out=out, store=ledger, files=files, replace=replace) as reads:
+                return await reads.carry_out(await reads.begin(wanted), progress=progress)
+        finally:
+            if is_ours:
+                await ledger.close()
+
+    @asynccontextmanager
+    async def reads(
+        self,
+        *,
+        out: str | os.PathLike[str],
+        store: Store,
+        files: Collection[str] | None = None,
+        replace: bool = False,
+    ) -> AsyncIterator[Reads]:
+        """Several reads into one folder, whose pages may take minutes; *store* is open."""
+        transport = self._given
+        if transport is None:
+            from docpoll.transport import AiohttpTransport
+
+            transport = AiohttpTransport(self._clock, request_timeout=READ_TIME)
+        try:
+            async with Reads(
+                self._provider,
+                out=out,
+                store=store,
+                transport=transport,
+                clock=self._clock,
+                files=files,
+                replace=replace,
+            ) as reads:
+                yield reads
+        finally:
+            if transport is not self._given:
+                await transport.close()
 
     # -- requests -------------------------------------------------------------------------------------------------
 

@@ -27,28 +27,37 @@ __all__ = [
     "Awaiting",
     "Backwards",
     "ContentType",
+    "DeadLinks",
+    "Deep",
     "Ending",
     "Endless",
     "Error",
     "Failed",
     "Fault",
+    "ForeignLink",
+    "ForeignRow",
     "Hidden",
     "JobFault",
+    "LateFiles",
     "Lost",
     "Nonsense",
     "Operation",
     "Oversized",
+    "PageFault",
+    "Repeating",
     "Slow",
+    "SlowPages",
     "Stuck",
     "Truncated",
     "Waiting",
     "Words",
     "above_zero",
     "between",
+    "ended",
 ]
 
-#: What a request is for.
-Operation = Literal["submit", "poll", "list", "stop"]
+#: What a request is for. Of Syntage alone: stop an extraction, a page of data, a file or a link to one.
+Operation = Literal["submit", "poll", "list", "stop", "page", "file"]
 #: What `awaiting-poll` lists; the public sources disagree.
 #: `pending`: jobs not finished; `ready`: finished ones nobody has fetched; `unread`: both.
 Awaiting = Literal["unread", "pending", "ready"]
@@ -138,7 +147,7 @@ def _error_body(status: int) -> bytes:
     return orjson.dumps({"code": "fault", "message": f"The scenario answers {status}", "details": []})
 
 
-def _ended(ending: Ending, *, page: str = "json", retry_after: int | None = None) -> Response | None:
+def ended(ending: Ending, *, page: str = "json", retry_after: int | None = None) -> Response | None:
     """The answer of a service that did not get to answer itself."""
     if ending == "cut":
         return None
@@ -266,7 +275,7 @@ class Error(Fault):
 
     def _instead(self, turn: int) -> Answer | None:
         ending = self.answers[turn % len(self.answers)]
-        return Answer(response=_ended(ending, page=self.page, retry_after=self.retry_after))
+        return Answer(response=ended(ending, page=self.page, retry_after=self.retry_after))
 
 
 @attrs.frozen(kw_only=True)
@@ -281,7 +290,7 @@ class Lost(Fault):
 
     def _spoilt(self, response: Response, operation: Operation, turn: int) -> Answer | None:
         ending = self.answers[turn % len(self.answers)]
-        return Answer(response=_ended(ending, page=self.page, retry_after=self.retry_after), lost=True)
+        return Answer(response=ended(ending, page=self.page, retry_after=self.retry_after), lost=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -387,6 +396,8 @@ _NONSENSE: Final[Mapping[str, Callable[[Operation], bytes]]] = {
         "submit": b'{"extraction_id":{"id":7}}',
         "poll": b'{"status":["SUCCESS"],"result":"none","error":5}',
         "list": b'{"extraction_ids":{"0":7}}',
+        "page": b'{"hydra:member":{"0":7},"hydra:view":[]}',
+        "file": b"7",
     }[operation],
 }
 
@@ -483,11 +494,100 @@ class Waiting(JobFault):
     extractors: tuple[str, ...] = ()
 
 
+@attrs.frozen(kw_only=True)
+class PageFault(JobFault):
+    """A fault of pages of Syntage's data: whether a page has it is decided by its address."""
+
+    #: Only of lists whose path ends so, such as `/invoices/payments`; none named: of all.
+    lists: tuple[str, ...] = ()
+    #: Only of pages that begin after about so many rows.
+    after: int = attrs.field(default=0, validator=_count)
+    #: Only so often in all; None: always.
+    first: int | None = attrs.field(default=None, validator=_count)
+
+    def is_meant(self, path: str, *, depth: int, size: int) -> bool:
+        """Whether it can be played for a page of so many rows that begins at *depth*."""
+        return depth >= self.after and (not self.lists or path.endswith(self.lists))
+
+
+@attrs.frozen(kw_only=True)
+class Deep(PageFault):
+    """Large pages deep in a list are answered with an error; small ones are not."""
+
+    kind = "deep"
+    after: int = attrs.field(default=1000, validator=_count)
+    #: The most rows that a page may have there.
+    at_most: int = attrs.field(default=100, validator=above_zero)
+    #: In turn.
+    answers: tuple[Ending, ...] = attrs.field(default=(500, 504), validator=_endings)
+
+    def is_meant(self, path: str, *, depth: int, size: int) -> bool:
+        """As with any, and the page is too large."""
+        return size > self.at_most and super().is_meant(path, depth=depth, size=size)
+
+    def ending(self, turn: int) -> Ending:
+        """How the request ends."""
+        return self.answers[turn % len(self.answers)]
+
+
+@attrs.frozen(kw_only=True)
+class SlowPages(PageFault):
+    """Pages are right, and take their time: real seconds, not those of its clock."""
+
+    kind = "slow_pages"
+    #: Seconds for a page, and more for each of its rows.
+    delay: float = attrs.field(default=5.0, validator=_seconds)
+    delay_a_row: float = attrs.field(default=0.0, validator=_seconds)
+
+
+@attrs.frozen(kw_only=True)
+class Repeating(PageFault):
+    """The next page of a page is one that has been: itself, or the first one."""
+
+    kind = "repeating"
+    leads_to: Literal["itself", "first"] = "itself"
+
+
+@attrs.frozen(kw_only=True)
+class ForeignLink(PageFault):
+    """The next page of a page lies on another origin."""
+
+    kind = "foreign_link"
+    origin: str = attrs.field(default="https://elsewhere.invalid", validator=_printable)
+
+
+@attrs.frozen(kw_only=True)
+class ForeignRow(PageFault):
+    """A row in the middle of a page is another taxpayer's."""
+
+    kind = "foreign_row"
+    rfc: str = attrs.field(default="XIA190128J61", validator=_printable)
+
+
+@attrs.frozen(kw_only=True)
+class DeadLinks(JobFault):
+    """The first links to a file of Syntage's are dead before they are followed; decided by the file's id."""
+
+    kind = "dead_links"
+    #: So many.
+    links: int = attrs.field(default=1, validator=_count)
+
+
+@attrs.frozen(kw_only=True)
+class LateFiles(JobFault):
+    """A file of Syntage's is not to be found for a while after it is first asked for: 404; decided by its id."""
+
+    kind = "late_files"
+    #: Of the emulator's clock.
+    seconds: float = attrs.field(default=30.0, validator=_seconds)
+
+
 #: Every kind, by name.
 FAULTS: Final[Mapping[str, type[Fault | JobFault]]] = {
     one.kind: one
     for one in (
         *(Error, Lost, Slow, Truncated, Oversized, Endless, ContentType, Nonsense, Words),
         *(Hidden, Backwards, Stuck, Failed, Waiting),
+        *(Deep, SlowPages, Repeating, ForeignLink, ForeignRow, DeadLinks, LateFiles),
     )
 }

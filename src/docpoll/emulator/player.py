@@ -28,11 +28,14 @@ from docpoll.emulator.faults import (
     OPERATIONS,
     Answer,
     Backwards,
+    DeadLinks,
     Failed,
     Fault,
     Hidden,
     JobFault,
+    LateFiles,
     Operation,
+    PageFault,
     Stuck,
     Waiting,
 )
@@ -44,6 +47,7 @@ __all__ = ["FaultPlayer", "Turn"]
 
 
 _J = TypeVar("_J", bound=JobFault)
+_P = TypeVar("_P", bound=PageFault)
 
 #: So many digits of an id tell when it was made.
 _TIME: Final = 8
@@ -88,10 +92,13 @@ class FaultPlayer:
     # Requests.
 
     def refused(self, operation: Operation, *, key: str, at: datetime) -> Answer | None:
-        """The 429 for a request of *key* that is one too many, or None; every request comes here first."""
+        """The 429 for a request of *key* that is one too many, or None; every request comes here first.
+
+        Without a *key* it is not limited.
+        """
         self._requests[operation] += 1
         limit = self.scenario.limit
-        if limit is None:
+        if limit is None or not key:
             return None
         window = self._windows.get(key)
         if window is None:
@@ -190,6 +197,35 @@ class FaultPlayer:
                 return "IN_PROGRESS" if polls % 2 else "SUCCESS"
         return None
 
+    def page_fault(self, kind: type[_P], page: str, *, depth: int, size: int, at: datetime) -> tuple[_P, int] | None:
+        """The fault of this *kind* that a page of data has, counted, and how often it was played before; or None.
+
+        The page's address without its host is *page*; it has *size* rows at most, and begins at *depth*.
+        """
+        path = page.partition("?")[0]
+        for label, fault in self._of_job(kind, f"{'':{_TIME}}{page}", at):
+            turn = self._turns[label]
+            if fault.is_meant(path, depth=depth, size=size) and (fault.first is None or turn < fault.first):
+                self._count(label, "page")
+                return fault, turn
+        return None
+
+    def is_dead(self, file: str, *, links: int, at: datetime) -> bool:
+        """Whether the next link to a *file* is dead, of which there were so many *links*."""
+        for label, fault in self._of_job(DeadLinks, file, at):
+            if links < fault.links:
+                self._count(label, "file")
+                return True
+        return False
+
+    def is_late(self, file: str, *, asked_at: datetime, at: datetime) -> bool:
+        """Whether a *file* is not to be found yet that was first asked for then."""
+        for label, fault in self._of_job(LateFiles, file, at):
+            if at < asked_at + timedelta(seconds=fault.seconds):
+                self._count(label, "file")
+                return True
+        return False
+
     def _of_job(self, kind: type[_J], extraction_id: str, at: datetime) -> Iterator[tuple[str, _J]]:
         since = at - self.begun_at
         for label, fault in self.scenario.faults.items():
@@ -221,4 +257,6 @@ class FaultPlayer:
 
 
 def _by_operation(counts: Counter[Operation]) -> dict[str, int]:
-    return {operation: counts[operation] for operation in OPERATIONS}
+    # Where nobody reads data, nobody needs to be told of it.
+    always = OPERATIONS[:4]
+    return {one: counts[one] for one in OPERATIONS if counts[one] or one in always}

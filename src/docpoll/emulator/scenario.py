@@ -13,7 +13,7 @@ import cattrs
 import orjson
 from cattrs.gen import make_dict_structure_fn
 
-from docpoll.emulator.faults import FAULTS, Awaiting, Ending, Fault, JobFault, between
+from docpoll.emulator.faults import FAULTS, TEN_YEARS, Awaiting, Ending, Fault, JobFault, between
 from docpoll.emulator.limits import Limit
 from docpoll.errors import ConfigError
 
@@ -58,6 +58,12 @@ class Scenario:
     files_a_day: int = attrs.field(default=2000, validator=between(0, 1_000_000, "0 to 1000000"))
     #: Syntage: what a second extraction is answered with while its twin is open: 409, or 429 as before July 2026.
     conflict_status: int = attrs.field(default=409, validator=_conflict)
+    #: Syntage: how long a link to a file lives, on the emulator's clock.
+    link_seconds: float = attrs.field(default=300.0, validator=between(0, TEN_YEARS, "seconds from 0 to ten years"))
+    #: Syntage: whether an invoice's XML and PDF come by a link too, in place of the answer itself.
+    cfdi_by_link: bool = False
+    #: Syntage: which paths the lists of the RPC have: with `mx` in them, as of old without, or both.
+    rpc_paths: Literal["new", "old", "both"] = "new"
     #: By names of their own, in the order in which they are asked; a fault without a `kind` is of the kind of its name.
     faults: Mapping[str, Fault | JobFault] = attrs.field(factory=dict, validator=_check_labels)
 

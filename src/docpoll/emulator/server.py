@@ -92,8 +92,9 @@ class EmulatorServer:
 
     *state* is a file or `:memory:`; several servers, in one process or many, may serve the same file.
     *port* 0 takes any free one; `port` and `url` hold what it became.
-    *api_key*, *speed*, *seed* and *scenario* are for both vendors; the others are those of `TyplessSettings`, and for
-    Typless alone, as is the *reader*: without one, `docpoll.emulator.reader.Reader` is used.
+    *api_key*, *speed*, *seed* and *scenario* are for both vendors, *invoices_a_month* for Syntage, whose links to files
+    lead to a port of their own; the others are those of `TyplessSettings`, and for Typless alone, as is the *reader*:
+    without one, `docpoll.emulator.reader.Reader` is used.
     *now* is the real clock, aware and in UTC, for tests that move time; it is also called from another thread.
 
     Starting raises `ConfigError` for an address that cannot be had or a reader whose libraries are missing,
@@ -113,6 +114,7 @@ class EmulatorServer:
         seed: int = 0,
         awaiting: Awaiting = "unread",
         shares_files: bool = False,
+        invoices_a_month: int | None = None,
         scenario: Scenario | None = None,
         reader: DocumentReader | None = None,
         now: Callable[[], datetime] = _utc_now,
@@ -125,7 +127,9 @@ class EmulatorServer:
         self.port = port
         self._path = state
         played = scenario or Scenario()
-        self._syntage = SyntageSettings(api_key=api_key, speed=speed, seed=seed, scenario=played)
+        self._syntage = SyntageSettings(
+            api_key=api_key, speed=speed, seed=seed, scenario=played, invoices_a_month=invoices_a_month
+        )
         self._settings = TyplessSettings(
             api_key=api_key,
             speed=speed,
@@ -156,9 +160,12 @@ class EmulatorServer:
     @property
     def url(self) -> str:
         """The base URL to give to a client, without a slash at its end."""
+        return self._url(self.port)
+
+    def _url(self, port: int) -> str:
         # What listens everywhere is reached on loopback.
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -438,6 +445,9 @@ class EmulatorServer:
                 ) from exc
             raise ConfigError(f"emulator: cannot listen on {self.host}, port {self.port}: {exc}") from exc
         self.port = self._runner.addresses[0][1]
+        if isinstance(self._core, SyntageCore):
+            await web.TCPSite(self._runner, self.host, 0).start()
+            self._core.desk.origin = self._url(self._runner.addresses[-1][1])
 
     async def _call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run *function* in the worker thread."""

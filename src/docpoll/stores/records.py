@@ -16,6 +16,7 @@ import zstandard
 
 from docpoll.errors import StoreError
 from docpoll.events import ErrorInfo
+from docpoll.interfaces import Read, ReadTable
 from docpoll.jobs import OPEN, Job, JobState
 from docpoll.keys import KEY_VERSION
 
@@ -26,7 +27,11 @@ __all__ = [
     "from_text",
     "is_wanted",
     "job_from_row",
+    "read_from_row",
     "row_from_job",
+    "row_from_read",
+    "row_from_table",
+    "table_from_row",
     "to_microseconds",
     "to_text",
 ]
@@ -173,6 +178,82 @@ def job_from_row(row: tuple[Any, ...]) -> Job:
         lost_sent_at=from_microseconds(lost_sent_at),
         lost_at=from_microseconds(lost_at),
         unfinished_at=from_microseconds(unfinished_at),
+    )
+
+
+def row_from_read(read: Read) -> dict[str, Any]:
+    """The values of *read*'s row, by column, without its number; the account and the tables stand by themselves."""
+    return {
+        "folder": to_text(read.folder),
+        "extractor": to_text(read.extractor),
+        "entity": to_text(read.entity),
+        "rfc": to_text(read.rfc),
+        "job_id": to_text(read.job_id),
+        "selection": _json(dict(read.selection)),
+        "begun_at": to_microseconds(read.begun_at),
+        "ended_at": to_microseconds(read.ended_at),
+        "wanted": read.wanted,
+        "stored": read.stored,
+        "missing": read.missing,
+        "trouble": to_text(read.trouble),
+    }
+
+
+def read_from_row(row: tuple[Any, ...], tables: Mapping[str, ReadTable]) -> Read:
+    """The read in a row of the statement `reads_into` or `reads_of`."""
+    (
+        number, provider, account, origin, folder, extractor, entity, rfc, job_id, selection, begun_at, ended_at,
+        wanted, stored, missing, trouble,
+    ) = row  # fmt: skip
+    return Read(
+        number=number,
+        provider=from_text(provider) or "",
+        account=from_text(account) or "",
+        origin=from_text(origin) or "",
+        folder=from_text(folder) or "",
+        extractor=from_text(extractor) or "",
+        entity=from_text(entity) or "",
+        rfc=from_text(rfc) or "",
+        job_id=from_text(job_id),
+        selection=json.loads(selection),
+        begun_at=_EPOCH + timedelta(microseconds=begun_at),
+        ended_at=from_microseconds(ended_at),
+        wanted=wanted,
+        stored=stored,
+        missing=missing,
+        trouble=from_text(trouble),
+        tables=tables,
+    )
+
+
+def row_from_table(table: ReadTable) -> dict[str, Any]:
+    """The values of *table*'s row, by column, without the number of its read."""
+    return {
+        "resource": to_text(table.resource),
+        "cursor": to_text(table.cursor),
+        "pages": table.pages,
+        "rows": table.rows,
+        "skipped": table.skipped,
+        "length": table.length,
+        "page_size": table.page_size,
+        "complete": table.is_complete,
+        "trouble": to_text(table.trouble),
+    }
+
+
+def table_from_row(row: tuple[Any, ...]) -> ReadTable:
+    """The table in a row of the statement `read_tables`."""
+    resource, cursor, pages, rows, skipped, length, page_size, complete, trouble = row
+    return ReadTable(
+        resource=from_text(resource) or "",
+        cursor=from_text(cursor),
+        pages=pages,
+        rows=rows,
+        skipped=skipped,
+        length=length,
+        page_size=page_size,
+        is_complete=bool(complete),
+        trouble=from_text(trouble),
     )
 
 

@@ -18,9 +18,11 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
+import attrs
+
 from docpoll.budget import BudgetState, from_json, to_json
 from docpoll.errors import ConfigError, OwnershipLost, StoreError
-from docpoll.interfaces import Bounds, Change, Draft, LedgerSummary, Owner, Tally, Wish
+from docpoll.interfaces import Bounds, Change, Draft, LedgerSummary, Owner, Read, ReadTable, Tally, Wish
 from docpoll.jobs import CLOSED, STALLED_AFTER, Job, JobState
 from docpoll.schedules import Durations, Observations
 from docpoll.stores.ledger import Ledger, Place, Reading
@@ -32,7 +34,11 @@ from docpoll.stores.records import (
     from_text,
     is_wanted,
     job_from_row,
+    read_from_row,
     row_from_job,
+    row_from_read,
+    row_from_table,
+    table_from_row,
     to_microseconds,
     to_text,
 )
@@ -550,6 +556,84 @@ class SQLiteStore:
             connection.executemany(SQL["note_suspicion"], [{"account_id": account_id, **row} for row in rows])
 
         await self._write(note)
+
+    # Reads
+
+    async def begin_read(self, read: Read) -> Read:
+        """See `docpoll.interfaces.Store`."""
+        row = row_from_read(read)
+
+        def enter(connection: sqlite3.Connection) -> int:
+            account_id = _account_id(connection, read.provider, read.account, read.origin)
+            number: int = _value(connection, "enter_read", row | {"account_id": account_id})
+            for table in read.tables.values():
+                connection.execute(SQL["set_table"], row_from_table(table) | {"number": number})
+            return number
+
+        return attrs.evolve(read, number=await self._write(enter))
+
+    async def reads(self, *, folder: str | None = None, job_ids: Collection[str] = ()) -> list[Read]:
+        """See `docpoll.interfaces.Store`."""
+
+        def find(connection: sqlite3.Connection) -> list[Read]:
+            if folder is not None:
+                rows = connection.execute(SQL["reads_into"], {"folder": to_text(folder)}).fetchall()
+            else:
+                rows = connection.execute(SQL["reads_of"], {"ids": json.dumps(list(job_ids))}).fetchall()
+            found = []
+            for row in rows:
+                tables = [table_from_row(each) for each in connection.execute(SQL["read_tables"], {"number": row[0]})]
+                found.append(read_from_row(row, {table.resource: table for table in tables}))
+            return found
+
+        return await self._read(find)
+
+    async def note_table(
+        self, read: Read, table: ReadTable, *, after: ReadTable | None, link: str | None = None
+    ) -> None:
+        """See `docpoll.interfaces.Store`."""
+        values = row_from_table(table) | {"number": read.number}
+
+        def note(connection: sqlite3.Connection) -> None:
+            pages = _value(connection, "table_pages", values)
+            if pages != (None if after is None else after.pages) or not self._is_read(connection, read):
+                raise self._overtaken(read)
+            connection.execute(SQL["set_table"], values)
+            if link is not None:
+                connection.execute(SQL["enter_read_page"], values | {"link": link})
+            if table.length is None:
+                return
+            earlier = {"number": read.number, "folder": to_text(read.folder), "extractor": to_text(read.extractor)}
+            for (number,) in connection.execute(SQL["earlier_reads"], earlier).fetchall():
+                for name in ("forget_read_pages", "forget_read_tables", "forget_read"):
+                    connection.execute(SQL[name], {"number": number})
+
+        await self._write(note)
+
+    async def read_pages(self, read: Read, resource: str) -> set[str]:
+        """See `docpoll.interfaces.Store`."""
+        values = {"number": read.number, "resource": to_text(resource)}
+        return await self._read(lambda connection: {link for (link,) in connection.execute(SQL["read_pages"], values)})
+
+    async def end_read(self, read: Read) -> None:
+        """See `docpoll.interfaces.Store`."""
+        values = row_from_read(read) | {"number": read.number}
+
+        def end(connection: sqlite3.Connection) -> None:
+            if connection.execute(SQL["end_read"], values).rowcount == 0:
+                raise self._overtaken(read)
+
+        await self._write(end)
+
+    @staticmethod
+    def _is_read(connection: sqlite3.Connection, read: Read) -> bool:
+        return _value(connection, "read_exists", {"number": read.number}) is not None
+
+    def _overtaken(self, read: Read) -> OwnershipLost:
+        return OwnershipLost(
+            f"{read.folder}: another program reads {read.extractor} into this folder; nothing was stored, and its "
+            "files are that one's"
+        )
 
     # Between processes
 

@@ -12,18 +12,20 @@ For the rest the emulator does this:
 - stopping an extraction that has ended is a 409, one that is stopping already a 204;
 - a credential with "wrong" in its password, passphrase or key is refused by SAT, every other one is valid;
 - a webhook endpoint may listen on this machine and without TLS: there is no other receiver for an emulator;
-- data, files, exports, insights and the rest of the vendor's paths are not there: 404.
+- insights, reports, shareholders and the rest of the vendor's paths are not there: 404.
 """
 
 from __future__ import annotations
 
 import hashlib
+import heapq
 import hmac
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -31,7 +33,7 @@ import attrs
 import orjson
 
 from docpoll.emulator.deliveries import Delivery, signed_headers
-from docpoll.emulator.faults import Answer, Lost, Operation, Slow, Words
+from docpoll.emulator.faults import Answer, Lost, Operation, Slow, Words, between
 from docpoll.emulator.player import FaultPlayer, Turn
 from docpoll.emulator.scenario import Scenario
 from docpoll.emulator.service import (
@@ -44,7 +46,10 @@ from docpoll.emulator.service import (
     pace,
 )
 from docpoll.emulator.syntage.bodies import Body, cron_in, endpoint_in, ld_response, parse_body, rfc_in
-from docpoll.emulator.syntage.listing import Filters, collection, wants_list
+from docpoll.emulator.syntage.data.desk import DataDesk
+from docpoll.emulator.syntage.data.exports import FILE_TYPES, FORMATS
+from docpoll.emulator.syntage.data.library import Library
+from docpoll.emulator.syntage.listing import Filters, collection, cursor_page, wants_list
 from docpoll.emulator.syntage.records import (
     EXTRACTORS,
     Credential,
@@ -63,6 +68,7 @@ from docpoll.emulator.syntage.shapes import (
     credential_shape,
     endpoint_shape,
     event_shape,
+    export_shape,
     extraction_shape,
     request_shape,
     rule_shape,
@@ -123,6 +129,10 @@ class SyntageSettings:
     seed: int = 0
     #: What it does wrong, and its limit; a reset goes back to it.
     scenario: Scenario = attrs.field(factory=Scenario)
+    #: Invoices of each entity in each month of 2024; None: from 20 to 80, as the seed decides.
+    invoices_a_month: int | None = attrs.field(default=None, validator=between(0, 80_000, "0 to 80000"))
+    #: The origin of links to files, another than the API's own.
+    files_url: str = "http://files.docpoll.invalid"
 
 
 def _message(status: int, message: str) -> Response:
@@ -140,8 +150,22 @@ class SyntageCore(Service):
         self._state = state
         self._settings = settings or SyntageSettings()
         super().__init__(state, self._settings.scenario)
-        self._world = World(state, seed=self._settings.seed, speed=self._settings.speed)
+        self._world = World(
+            state,
+            seed=self._settings.seed,
+            speed=self._settings.speed,
+            invoices_a_month=self._settings.invoices_a_month,
+        )
         self._answers = 0
+        settings = self._settings
+        library = Library(state, seed=settings.seed, invoices_a_month=settings.invoices_a_month)
+        #: Answers for data; tell it where links to files are to lead to.
+        self.desk = DataDesk(state, library, seed=settings.seed, origin=settings.files_url, player=self._faults)
+        self._control = {
+            **self._control,
+            "/_emulator/data": {"GET": self._show_data},
+            "/_emulator/reads": {"GET": self.desk.show_reads},
+        }
         #: By path, with `{id}` for the id in it, and by method.
         self._paths: dict[str, dict[str, _Handler]] = {
             "/extractions": {"GET": self._list_extractions, "POST": self._create_extraction},
@@ -181,13 +205,19 @@ class SyntageCore(Service):
             },
             "/webhook-requests": {"GET": self._list_requests},
             "/webhook-requests/{id}": {"GET": self._show_request},
+            "/exports": {"POST": self._create_export},
+            **self.desk.paths(),
         }
 
     def play(self, request: Request, *, now: datetime, body: bytearray | None = None) -> Answer:
         """The answer, as with `Service`, with the id every request gets."""
         answer = super().play(request, now=now, body=body)
+        if delay := self.desk.take_delay():
+            answer = attrs.evolve(answer, delay=answer.delay + delay)
         if answer.response is None:
             return answer
+        if not answer.response.status:
+            return attrs.evolve(answer, response=None)
         self._answers += 1
         recipe = f"{self._settings.seed} {now.isoformat()} {self._answers}"
         number = uuid.UUID(bytes=hashlib.sha256(recipe.encode()).digest()[:16], version=4)
@@ -207,6 +237,8 @@ class SyntageCore(Service):
         return json_response(status, {"message": message}, **headers)
 
     def _handlers(self, path: str) -> Handlers | None:
+        if self.desk.is_link(path):
+            return {"GET": self.desk.follow}
         template, told = self._template(path)
         methods = self._paths.get(template)
         if methods is None:
@@ -218,16 +250,21 @@ class SyntageCore(Service):
         if path in self._paths:
             return path, ""
         parts = path.split("/")
-        for place in (2, 3):
+        for place in range(2, 6):
             template = "/".join([*parts[:place], "{id}", *parts[place + 1 :]])
             if len(parts) > place and template in self._paths:
                 return template, parts[place]
         return path, ""
 
     def _operation(self, request: Request) -> Operation | None:
-        template, told = self._template(urlsplit(request.url).path)
+        path = urlsplit(request.url).path
+        if self.desk.is_link(path):
+            return "file"
+        template, told = self._template(path)
         if request.method not in self._paths.get(template, {}):
             return None
+        if (operation := self.desk.operation(template)) is not None:
+            return operation
         if (request.method, template) == ("POST", "/extractions"):
             return "submit"
         if (request.method, template) == ("DELETE", "/extractions/{id}/stop"):
@@ -235,7 +272,9 @@ class SyntageCore(Service):
         return "list" if request.method == "GET" and (not told or template.endswith("events")) else "poll"
 
     def _limited_by(self, request: Request) -> str:
-        """The key and the endpoint: "the limit is per API key and per endpoint"."""
+        """The key and the endpoint: "the limit is per API key and per endpoint"; links to files have none."""
+        if self.desk.is_link(urlsplit(request.url).path):
+            return ""
         key = next((value for name, value in request.headers.items() if name.lower() == "x-api-key"), "")
         template, _ = self._template(urlsplit(request.url).path)
         return f"{request.method} {template} {key}"
@@ -342,12 +381,21 @@ class SyntageCore(Service):
     # Events.
 
     def _list_events(self, call: Call, _: str) -> Response:
-        return _many(call, self._events(call), _OF_EVENTS, "Event")
+        return self._page_of_events(call, self._events(call))
 
     def _list_events_of(self, call: Call, id: str) -> Response:
         rfc = self._found(Entity, id).rfc
         shapes = [shape for shape in self._events(call) if shape.get("taxpayer", {}).get("id") == rfc]
-        return _many(call, shapes, _OF_EVENTS, "Event")
+        return self._page_of_events(call, shapes, rfc=rfc or "")
+
+    def _page_of_events(self, call: Call, shapes: list[dict[str, Any]], *, rfc: str | None = None) -> Response:
+        """The page of *shapes*, and of the events of data among them; of one taxpayer, if an *rfc* is named."""
+        data = self.desk.events(call, since=self._world.events_since(call.at), rfc=rfc)
+        merged = heapq.merge(shapes, *data, key=itemgetter("id"), reverse=True)
+        by_cursor = call.headers.get("x-pagination-style", "").lower() == "cursor" and not wants_list(call)
+        if by_cursor and "order[createdAt]" not in call.query and "id[gt]" not in call.query:
+            return ld_response(200, cursor_page(call, merged, _OF_EVENTS, context="Event"))
+        return _many(call, list(merged), _OF_EVENTS, "Event")
 
     def _events(self, call: Call) -> list[dict[str, Any]]:
         first, last = _bounds(call)
@@ -355,6 +403,9 @@ class SyntageCore(Service):
         return [event_shape(one) for one in self._state.all(Event, first=max(first or kept, kept), last=last)]
 
     def _show_event(self, call: Call, id: str) -> Response:
+        shape = self.desk.event(id, since=self._world.events_since(call.at))
+        if shape is not None:
+            return _one(200, "Event", shape)
         event = self._found(Event, id)
         if event.created_at < self._world.events_since(call.at):
             raise _not_found()
@@ -642,6 +693,25 @@ class SyntageCore(Service):
                 due_at = at + RETRIES[pending.failures]
                 self._state.put(attrs.evolve(pending, failures=pending.failures + 1, due_at=due_at))
 
+    # Data.
+
+    def _create_export(self, call: Call, _: str) -> Response:
+        body = parse_body(call)
+        form, uri = body.one_of("format", FORMATS), body.text("uri")
+        types = body.listed("fileTypes", required=False)
+        if any(one not in FILE_TYPES for one in types):
+            body.wrong("fileTypes", "One or more of the given values is invalid.")
+        if uri and self.desk.wrong_export(uri):
+            body.wrong("uri", "This value is not valid.")
+        body.check()
+        with self._state.transaction():
+            export = self._world.add_export(format=form, file_types=tuple(types), uri=uri, at=call.at)
+        return _one(202, "Export", export_shape(export, file=None))
+
+    def _show_data(self, call: Call) -> Response:
+        self.tidy(now=call.now)
+        return self.desk.show_data(call)
+
     # Control.
 
     def _list_jobs(self, call: Call) -> Response:
@@ -671,7 +741,7 @@ class SyntageCore(Service):
         return attrs.evolve(scenario, limit=attrs.evolve(limit, reset="epoch", always=True))
 
     def _forget(self) -> None:
-        """Nothing is kept in memory."""
+        self.desk.forget()
 
 
 # -- answers -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ The rules of this file, where the vendor's pages leave them open or contradict e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -21,7 +21,7 @@ import attrs
 from docpoll.emulator.service import Call
 from docpoll.emulator.syntage.yields import parse_instant
 
-__all__ = ["Filters", "collection", "wants_list"]
+__all__ = ["Filters", "collection", "cursor_page", "page_size", "selected", "wants_list"]
 
 _DEFAULT_SIZE: Final = 20
 _LARGEST_SIZE: Final = 1000
@@ -45,8 +45,24 @@ class Filters:
     dates: tuple[str, ...] = ()
     exists: tuple[str, ...] = ()
     orders: tuple[str, ...] = ()
+    #: Numbers, by `[gt]` and its like, and by `[between]` two with `..` between them.
+    amounts: tuple[str, ...] = ()
+    #: Where what a filter names stands, if not where it says.
+    renamed: Mapping[str, str] = attrs.field(factory=dict)
     #: Pages only go by number.
     numbered: bool = False
+
+    def place_of(self, name: str) -> str:
+        """Where what the filter *name* names stands in what is listed."""
+        return self.renamed.get(name, name)
+
+
+_AMOUNTS: Final[Mapping[str, Callable[[float, float], bool]]] = {
+    "gt": lambda value, bound: value > bound,
+    "gte": lambda value, bound: value >= bound,
+    "lt": lambda value, bound: value < bound,
+    "lte": lambda value, bound: value <= bound,
+}
 
 
 def wants_list(call: Call) -> bool:
@@ -64,9 +80,10 @@ def collection(call: Call, shapes: Sequence[dict[str, Any]], filters: Filters, *
     by_id = order is None or order[0] == "createdAt"
     if order is not None:
         path, way = order
-        rows.sort(key=lambda shape: (_value(shape, path) or "", shape["id"]), reverse=way == "desc")
+        place = filters.place_of(path)
+        rows.sort(key=lambda shape: (_sorted_by(_value(shape, place)), shape["id"]), reverse=way == "desc")
     rising = order is not None and order[1] != "desc"
-    size = min(max(_number(call.query.get("itemsPerPage"), _DEFAULT_SIZE), 1), _LARGEST_SIZE)
+    size = page_size(call)
     cursor = call.headers.get("x-pagination-style", "").lower() == "cursor" and by_id and not filters.numbered
     page = 1 if cursor else max(_number(call.query.get("page"), 1), 1)
     start = (page - 1) * size
@@ -96,6 +113,46 @@ def collection(call: Call, shapes: Sequence[dict[str, Any]], filters: Filters, *
     return body
 
 
+def page_size(call: Call) -> int:
+    """How many rows a page of *call* has."""
+    return min(max(_number(call.query.get("itemsPerPage"), _DEFAULT_SIZE), 1), _LARGEST_SIZE)
+
+
+def cursor_page(
+    call: Call, rows: Iterable[dict[str, Any]], filters: Filters, *, context: str, rising: bool = False
+) -> dict[str, Any]:
+    """The page of the first of *rows*, which come by their ids from where *call* asks for them on.
+
+    No more of them is taken than the page needs.
+    """
+    size = page_size(call)
+    members: list[dict[str, Any]] = []
+    view: dict[str, Any] = {"@id": _link(call, {}), "@type": "hydra:PartialCollectionView"}
+    for shape in rows:
+        if _is_in(shape, call.query, filters):
+            if len(members) == size:
+                view["hydra:next"] = _link(call, {"id[gt]" if rising else "id[lt]": members[-1]["id"]})
+                break
+            members.append(shape)
+    return {
+        "@context": f"/contexts/{context}",
+        "@id": call.path,
+        "@type": "hydra:Collection",
+        "hydra:member": members,
+        "hydra:view": view,
+    }
+
+
+def selected(call: Call, rows: Iterable[dict[str, Any]], filters: Filters) -> Iterator[dict[str, Any]]:
+    """Those of *rows* that *call* asks for, of all pages."""
+    return (shape for shape in rows if _is_in(shape, call.query, filters))
+
+
+def _sorted_by(value: Any) -> tuple[bool, Any]:
+    """What sorts with others of its kind; nothing comes first."""
+    return (False, "") if value is None else (True, value)
+
+
 def _link(call: Call, changes: Mapping[str, Any]) -> str:
     query = urlencode({**call.query, **changes})
     return f"{call.path}?{query}" if query else call.path
@@ -118,9 +175,9 @@ def _is_in(shape: Mapping[str, Any], query: Mapping[str, str], filters: Filters)
         path, bracket, operator = name.partition("[")
         operator = operator.removesuffix("]")
         if name in filters.exact:
-            wanted = _same(_value(shape, name), told)
+            wanted = _same(_value(shape, filters.place_of(name)), told)
         elif name in filters.partial:
-            wanted = told.lower() in str(_value(shape, name) or "").lower()
+            wanted = told.lower() in str(_value(shape, filters.place_of(name)) or "").lower()
         elif path == "id" and operator in {"lt", "gt"}:
             wanted = shape["id"] < told if operator == "lt" else shape["id"] > told
         elif path == "exists" and operator in filters.exists:
@@ -128,11 +185,27 @@ def _is_in(shape: Mapping[str, Any], query: Mapping[str, str], filters: Filters)
         elif bracket and path in filters.dates and operator in _BOUNDS:
             bound, at = parse_instant(told), parse_instant(_value(shape, path))
             wanted = bound is None or (at is not None and _BOUNDS[operator](at, bound))
+        elif bracket and path in filters.amounts:
+            wanted = _is_between(_value(shape, filters.place_of(path)), operator, told)
         else:
             continue
         if not wanted:
             return False
     return True
+
+
+def _is_between(value: Any, operator: str, told: str) -> bool:
+    """Whether the number *value* is as *told*; what is no number asks for nothing."""
+    try:
+        bounds = [float(one) for one in told.split("..")]
+    except ValueError:
+        return True
+    if not isinstance(value, int | float):
+        return False
+    if operator == "between" and len(bounds) == 2:
+        return bounds[0] <= value <= bounds[1]
+    test = _AMOUNTS.get(operator)
+    return test is None or test(value, bounds[0])
 
 
 def _same(value: Any, told: str) -> bool:

@@ -16,7 +16,9 @@ __all__ = [
     "Credential",
     "Entity",
     "Event",
+    "Export",
     "Extraction",
+    "Find",
     "Holdings",
     "PendingDelivery",
     "Rule",
@@ -175,6 +177,45 @@ class Holdings(Thing):
 
 
 @attrs.frozen(kw_only=True)
+class Find(Thing):
+    """An extraction that finished, and so found something; its id is the extraction's."""
+
+    kind = "find"
+
+    #: Its id, and the taxpayer it is.
+    entity: str
+    taxpayer: Mapping[str, Any] | None
+    extractor: str
+    options: Mapping[str, Any]
+    #: Of what was known already so much has changed.
+    updated: int = 0
+
+    @property
+    def found_by(self) -> str | None:
+        """The entity's id."""
+        return self.entity
+
+
+@attrs.frozen(kw_only=True)
+class Export(Thing):
+    """A list that is written into a file; due at its next change of status."""
+
+    kind = "export"
+
+    format: str
+    file_types: tuple[str, ...]
+    uri: str
+    #: The id of its file.
+    file: str
+    status: str = "pending"
+
+    @property
+    def found_by(self) -> str | None:
+        """The id of its file."""
+        return self.file
+
+
+@attrs.frozen(kw_only=True)
 class Scheduler(Thing):
     """Rules, and the tags of the entities they are for."""
 
@@ -259,7 +300,7 @@ class WebhookRequest(Thing):
 KINDS: Final[Mapping[str, type[Thing]]] = {
     one.kind: one
     for one in (
-        *(Tag, Entity, Credential, Extraction, Holdings, Scheduler, Rule),
+        *(Tag, Entity, Credential, Extraction, Holdings, Find, Export, Scheduler, Rule),
         *(Event, WebhookEndpoint, PendingDelivery, WebhookRequest),
     )
 }

@@ -10,6 +10,7 @@ from docpoll.emulator.syntage.records import (
     Credential,
     Entity,
     Event,
+    Export,
     Extraction,
     Rule,
     Scheduler,
@@ -24,6 +25,7 @@ __all__ = [
     "endpoint_shape",
     "entity_shape",
     "event_shape",
+    "export_shape",
     "extraction_shape",
     "instant",
     "iri",
@@ -40,6 +42,7 @@ _PATHS = {
     Credential: "credentials",
     Entity: "entities",
     Event: "events",
+    Export: "exports",
     Extraction: "extractions",
     Rule: "schedulers/rules",
     Scheduler: "schedulers",
@@ -143,6 +146,19 @@ def event_shape(event: Event) -> dict[str, Any]:
         "resource": event.resource,
         "data": {"object": event.object, "changes": event.changes},
         **_dates(event),
+    }
+
+
+def export_shape(export: Export, *, file: dict[str, Any] | None) -> dict[str, Any]:
+    """An export, with its *file* once it is written."""
+    return {
+        **_head(export),
+        **({} if file is None else {"file": file}),
+        "format": export.format,
+        **({"fileTypes": list(export.file_types)} if export.file_types else {}),
+        "status": export.status,
+        "uri": export.uri,
+        **_dates(export),
     }
 
 

@@ -33,7 +33,9 @@ from docpoll.emulator.syntage.records import (
     Credential,
     Entity,
     Event,
+    Export,
     Extraction,
+    Find,
     Holdings,
     PendingDelivery,
     Rule,
@@ -43,7 +45,14 @@ from docpoll.emulator.syntage.records import (
     WebhookEndpoint,
     request_name,
 )
-from docpoll.emulator.syntage.shapes import credential_shape, entity_shape, extraction_shape, iri, taxpayer_shape
+from docpoll.emulator.syntage.shapes import (
+    credential_shape,
+    entity_shape,
+    export_shape,
+    extraction_shape,
+    iri,
+    taxpayer_shape,
+)
 from docpoll.emulator.syntage.state import SyntageState
 from docpoll.emulator.syntage.yields import carried_out, dice, duration
 
@@ -53,6 +62,7 @@ __all__ = ["RETRIES", "World"]
 _QUEUED: Final = (2.0, 8.0)
 _STOPPING: Final = (2.0, 10.0)
 _VALIDATED: Final = (10.0, 20.0)
+_EXPORTED: Final = (10.0, 60.0)
 #: How long after a delivery failed it is made again; the vendor tells "up to 4", and no times.
 RETRIES: Final = (
     timedelta(seconds=10),
@@ -88,10 +98,11 @@ def _milliseconds(at: datetime) -> datetime:
 class World:
     """The rules of the emulated Syntage over *state*; all but `settle()` is called within a transaction of it."""
 
-    def __init__(self, state: SyntageState, *, seed: int, speed: float) -> None:
+    def __init__(self, state: SyntageState, *, seed: int, speed: float, invoices_a_month: int | None = None) -> None:
         self._state = state
         self._seed = seed
         self._speed = speed
+        self._invoices_a_month = invoices_a_month
 
     def settle(self, at: datetime, player: FaultPlayer) -> None:
         """Carry out all that is due at the instant *at*; makes its own transaction where there is something."""
@@ -111,6 +122,8 @@ class World:
                             self._validated(thing, at=thing.due_at)
                         case Rule():
                             self._run(thing, at=thing.due_at, player=player)
+                        case Export():
+                            self._write(thing, at=thing.due_at)
                         case _:
                             self._state.put(attrs.evolve(thing, due_at=None))
 
@@ -195,7 +208,26 @@ class World:
         held = self._state.get(Holdings, extraction.entity)
         holdings = held or Holdings(id=extraction.entity, created_at=at, updated_at=at)
         files_a_day = player.scenario.files_a_day
-        had = carried_out(extraction, holdings, at=at, seed=self._seed, files_a_day=files_a_day)
+        had = carried_out(
+            extraction,
+            holdings,
+            at=at,
+            seed=self._seed,
+            files_a_day=files_a_day,
+            invoices_a_month=self._invoices_a_month,
+        )
+        self._state.add(
+            Find(
+                id=extraction.id,
+                created_at=at,
+                updated_at=at,
+                entity=extraction.entity,
+                taxpayer=extraction.taxpayer,
+                extractor=extraction.extractor,
+                options=extraction.options,
+                updated=had.updated,
+            )
+        )
         if held is None:
             self._state.add(had.holdings)
         else:
@@ -235,6 +267,38 @@ class World:
         # The total is only seen in events.
         shape = {**extraction_shape(extraction), "totalDataPoints": extraction.total_points}
         self._tell(f"extraction.{what}", extraction, shape, changes, taxpayer=extraction.taxpayer, at=at)
+
+    # Exports.
+
+    def add_export(self, *, format: str, file_types: tuple[str, ...], uri: str, at: datetime) -> Export:
+        """A new export, pending."""
+        export = Export(
+            id=self.new_id(at),
+            created_at=at,
+            updated_at=at,
+            due_at=self._later(at, _QUEUED, uri, at),
+            format=format,
+            file_types=file_types,
+            uri=uri,
+            file=self.new_id(at),
+        )
+        self._state.add(export)
+        self._tell_export("created", export, {}, at)
+        return export
+
+    def _write(self, export: Export, *, at: datetime) -> None:
+        if export.status == "pending":
+            changed = attrs.evolve(
+                export, status="running", due_at=self._later(at, _EXPORTED, export.id), updated_at=at
+            )
+        else:
+            changed = attrs.evolve(export, status="finished", due_at=None, updated_at=at)
+        self._state.put(changed)
+        self._tell_export("updated", changed, {"status": {"old": export.status, "new": changed.status}}, at)
+
+    def _tell_export(self, what: str, export: Export, changes: Mapping[str, Any], at: datetime) -> None:
+        # Of whom it is about is not told.
+        self._tell(f"export.{what}", export, export_shape(export, file=None), changes, taxpayer=None, at=at)
 
     # Entities and credentials.
 
@@ -285,6 +349,8 @@ class World:
         self._state.drop(entity)
         if (holdings := self._state.get(Holdings, entity.id)) is not None:
             self._state.drop(holdings)
+        for find in self._state.named(Find, entity.id):
+            self._state.drop(find)
         self.tell_entity("deleted", entity, at=at)
 
     def add_credential(self, *, type: str, rfc: str, password: str, at: datetime) -> Credential:

@@ -1,6 +1,6 @@
 """What SAT and the other sources hold of an entity, counted: every entity has data for 2024.
 
-Only numbers are made here, the same for the same seed and entity; nothing can be read of it.
+Only numbers are made here, the same for the same seed and entity; `docpoll.emulator.syntage.data` has what they count.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import attrs
 
 from docpoll.emulator.syntage.records import Extraction, Holdings
 
-__all__ = ["Yield", "carried_out", "dice", "duration", "parse_instant", "period_of"]
+__all__ = ["Yield", "carried_out", "dice", "duration", "invoices_in", "parse_instant", "period_of", "records_in"]
 
 #: The year there is data for.
 _YEAR: Final = 2024
@@ -89,6 +89,17 @@ _SOURCES: Final[Mapping[str, _Source]] = {
 }
 
 
+def invoices_in(entity: str, month: int, *, seed: int, a_month: int | None = None) -> int:
+    """How many invoices the *entity* with this id has in a *month* of the year; *a_month* where it is told."""
+    return records_in(entity, "invoice", f"{_YEAR}-{month:02d}", seed=seed) if a_month is None else a_month
+
+
+def records_in(entity: str, extractor: str, unit: str, *, seed: int) -> int:
+    """How many records of the *entity* with this id the *extractor* finds in a *unit*: a month, a year, or ever."""
+    low, high = _SOURCES[extractor].records
+    return low + int(dice(seed, entity, extractor, unit) * (high - low + 1))
+
+
 @attrs.frozen(kw_only=True)
 class Yield:
     """What came out of an extraction, and what is held of the entity after it."""
@@ -101,14 +112,22 @@ class Yield:
     holdings: Holdings
 
 
-def carried_out(extraction: Extraction, holdings: Holdings, *, at: datetime, seed: int, files_a_day: int) -> Yield:
+def carried_out(
+    extraction: Extraction,
+    holdings: Holdings,
+    *,
+    at: datetime,
+    seed: int,
+    files_a_day: int,
+    invoices_a_month: int | None = None,
+) -> Yield:
     """What *extraction* yields that ends at the instant *at*: only what is new or changed counts."""
     source = _SOURCES[extraction.extractor]
     downloads = tuple((when, files) for when, files in holdings.downloads if when > at - _A_DAY)
     allowed = max(files_a_day - sum(files for _, files in downloads), 0)
     points, created, total, fetched, capped = dict(holdings.points), 0, 0, 0, False
     for unit in _units(source, extraction):
-        records = _records(source, extraction, unit, seed=seed)
+        records = _records(source, extraction, unit, seed=seed, invoices_a_month=invoices_a_month)
         for part in _parts(source, extraction):
             key = f"{extraction.extractor} {unit} {part}"
             new = max(records - points.get(key, 0), 0)
@@ -155,9 +174,10 @@ def _units(source: _Source, extraction: Extraction) -> Iterator[str]:
             yield extraction.id
 
 
-def _records(source: _Source, extraction: Extraction, unit: str, *, seed: int) -> int:
-    low, high = source.records
-    there_are = low + int(dice(seed, extraction.entity, extraction.extractor, unit) * (high - low + 1))
+def _records(source: _Source, extraction: Extraction, unit: str, *, seed: int, invoices_a_month: int | None) -> int:
+    there_are = records_in(extraction.entity, extraction.extractor, unit, seed=seed)
+    if extraction.extractor == "invoice" and invoices_a_month is not None:
+        there_are = invoices_a_month
     options = extraction.options
     types = options.get("types")
     share = len(set(types)) / 5 if isinstance(types, list) and extraction.extractor == "invoice" else 1.0

@@ -40,6 +40,7 @@ from docpoll.interfaces import Blocked, Draft, Likeness, Twin
 from docpoll.jobs import Job
 from docpoll.keys import job_key
 from docpoll.providers.answers import UNSAID, is_id, is_page, suspected
+from docpoll.providers.syntage.data import SyntageData
 from docpoll.providers.syntage.extractors import canonical, same_options, tidy
 from docpoll.providers.syntage.resources import SyntageResources, tidy_rfc
 from docpoll.providers.syntage.states import STOPPING, RemoteExtraction, blocked_by, event_of, files_incomplete, gist
@@ -93,7 +94,7 @@ def is_same(asked: Extraction, listed: RemoteExtraction, *, rfc: str) -> bool:
 
 
 @attrs.frozen
-class Syntage(SyntageResources):
+class Syntage(SyntageResources, SyntageData):
     """An account at Syntage; its sandbox has another address (`SANDBOX`) and other keys.
 
     Raises `ConfigError` for settings that cannot work.

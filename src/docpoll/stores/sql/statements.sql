@@ -327,3 +327,72 @@ SELECT * FROM job_rows WHERE seq IN (
     LIMIT :limit
 )
 ORDER BY earliest_expiry_at, seq
+
+
+-- name: enter_read
+INSERT INTO reads (
+    account_id, folder, extractor, entity, rfc, job, selection, begun_at, ended_at, wanted, stored, missing, trouble
+)
+VALUES (
+    :account_id, :folder, :extractor, :entity, :rfc, (SELECT seq FROM jobs WHERE id = :job_id), :selection, :begun_at,
+    :ended_at, :wanted, :stored, :missing, :trouble
+)
+RETURNING number
+
+-- Of those into one folder, or of jobs; the ended ones of jobs say nothing any more.
+-- name: reads_into
+SELECT
+    reads.number, accounts.provider, accounts.account, accounts.origin, reads.folder, reads.extractor, reads.entity,
+    reads.rfc, jobs.id, reads.selection, reads.begun_at, reads.ended_at, reads.wanted, reads.stored, reads.missing,
+    reads.trouble
+FROM reads JOIN accounts ON accounts.id = reads.account_id LEFT JOIN jobs ON jobs.seq = reads.job
+WHERE reads.folder = :folder
+ORDER BY reads.number
+
+-- name: reads_of
+SELECT
+    reads.number, accounts.provider, accounts.account, accounts.origin, reads.folder, reads.extractor, reads.entity,
+    reads.rfc, jobs.id, reads.selection, reads.begun_at, reads.ended_at, reads.wanted, reads.stored, reads.missing,
+    reads.trouble
+FROM jobs JOIN reads ON reads.job = jobs.seq JOIN accounts ON accounts.id = reads.account_id
+WHERE jobs.id IN (SELECT value FROM json_each(:ids))
+ORDER BY reads.number
+
+-- name: read_tables
+SELECT resource, cursor, pages, rows, skipped, length, page_size, complete, trouble
+FROM read_tables WHERE read = :number ORDER BY resource
+
+-- name: read_exists
+SELECT 1 FROM reads WHERE number = :number
+
+-- name: earlier_reads
+SELECT number FROM reads WHERE number < :number AND folder = :folder AND extractor = :extractor
+
+-- name: forget_read_pages
+DELETE FROM read_pages WHERE read = :number
+
+-- name: forget_read_tables
+DELETE FROM read_tables WHERE read = :number
+
+-- name: forget_read
+DELETE FROM reads WHERE number = :number
+
+-- name: table_pages
+SELECT pages FROM read_tables WHERE read = :number AND resource = :resource
+
+-- name: set_table
+INSERT INTO read_tables (read, resource, cursor, pages, rows, skipped, length, page_size, complete, trouble)
+VALUES (:number, :resource, :cursor, :pages, :rows, :skipped, :length, :page_size, :complete, :trouble)
+ON CONFLICT DO UPDATE SET
+    cursor = excluded.cursor, pages = excluded.pages, rows = excluded.rows, skipped = excluded.skipped,
+    length = excluded.length, page_size = excluded.page_size, complete = excluded.complete, trouble = excluded.trouble
+
+-- name: enter_read_page
+INSERT INTO read_pages (read, resource, link) VALUES (:number, :resource, :link) ON CONFLICT DO NOTHING
+
+-- name: read_pages
+SELECT link FROM read_pages WHERE read = :number AND resource = :resource
+
+-- name: end_read
+UPDATE reads SET ended_at = :ended_at, wanted = :wanted, stored = :stored, missing = :missing, trouble = :trouble
+WHERE number = :number

@@ -1,0 +1,153 @@
+"""What is told of data that is read: how far it is, and what came of it; for `read` and `extract --read`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from docpoll.cli.codes import ExitCode
+from docpoll.cli.progress import Progress
+from docpoll.cli.screen import Screen, many, printable
+from docpoll.client.reading import Begun, Reads
+from docpoll.errors import ConfigError, ReadFailed
+from docpoll.interfaces import Read
+from docpoll.reading.reader import Progress as HowFar
+
+__all__ = ["Told", "kinds_in", "line_of", "text_of", "words_of"]
+
+
+def kinds_in(given: str | None) -> list[str] | None:
+    """The kinds of files in *given*: `xml,pdf`, `none` for an empty list; None for `all`. Raises `ConfigError`."""
+    if given is None or given.strip().lower() == "all":
+        return None
+    if given.strip().lower() == "none":
+        return []
+    kinds = [kind for each in given.lower().split(",") if (kind := each.strip())]
+    if not kinds:
+        raise ConfigError(f"--files {given!r}: give all, none, or kinds such as xml,pdf")
+    return kinds
+
+
+class _ReadProgress(Progress):
+    """How far reads are: tables, and in words pages, rows and files."""
+
+    def __init__(self, screen: Screen, how_far: HowFar) -> None:
+        super().__init__(screen, total=1, alike=False)
+        self._how_far = how_far
+
+    @property
+    def done(self) -> int:
+        """See `Progress`."""
+        return self._how_far.done
+
+    def counts(self) -> str:
+        """See `Progress`."""
+        return words_of(self._how_far)
+
+    def say_line(self) -> None:
+        """See `Progress`."""
+        if (line := self.counts()) and line != self._last_line:
+            self._last_line = line
+            self._screen.say(line)
+
+
+def words_of(how_far: HowFar) -> str:
+    """How far a read is, for people; nothing before it begins."""
+    if not how_far.what:
+        return ""
+    parts = [f"reading {how_far.what}", f"{how_far.done} of {many(how_far.tables, 'table')}"]
+    parts.append(f"{many(how_far.pages, 'page')}, {many(how_far.rows, 'row')}")
+    if how_far.wanted or how_far.files:
+        parts.append(f"{many(how_far.files, 'file')} ({how_far.bytes / 1e6:.1f} MB)")
+    return " · ".join(parts)
+
+
+class Told:
+    """Carries reads out one after the other, and tells of each."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self.how_far = HowFar()
+        self.progress: Progress = _ReadProgress(screen, self.how_far)
+        #: How many are complete, and how many are not.
+        self.complete = self.incomplete = 0
+
+    async def read(self, reads: Reads, begun: Begun) -> Read | None:
+        """Carry *begun* out, and tell what came of it; None where the folder cannot be written."""
+        done = await self.carry_out(reads, begun)
+        if done is not None:
+            await self._tell(begun, done)
+        return done
+
+    async def carry_out(self, reads: Reads, begun: Begun) -> Read | None:
+        """Carry *begun* out; why it came no further is told."""
+        try:
+            done = await reads.carry_out(begun, progress=self.how_far)
+        except ReadFailed as exc:
+            self.incomplete += 1
+            self._screen.say(f"docpoll: {exc}")
+            return None
+        if done.ended_at is None:
+            self.incomplete += 1
+            troubles = [table.trouble for table in done.tables.values() if table.trouble is not None]
+            for trouble in dict.fromkeys([*troubles, *([done.trouble] if done.trouble else [])]):
+                self._screen.say(f"docpoll: {trouble}")
+        else:
+            self.complete += 1
+        return done
+
+    async def _tell(self, begun: Begun, done: Read) -> None:
+        if self._screen.json:
+            await self._screen.line_aside(line_of(begun, done))
+        elif not self._screen.quiet:
+            await self._screen.show_aside(text_of(begun, done))
+
+    def end(self) -> int:
+        """Tell what came of all; gives the exit code."""
+        total = self.complete + self.incomplete
+        if self.incomplete:
+            self._screen.say(
+                f"{self.complete} of {many(total, 'read')} complete; what was read stays, and the same command goes on"
+            )
+            return ExitCode.FAILED
+        self._screen.tell(f"{self.complete} of {many(total, 'read')} complete")
+        return ExitCode.DONE
+
+
+def line_of(begun: Begun, done: Read) -> dict[str, Any]:
+    """A read as a JSON line."""
+    return {
+        "rfc": begun.wanted.rfc,
+        "entity": done.entity,
+        "extractor": done.extractor,
+        "job": done.job_id,
+        "folder": begun.folder.label,
+        "selection": dict(done.selection),
+        "complete": done.ended_at is not None,
+        "resources": {
+            name: {
+                "rows": table.rows,
+                "pages": table.pages,
+                "skipped": table.skipped,
+                "complete": table.is_complete,
+                "trouble": table.trouble,
+            }
+            for name, table in sorted(done.tables.items())
+        },
+        "files": {"wanted": done.wanted, "stored": done.stored, "missing": done.missing},
+        "trouble": done.trouble,
+    }
+
+
+def text_of(begun: Begun, done: Read) -> str:
+    """A read for people: a line for each table, and one for the files."""
+    width = max(len(name) for name in done.tables)
+    rows = []
+    for name, table in done.tables.items():
+        said = f"{many(table.rows, 'row')}, {many(table.pages, 'page')}"
+        rows.append(f"{begun.wanted.name}  {name:<{width}}  {said}{'' if table.is_complete else ', not complete'}")
+    if done.wanted:
+        left = done.wanted - done.stored - done.missing
+        said = f"{done.stored} of {done.wanted} stored, {done.missing} not to be had"
+        rows.append(f"{begun.wanted.name}  {'files':<{width}}  {said}{f', {left} to come' if left else ''}")
+    rows.append(f"{begun.wanted.name}  {'in':<{width}}  {printable(begun.folder.label)}")
+    return "\n".join(rows)

@@ -1,0 +1,192 @@
+"""Where the data of one taxpayer lies: a file of JSON Lines for each table, the files of its rows, and a manifest.
+
+A page is in its table's file, and on the disk, before the ledger says so. So what the ledger does not know of a file
+is cut off when a read goes on, and what it knows is there, however docpoll ended.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import orjson
+from filelock import FileLock, Timeout
+
+from docpoll.errors import ConfigError, ReadFailed
+
+__all__ = ["MANIFEST", "Folder"]
+
+MANIFEST: Final = "manifest.json"
+#: Of whoever reads into the folder at the moment; empty, and harmless where it was left behind.
+_LOCK: Final = ".docpoll.lock"
+_MODE: Final = 0o600
+_PIECE: Final = 1024 * 1024
+#: Windows would change line breaks otherwise.
+_BINARY: Final = getattr(os, "O_BINARY", 0)
+
+
+class Folder:
+    """The folder of *rfc* in *out*. It blocks: call it beside the loop.
+
+    What cannot be written raises `ReadFailed`, which names the file and what to do.
+    """
+
+    def __init__(self, out: str | os.PathLike[str], rfc: str) -> None:
+        self.rfc = rfc
+        #: As it was given, for messages.
+        self.label = os.path.join(os.fsdecode(out), rfc)
+        #: Absolute, links followed, so that every program has the same one.
+        self.path = os.path.realpath(self.label)
+
+    def __repr__(self) -> str:
+        return f"Folder({self.label!r})"
+
+    @property
+    def files(self) -> str:
+        """Where the files of rows are."""
+        return os.path.join(self.path, "files")
+
+    def table(self, resource: str) -> str:
+        """The file of a table."""
+        return os.path.join(self.path, f"{resource}.jsonl")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Made where there is none, and this program's alone while it lasts.
+
+        Raises `ConfigError` where it cannot be made, or another program reads into it.
+        """
+        try:
+            _make(self.path)
+            lock = FileLock(os.path.join(self.path, _LOCK), timeout=0, mode=_MODE, thread_local=False)
+            lock.acquire()
+        except Timeout as exc:
+            raise ConfigError(f"{self.label}: another docpoll reads into this folder; wait until it has ended") from exc
+        except OSError as exc:
+            raise ConfigError(f"{self.label}: cannot be written ({_said(exc)}); name another folder") from exc
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                lock.release()
+
+    # Tables
+
+    def cut(self, resource: str, length: int) -> bool:
+        """Leave the first *length* bytes of a table's file; False, and nothing is done, where it has fewer."""
+        with self._writing(self.table(resource)) as path:
+            try:
+                number = os.open(path, os.O_WRONLY | _BINARY)
+            except FileNotFoundError:
+                return False
+            try:
+                found = os.fstat(number).st_size
+                if found > length:
+                    os.ftruncate(number, length)
+                    os.fsync(number)
+            finally:
+                os.close(number)
+            return found >= length
+
+    def begin(self, resource: str, lines: bytes) -> int:
+        """Put *lines* in the place of all that a table's file held, at once; gives how many bytes it has."""
+        with self._writing(self.table(resource)) as path:
+            self._replace(path, lines)
+        return len(lines)
+
+    def append(self, resource: str, lines: bytes, *, at: int) -> int:
+        """Add *lines* behind the first *at* bytes of a table's file; gives how many bytes it has.
+
+        When it returns, they would survive a power cut.
+        """
+        with self._writing(self.table(resource)) as path:
+            number = os.open(path, os.O_WRONLY | _BINARY)
+            try:
+                os.ftruncate(number, at)
+                os.lseek(number, at, os.SEEK_SET)
+                try:
+                    _write(number, lines)
+                    os.fsync(number)
+                except OSError:
+                    # What is only half there helps nobody, and on a full disk it takes the room of others.
+                    with suppress(OSError):
+                        os.ftruncate(number, at)
+                    raise
+            finally:
+                os.close(number)
+        return at + len(lines)
+
+    def rows(self, resource: str, length: int) -> Generator[Any, None, None]:
+        """The rows in the first *length* bytes of a table's file, one at a time."""
+        with self._writing(self.table(resource)) as path, open(path, "rb") as file:
+            left = length
+            for line in file:
+                if (left := left - len(line)) < 0:
+                    return
+                yield orjson.loads(line)
+
+    # The manifest
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Put *manifest* in the place of the one before, at once."""
+        content = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        with self._writing(os.path.join(self.path, MANIFEST)) as path:
+            self._replace(path, content)
+
+    def _replace(self, path: str, content: bytes) -> None:
+        new = f"{path}.new"
+        number = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, _MODE)
+        try:
+            _write(number, content)
+            os.fsync(number)
+        finally:
+            os.close(number)
+        os.replace(new, path)
+        _flush_folder(self.path)
+
+    @contextmanager
+    def _writing(self, path: str) -> Iterator[str]:
+        try:
+            yield path
+        except OSError as exc:
+            name = os.path.basename(path)
+            raise ReadFailed(
+                f"{os.path.join(self.label, name)} cannot be written or read ({_said(exc)}); put that right, and the "
+                "same command goes on",
+                taxpayer=self.rfc,
+                resource=name.partition(".")[0],
+            ) from exc
+
+
+def _make(path: str) -> None:
+    """Make the folder, and what leads to it; readable by nobody else where it is new."""
+    if os.path.isdir(path):
+        return
+    above = os.path.dirname(path)
+    _make(above)
+    with suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+        _flush_folder(above)
+
+
+def _flush_folder(path: str) -> None:
+    """Have the names in a folder on the disk; Windows has no way to ask for that, and needs none."""
+    if os.name == "nt":
+        return
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _write(number: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(number, left[:_PIECE]) :]
+
+
+def _said(exc: OSError) -> str:
+    return exc.strerror or str(exc)

@@ -1,0 +1,347 @@
+"""Promises of `docpoll syntage read` and `extract --read`: what was extracted is on the disk, or it is said."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docpoll.providers.syntage.tables import RESOURCES
+from docpoll.testing import RunningEmulator
+from tests.cli.support import KEY, Program, Said, ask, until
+
+Cli = Callable[..., Said]
+Make = Callable[..., RunningEmulator]
+
+PEDRO = "PEIC211118IS0"
+JANUARY = ("--from", "2024-01-01", "--to", "2024-01-31")
+YEAR = ("--from", "2024-01-01", "--to", "2024-12-31")
+FOLDER = Path("data") / PEDRO
+EXTRACTORS = tuple(dict.fromkeys(resource.extractor for resource in RESOURCES.values()))
+
+
+@pytest.fixture
+def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    """`vendor(speed=…)`: an emulated Syntage that takes `KEY` only, with that key in the environment."""
+    made: list[RunningEmulator] = []
+    monkeypatch.setenv("SYNTAGE_API_KEY", KEY)
+
+    def make(**settings: Any) -> RunningEmulator:
+        made.append(RunningEmulator(**{"vendor": "syntage", "speed": math.inf, "api_key": KEY} | settings))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def reads(emulator: RunningEmulator) -> dict[str, Any]:
+    return ask(f"{emulator.url}/_emulator/reads")
+
+
+def read(cli: Cli, emulator: RunningEmulator, *more: str, out: str = "data") -> Said:
+    return cli("syntage", "read", *more, "--out", out, "--base-url", emulator.url)
+
+
+def words(emulator: RunningEmulator, *more: str, what: str = "invoice") -> list[str]:
+    """`extract --read` of January."""
+    flags = ["--base-url", emulator.url, "--poll-every", "0.1s", "--out", "data", "--read"]
+    return ["syntage", "extract", "--rfc", PEDRO, "--extractor", what, *flags, *more]
+
+
+def manifest(folder: Path = FOLDER) -> dict[str, Any]:
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def rows(name: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
+    return [json.loads(line, parse_float=Decimal) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+
+
+def files(folder: Path = FOLDER) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "files.jsonl").read_text().splitlines()]
+
+
+def check_whole(folder: Path = FOLDER) -> None:
+    """Every row once, every file once, and there."""
+    told = manifest(folder)
+    assert told["complete"] is True
+    for name, resource in told["resources"].items():
+        names = [row["id"] for row in rows(name, folder)]
+        assert len(names) == len(set(names)) == resource["rows"]
+    stored = [(line["resource"], line["id"], line["kind"]) for line in files(folder) if "missing" not in line]
+    assert len(stored) == len(set(stored)) == told["files"]["stored"]
+    assert all(
+        (folder / line["path"]).stat().st_size == line["size"] for line in files(folder) if "missing" not in line
+    )
+    assert told["files"]["stored"] + told["files"]["missing"] == told["files"]["wanted"]
+
+
+# -- read ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_month_is_read_with_its_files(cli: Cli, vendor: Make):
+    """A line for each table and one for the files; the folder holds what they say."""
+    emulator = vendor()
+    said = read(cli, emulator, "--rfc", PEDRO, "--extractor", "invoice", *JANUARY)
+    assert said.code == 0, said.err
+    check_whole()
+    told = manifest()["resources"]
+    assert told["invoices"]["rows"] > 5
+    assert f"{PEDRO}  invoices              {told['invoices']['rows']} rows, 1 page" in said.out
+    assert "stored, 0 not to be had" in said.out or "not to be had" in said.out
+    assert "1 of 1 read complete" in said.err
+    assert manifest()["files"]["wanted"] == 2 * told["invoices"]["rows"]
+
+
+def test_with_json_there_is_a_line_for_each_read(cli: Cli, vendor: Make):
+    """And the exit code says whether all are complete."""
+    emulator = vendor()
+    said = read(cli, emulator, "--rfc", PEDRO, "--extractor", "invoice", *JANUARY, "--files", "none", "--json")
+    assert said.code == 0, said.err
+    (line,) = said.lines
+    assert (line["rfc"], line["extractor"], line["job"], line["complete"]) == (PEDRO, "invoice", None, True)
+    assert line["selection"]["first"] == "2024-01-01"
+    assert line["resources"]["invoices"]["rows"] == len(rows("invoices"))
+    assert line["files"] == {"wanted": 0, "stored": 0, "missing": 0}
+    assert not (FOLDER / "files.jsonl").exists()
+
+
+def test_a_job_says_what_is_read(cli: Cli, vendor: Make):
+    """Of whom, what, and its period; or only what it made and changed."""
+    emulator = vendor()
+    job = cli("syntage", "extract", "--rfc", PEDRO, "--extractor", "invoice", *JANUARY, "--json", "--base-url",
+              emulator.url, "--poll-every", "0.1s").lines[0]["id"]  # fmt: skip
+    said = read(cli, emulator, job[:6], "--files", "xml", "--json")
+    assert said.code == 0, said.err
+    assert said.lines[0]["job"] == job
+    assert manifest()["resources"]["invoices"]["selection"] == {
+        "first": "2024-01-01", "last": "2024-01-31", "written_after": None, "extraction": None,
+    }  # fmt: skip
+    assert {line["kind"] for line in files()} == {"xml"}
+    touched = read(cli, emulator, job, "--touched", "--files", "none", out="touched")
+    assert touched.code == 0, touched.err
+    assert "invoice-credit-notes left out, of which Syntage has no events" in touched.err
+    assert manifest(Path("touched") / PEDRO)["resources"]["invoices"]["selection"]["extraction"]
+    ids = {row["id"] for row in rows("invoices", Path("touched") / PEDRO)}
+    assert ids <= {row["id"] for row in rows("invoices")}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--rfc", PEDRO, "--extractor", "invoice"], "say where to"),
+        (["--out", "data"], "say what: a JOB"),
+        (["--rfc", PEDRO, "--out", "data"], "say what: --extractor"),
+        (["x", "--rfc", PEDRO, "--out", "data"], "a job says of whom"),
+        (["--rfc", PEDRO, "--extractor", "weather", "--out", "data"], "weather"),
+        (["--rfc", PEDRO, "--extractor", "invoice", "--touched", "--out", "data"], "--touched"),
+        (["--rfc", PEDRO, "--extractor", "invoice", "--from", "soon", "--out", "data"], "give a day"),
+        (
+            ["--rfc", PEDRO, "--extractor", "invoice", "--from", "2024-02-01", "--to", "2024-01-01", "--out", "data"],
+            "ends before it begins",
+        ),
+        (["--rfc", PEDRO, "--extractor", "invoice", "--written-after", "now", "--out", "data"], "give an instant"),
+        (["--rfc", PEDRO, "--extractor", "invoice", "--files", ",", "--out", "data"], "give all, none"),
+        (["--rfc", "CNO010203AB4", "--extractor", "invoice", "--out", "data"], "nothing was read"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(cli: Cli, vendor: Make, words: list[str], said: str):
+    """With 2, and nothing is on the disk."""
+    refused = cli("syntage", "read", *words, "--base-url", vendor().url)
+    assert (refused.code, said in refused.err) == (2, True), refused.err
+    assert not Path("data").exists()
+
+
+def test_another_period_does_not_take_the_place_of_what_is_there(cli: Cli, vendor: Make):
+    """Unless --replace says so."""
+    emulator = vendor()
+    asked = ("--rfc", PEDRO, "--extractor", "invoice", "--files", "none", "--from")
+    assert read(cli, emulator, *asked, "2024-03-01").code == 0
+    before = rows("invoices")
+    refused = read(cli, emulator, *asked, "2024-06-01")
+    assert refused.code == 2
+    assert "name another folder, or replace it (--replace)" in refused.err
+    assert rows("invoices") == before
+    assert read(cli, emulator, *asked, "2024-06-01", "--replace").code == 0
+    assert len(rows("invoices")) < len(before)
+
+
+def test_a_vendor_that_cannot_be_reached_is_no_fault_of_the_command(cli: Cli, vendor: Make):
+    """Exit code 1, and nothing is on the disk."""
+    emulator = vendor()
+    url = emulator.url
+    emulator.close()
+    said = cli("syntage", "read", "--rfc", PEDRO, "--extractor", "rpc", "--out", "data", "--base-url", url)
+    assert said.code == 1
+    assert "nothing was read" in said.err
+
+
+def test_a_wrong_key_ends_it(cli: Cli, vendor: Make, monkeypatch: pytest.MonkeyPatch):
+    """With 2, and what to check."""
+    emulator = vendor()
+    monkeypatch.setenv("SYNTAGE_API_KEY", "a-wrong-key")
+    said = read(cli, emulator, "--rfc", PEDRO, "--extractor", "rpc")
+    assert (said.code, "refused the key" in said.err) == (2, True)
+
+
+# -- extract --read -----------------------------------------------------------------------------------------------
+
+
+def test_what_finishes_is_read(cli: Cli, vendor: Make):
+    """In one command; the lines of the extraction hold how its read went."""
+    emulator = vendor()
+    said = cli(*words(emulator, *JANUARY, "--json"))
+    assert said.code == 0, said.err
+    (line,) = said.lines
+    assert (line["state"], line["read"]["complete"], line["read"]["job"]) == ("SUCCEEDED", True, line["id"])
+    check_whole()
+    assert "1 of 1 read complete" in said.err
+    # It is done, so another call starts another.
+    assert cli(*words(emulator, *JANUARY)).code == 0
+    assert len(emulator.jobs()["jobs"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--detach"], "--detach ends before there is anything to read"),
+        (["--files", ","], "give all, none"),
+    ],
+)
+def test_what_cannot_be_read_starts_nothing(cli: Cli, vendor: Make, more: list[str], said: str):
+    """It is found before anything is billed."""
+    emulator = vendor()
+    refused = cli(*words(emulator, *more))
+    assert (refused.code, said in refused.err) == (2, True), refused.err
+    without = cli("syntage", "extract", "--rfc", PEDRO, "--extractor", "rpc", "--out", "x", "--base-url", emulator.url)
+    assert (without.code, "give --read, too" in without.err) == (2, True)
+    Path("data").write_text("a file")
+    assert cli(*words(emulator)).code == 2
+    assert emulator.jobs()["jobs"] == []
+
+
+def test_a_folder_with_another_period_starts_nothing(cli: Cli, vendor: Make):
+    """Its data would have nowhere to go."""
+    emulator = vendor()
+    assert read(cli, emulator, "--rfc", PEDRO, "--extractor", "invoice", *JANUARY, "--files", "none").code == 0
+    refused = cli(*words(emulator, "--from", "2024-02-01"))
+    assert (refused.code, "name another folder" in refused.err) == (2, True), refused.err
+    assert emulator.jobs()["jobs"] == []
+
+
+def test_killed_twice_the_same_command_goes_on(start: Callable[..., Program], cli: Cli, vendor: Make):
+    """With the same extraction; no page is asked for more than three times, and no file comes twice."""
+    emulator = vendor(invoices_a_month=200)
+    command = words(emulator, "--from", "2024-01-01", "--to", "2024-01-31")
+    for wanted in (FOLDER / "invoices.jsonl", FOLDER / "files.jsonl"):
+        program = start(*command)
+        until(lambda path=wanted: path.exists() and path.stat().st_size > 0)
+        program.send(signal.SIGKILL)
+        assert program.end().code == -signal.SIGKILL
+        assert manifest()["complete"] is False
+    said = cli(*command)
+    assert said.code == 0, said.err
+    check_whole()
+    assert manifest()["resources"]["invoices"]["rows"] > 150
+    assert len(emulator.jobs()["jobs"]) == 1
+    asked = reads(emulator)
+    assert max(asked["pages"].values()) <= 3
+    assert max(asked["files"].values()) <= 3
+    assert asked["leaked_keys"] == []
+
+
+def test_interrupted_it_says_how_to_go_on(start: Callable[..., Program], cli: Cli, vendor: Make):
+    """Ctrl-C ends it in order: 130, and the same command goes on."""
+    emulator = vendor(invoices_a_month=400)
+    command = ["syntage", "read", "--rfc", PEDRO, "--extractor", "invoice", *JANUARY, "--out", "data"]
+    program = start(*command, "--base-url", emulator.url)
+    until((FOLDER / "files.jsonl").exists)
+    program.send(signal.SIGINT)
+    said = program.end()
+    assert (said.code, "To go on, the same command again" in said.err) == (130, True), said.err
+    assert manifest()["complete"] is False
+    assert cli(*command, "--base-url", emulator.url).code == 0
+    check_whole()
+
+
+def test_of_two_at_once_one_is_refused(start: Callable[..., Program], cli: Cli, vendor: Make):
+    """The other one is left in peace."""
+    emulator = vendor(invoices_a_month=400)
+    command = ["syntage", "read", "--rfc", PEDRO, "--extractor", "invoice", *JANUARY, "--out", "data"]
+    program = start(*command, "--base-url", emulator.url)
+    until((FOLDER / "files.jsonl").exists)
+    os.kill(program.process.pid, signal.SIGSTOP)
+    refused = cli(*command, "--base-url", emulator.url)
+    os.kill(program.process.pid, signal.SIGCONT)
+    assert (refused.code, "another docpoll reads into this folder" in refused.err) == (2, True), refused.err
+    assert program.end().code == 0
+    check_whole()
+
+
+# -- everything there is, and what is wrong with it ---------------------------------------------------------------
+
+
+def test_every_extractor_can_be_read(cli: Cli, vendor: Make):
+    """In one command: as many rows as the vendor holds, and every file accounted for."""
+    emulator = vendor()
+    said = read(cli, emulator, "--rfc", PEDRO, "--extractor", ",".join(EXTRACTORS), "--json")
+    assert said.code == 0, said.err
+    assert [line["extractor"] for line in said.lines] == list(EXTRACTORS)
+    check_whole()
+    assert set(manifest()["resources"]) == set(RESOURCES)
+    assert all(resource["rows"] for resource in manifest()["resources"].values())
+    assert reads(emulator)["leaked_keys"] == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "settings", "said", "kept", "month"),
+    [
+        ("foreign_row", {}, "and XIA190128J61; nothing of its page is kept", 0, 30),
+        ("foreign_row", {"after": 1000}, "and XIA190128J61; nothing of its page is kept", 1000, 90),
+        ("foreign_link", {}, "leads to another host", 0, 90),
+        ("repeating", {}, "leads to the same page again", 0, 90),
+        ("repeating", {"leads_to": "first", "after": 1000}, "leads back", 1000, 170),
+    ],
+)
+def test_a_page_that_is_wrong_is_an_error_and_no_data(
+    cli: Cli, vendor: Make, fault: str, settings: dict[str, Any], said: str, kept: int, month: int
+):
+    """Exit code 1, the reason on stderr and in the manifest; once the vendor is well, the same command goes on."""
+    scenario = {"faults": {fault: settings | {"lists": ["/invoices"]}}}
+    emulator = vendor(invoices_a_month=month, scenario=scenario)
+    words = ("--rfc", PEDRO, "--extractor", "invoice", *YEAR, "--files", "none", "--json")
+    failed = read(cli, emulator, *words)
+    assert failed.code == 1, failed.err
+    assert f"docpoll: {PEDRO}: invoices: " in failed.err
+    assert said in failed.err
+    told = failed.lines[0]["resources"]["invoices"]
+    assert (told["complete"], told["rows"], said in told["trouble"]) == (False, kept, True)
+    assert manifest()["complete"] is False
+    assert len(rows("invoices")) == kept if kept else not (FOLDER / "invoices.jsonl").exists()
+    assert all(PEDRO in (row["issuer"]["rfc"], row["receiver"]["rfc"]) for row in (rows("invoices") if kept else ()))
+    emulator.play(None)
+    assert read(cli, emulator, *words).code == 0
+    check_rows(12 * month - 5)
+
+
+def test_deep_pages_that_fail_are_asked_for_in_smaller_ones(cli: Cli, vendor: Make):
+    """Until they come; nothing is lost and nothing comes twice."""
+    deep = {"after": 1000, "at_most": 300, "answers": [500], "lists": ["/invoices"]}
+    emulator = vendor(invoices_a_month=90, scenario={"faults": {"deep": deep}})
+    said = read(cli, emulator, "--rfc", PEDRO, "--extractor", "invoice", *YEAR, "--files", "none")
+    assert said.code == 0, said.err
+    check_rows(12 * 90 - 5)
+    assert any("/invoices?" in page and "itemsPerPage=250" in page for page in reads(emulator)["pages"])
+
+
+def check_rows(least: int) -> None:
+    names = [row["id"] for row in rows("invoices")]
+    assert len(names) == len(set(names)) >= least

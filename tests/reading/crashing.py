@@ -1,0 +1,162 @@
+"""A read in a process that is killed: SIGKILL before, and after, each thing it does to the disk and to its ledger.
+
+    python -m tests.reading.crashing FOLDER
+
+Everything is imported once; each read is forked from here. A line of JSON for each kill: what is on the disk after
+the read was started again, and how often each page was asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from docpoll.client.reading import DataWanted, Reads
+from docpoll.clocks import SystemClock
+from docpoll.providers import Syntage
+from docpoll.wire import Request
+from tests.reading.holdings import ENTITY, RFC, Holdings, name_of
+from tests.virtual import InlineStore, VirtualLoop
+
+#: Rows, and how many are on a page.
+COUNT, SIZE = 12, 5
+
+LISTS = {
+    f"/entities/{ENTITY}/datasources/rug/garantias": "rug-garantias",
+    f"/entities/{ENTITY}/datasources/rug/operaciones": "rug-operaciones",
+}
+
+
+class Moments:
+    """Counts what is done, and kills this process at the *nth*."""
+
+    def __init__(self, nth: int) -> None:
+        self._nth = nth
+        self._seen = 0
+
+    def reached(self) -> None:
+        self._seen += 1
+        if self._seen == self._nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **names: Any) -> Any:
+            self.reached()
+            given = call(*args, **names)
+            self.reached()
+            return given
+
+        return counted
+
+
+class Store(InlineStore):
+    """The ledger; each of its writes is a moment."""
+
+    moments: Moments
+
+    async def _write(self, *args: Any, **names: Any) -> Any:
+        self.moments.reached()
+        given = await super()._write(*args, **names)
+        self.moments.reached()
+        return given
+
+
+def rows() -> dict[str, list[dict[str, Any]]]:
+    return {
+        path: [{"id": name_of(number), "name": name, "number": number} for number in range(COUNT)]
+        for path, name in LISTS.items()
+    }
+
+
+def read(place: Path, nth: int) -> None:
+    """One start of docpoll, killed at its *nth* moment."""
+    asked = os.open(place / "asked", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    write, moments = os.write, Moments(nth)
+
+    def note(request: Request) -> None:
+        write(asked, f"{request.url}\n".encode())
+
+    for name in ("write", "fsync", "replace", "ftruncate", "mkdir"):
+        setattr(os, name, moments.around(getattr(os, name)))
+
+    async def work() -> bool:
+        store = Store(place / "docpoll.db")
+        store.moments = moments
+        await store.open()
+        reads = Reads(
+            Syntage("a-right-key"),
+            out=place / "data",
+            store=store,
+            transport=Holdings(rows=rows(), most=SIZE, meddle=note),
+            clock=SystemClock(),
+            files=(),
+        )
+        async with reads:
+            done = await reads.carry_out(await reads.begin(DataWanted(extractor="rug", entity=ENTITY, rfc=RFC)))
+        await store.close()
+        return done.ended_at is not None
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        os._exit(0 if runner.run(work()) else 1)
+
+
+def started(place: Path, nth: int) -> int:
+    """How a start ended: 0, 1, or below 0 where it was killed."""
+    child = os.fork()
+    if child == 0:
+        try:
+            read(place, nth)
+        finally:
+            os._exit(70)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def found(place: Path) -> dict[str, Any]:
+    """What is on the disk, and how often the pages were asked for."""
+    folder = place / "data" / RFC
+    told: dict[str, Any] = {"rows": {}, "left": sorted(path.name for path in folder.glob("*.new"))}
+    for name in LISTS.values():
+        path = folder / f"{name}.jsonl"
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        told["rows"][name] = [json.loads(line)["number"] for line in lines if line.endswith("\n")]
+    manifest = folder / "manifest.json"
+    told["manifest"] = json.loads(manifest.read_text()) if manifest.exists() else None
+    asked = place / "asked"
+    told["asked"] = max(Counter(asked.read_text().splitlines()).values(), default=0) if asked.exists() else 0
+    return told
+
+
+def main(folder: str) -> None:
+    """Kill at every moment of a read, and go on; then kill each start at its n-th moment, until one ends."""
+    nth = 0
+    while True:
+        nth += 1
+        place = Path(folder) / str(nth)
+        place.mkdir()
+        first = started(place, nth)
+        if first == 0:
+            print(json.dumps({"moments": nth - 1}), flush=True)
+            break
+        killed, again = found(place), started(place, 0)
+        after = found(place) | {"nth": nth, "first": first, "again": again, "killed": killed}
+        print(json.dumps(after), flush=True)
+        shutil.rmtree(place)
+    for every in (40, 60, 90):
+        place = Path(folder) / f"every {every}"
+        place.mkdir()
+        kills = 0
+        while started(place, every) < 0 and kills < 100:
+            kills += 1
+        print(json.dumps(found(place) | {"every": every, "kills": kills}), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

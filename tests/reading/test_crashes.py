@@ -1,0 +1,79 @@
+"""A read that is killed, at every single thing it does, goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.reading.crashing import COUNT, LISTS, SIZE
+
+ALL = list(range(COUNT - 1, -1, -1))
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What was found after each kill."""
+    place = tmp_path_factory.mktemp("crashes")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.reading.crashing", str(place)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_kill_costs_one_page_at_most(verdicts: list[dict[str, Any]]):
+    """Before and after each write, flush and commit: then everything is there, in order, and nothing twice."""
+    once = [one for one in verdicts if "nth" in one]
+    assert len(once) > 60
+    for one in once:
+        where = f"killed at moment {one['nth']}"
+        assert (one["first"], one["again"]) == (-9, 0), where
+        assert one["rows"] == dict.fromkeys(LISTS.values(), ALL), where
+        assert one["asked"] <= 2, where
+        assert one["left"] == [], where
+        assert one["manifest"]["complete"] is True, where
+        assert one["manifest"]["trouble"] is None, where
+
+
+def test_what_is_on_the_disk_is_right_at_every_moment(verdicts: list[dict[str, Any]]):
+    """Whole lines are the first rows of the vendor's, and no manifest says more than there is."""
+    for one in verdicts:
+        if "nth" not in one:
+            continue
+        killed = one["killed"]
+        for rows in killed["rows"].values():
+            assert rows == ALL[: len(rows)]
+            assert len(rows) in {0, SIZE, 2 * SIZE, COUNT}
+        if killed["manifest"] is None:
+            continue
+        told = killed["manifest"]["resources"]
+        assert all(told[name]["rows"] <= len(killed["rows"][name]) for name in told)
+        whole = all(rows == ALL for rows in killed["rows"].values())
+        assert whole or not killed["manifest"]["complete"]
+
+
+def test_starts_that_are_all_killed_get_to_the_end(verdicts: list[dict[str, Any]]):
+    """Each gets a little further; no page is asked for more often than it was killed, and once."""
+    again = [one for one in verdicts if "every" in one]
+    assert max(one["kills"] for one in again) >= 3
+    for one in again:
+        assert one["rows"] == dict.fromkeys(LISTS.values(), ALL)
+        assert one["asked"] <= 1 + one["kills"]
+        assert one["manifest"]["complete"] is True
+
+
+def test_no_moment_was_left_out(verdicts: list[dict[str, Any]]):
+    """The last kill is the last thing a read does."""
+    (counted,) = [one["moments"] for one in verdicts if "moments" in one]
+    assert [one["nth"] for one in verdicts if "nth" in one] == list(range(1, counted + 1))

@@ -1,0 +1,661 @@
+"""The files of rows, over HTTP and between two origins: what is in the folder afterwards, and what was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import logging
+import zipfile
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from docpoll.errors import AccountFault, ReadFailed, RequestNotSent, Unauthorized
+from docpoll.interfaces import Arriving, Downloaded, Timer
+from docpoll.reading.downloads import FileCounts, fetch_all
+from docpoll.reading.folders import Folder
+from docpoll.reads import FileRef
+from docpoll.testing import FakeClock
+from docpoll.transport import AiohttpTransport
+from docpoll.wire import Request
+
+RFC = "PEIC211118IS0"
+KEY = "s3cr3t-k3y"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def xml(number: int) -> bytes:
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<a:Comprobante xmlns:a="urn:a" n="{number}"/>\n'.encode()
+
+
+def pdf(number: int) -> bytes:
+    return b"%%PDF-1.7\n%d\n%%%%EOF\n" % number
+
+
+class Hasty(FakeClock):
+    """A clock on which every wait is over at once, and has taken its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> Timer:
+        self.waits.append(seconds)
+        due = self.monotonic() + seconds
+
+        def fire() -> None:
+            self.advance(max(due - self.monotonic(), 0))
+            call()
+
+        return asyncio.get_running_loop().call_soon(fire)
+
+
+class Vendor:
+    """An API whose files lie with a keeper, at links that are good for as many answers as it says."""
+
+    def __init__(self) -> None:
+        #: By path: what is asked at the API, and at the keeper.
+        self.files: dict[str, bytes] = {}
+        self.types: dict[str, str] = {}
+        self.asked: Counter[str] = Counter()
+        self.kept: Counter[str] = Counter()
+        self.leaked = 0
+        #: Answers in place of the usual ones, for a path, in order.
+        self.at_api: dict[str, list[Handler]] = {}
+        self.at_keeper: dict[str, list[Handler]] = {}
+        self.most_at_once = self.now = 0
+        api, keeper = web.Application(), web.Application()
+        api.router.add_get("/{path:.*}", self._api)
+        keeper.router.add_get("/{path:.*}", self._keeper)
+        self.api, self.keeper = TestServer(api), TestServer(keeper)
+
+    async def __aenter__(self) -> Self:
+        await self.api.start_server()
+        await self.keeper.start_server()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.api.close()
+        await self.keeper.close()
+
+    async def _api(self, request: web.Request) -> web.StreamResponse:
+        self.asked[request.path] += 1
+        if request.headers.get("X-API-Key") != KEY:
+            return web.json_response({"message": "no"}, status=401)
+        if plays := self.at_api.get(request.path):
+            return await plays.pop(0)(request)
+        if request.path not in self.files:
+            return web.json_response({"message": "Not Found"}, status=404)
+        return web.Response(status=302, headers={"Location": str(self.keeper.make_url(request.path))})
+
+    async def _keeper(self, request: web.Request) -> web.StreamResponse:
+        self.kept[request.path] += 1
+        self.leaked += "X-API-Key" in request.headers
+        self.now += 1
+        self.most_at_once = max(self.most_at_once, self.now)
+        try:
+            await asyncio.sleep(0)
+            if plays := self.at_keeper.get(request.path):
+                return await plays.pop(0)(request)
+            return web.Response(body=self.files[request.path], content_type=self.types.get(request.path))
+        finally:
+            self.now -= 1
+
+    def holds(self, number: int, kind: str = "xml", content: bytes | None = None, **told: Any) -> FileRef:
+        """A file that it has now."""
+        ref = self.names(number, kind, **told)
+        made = {"xml": xml, "pdf": pdf}.get(kind, xml)
+        self.files[f"/files/{number}-{kind}"] = made(number) if content is None else content
+        return ref
+
+    def names(self, number: int, kind: str = "xml", **told: Any) -> FileRef:
+        """A file that a row has, there or not."""
+        headers = {"X-API-Key": KEY, "Accept": "*/*"}
+        url = str(self.api.make_url(f"/files/{number}-{kind}"))
+        request = Request(method="GET", url=url, headers=headers, operation="file")
+        return FileRef(resource="invoices", row=f"row-{number}", kind=kind, request=request, **told)
+
+
+def says(status: int, body: bytes = b"", **headers: str) -> Handler:
+    async def play(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, body=body, headers={n.replace("_", "-"): v for n, v in headers.items()})
+
+    return play
+
+
+async def breaks(request: web.Request) -> web.StreamResponse:
+    """Half of what it promised."""
+    answer = web.StreamResponse()
+    answer.content_length = 100
+    await answer.prepare(request)
+    await answer.write(b"<half")
+    assert request.transport is not None
+    request.transport.close()
+    return answer
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[Vendor]:
+    async with Vendor() as made:
+        yield made
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[AiohttpTransport]:
+    made = AiohttpTransport(FakeClock(), request_timeout=10)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    made = Folder(tmp_path / "data", RFC)
+    with made.held():
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def the_key_is_not_told(caplog: pytest.LogCaptureFixture, vendor: Vendor) -> Iterator[None]:
+    """Whatever happens in these tests, the key reaches neither the keeper nor a log."""
+    caplog.set_level(logging.INFO)
+    yield
+    assert vendor.leaked == 0
+    assert KEY not in caplog.text
+
+
+async def each(refs: Iterable[FileRef]) -> AsyncIterator[FileRef]:
+    for ref in refs:
+        yield ref
+
+
+async def fetch(refs: Iterable[FileRef], folder: Folder, transport: Any, **settings: Any) -> FileCounts:
+    clock = settings.pop("clock", None) or Hasty()
+    return await fetch_all(each(refs), folder, downloads=transport, clock=clock, **settings)
+
+
+def lines(folder: Folder) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(folder.path, "files.jsonl").read_text().splitlines()]
+
+
+def on_disk(folder: Folder) -> set[str]:
+    """Every file below `files`, each checked against its name."""
+    found = set()
+    for path in Path(folder.files).rglob("*"):
+        if path.is_file():
+            assert path.stem == hashlib.sha256(path.read_bytes()).hexdigest()
+            assert path.parent.name == path.stem[:2]
+            found.add(path.relative_to(folder.path).as_posix())
+    return found
+
+
+def right(folder: Folder, vendor: Vendor, refs: Iterable[FileRef]) -> None:
+    """Each of *refs* has one line, and its line the right content; there is nothing else."""
+    told = {(line["id"], line["kind"]): line for line in lines(folder)}
+    assert len(told) == len(lines(folder))
+    assert {(ref.row, ref.kind) for ref in refs} == set(told)
+    stored = [line for line in told.values() if "path" in line]
+    for line in stored:
+        content = vendor.files[line["source"]]
+        assert Path(folder.path, line["path"]).read_bytes() == content
+        assert (line["size"], line["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    assert on_disk(folder) == {line["path"] for line in stored}
+
+
+# --- what comes ---------------------------------------------------------------------------------------------------
+
+
+async def test_every_file_is_brought_once(vendor, transport, folder):
+    """Each is asked for once, at the API and at its link; several at once; the key stays with the API."""
+    refs = [vendor.holds(number, kind) for number in range(60) for kind in ("xml", "pdf")]
+    told: list[FileCounts] = []
+    counts = await fetch(refs, folder, transport, on_progress=told.append, at_once=6)
+    assert (counts.wanted, counts.stored, counts.missing, counts.failed) == (120, 120, 0, 0)
+    assert counts.trouble is None
+    assert counts.bytes == sum(map(len, vendor.files.values()))
+    assert told[-1] == counts
+    right(folder, vendor, refs)
+    assert set(vendor.asked.values()) == set(vendor.kept.values()) == {1}
+    assert 1 < vendor.most_at_once <= 6
+
+
+async def test_a_line_tells_whose_file_it_is(vendor, transport, folder):
+    """Resource, id, kind, path, size, digest and media type; a missing one says why."""
+    refs = [vendor.holds(1), vendor.names(2, missing="the row says xml: false")]
+    await fetch(refs, folder, transport)
+    digest = hashlib.sha256(xml(1)).hexdigest()
+    whose = {"resource": "invoices", "kind": "xml"}
+    assert sorted(lines(folder), key=lambda line: line["id"]) == [
+        {
+            **whose,
+            "id": "row-1",
+            "source": "/files/1-xml",
+            "path": f"files/{digest[:2]}/{digest}.xml",
+            "size": len(xml(1)),
+            "sha256": digest,
+            "media_type": "application/xml",
+        },
+        {**whose, "id": "row-2", "source": "/files/2-xml", "missing": "the row says xml: false"},
+    ]
+    assert vendor.asked == {"/files/1-xml": 1}
+
+
+async def test_two_rows_may_share_a_content(vendor, transport, folder):
+    """A content stands in the folder once, and each of its rows has a line."""
+    refs = [vendor.holds(1, content=xml(0)), vendor.holds(2, content=xml(0))]
+    counts = await fetch(refs, folder, transport)
+    assert counts.stored == 2
+    assert len(on_disk(folder)) == 1
+    right(folder, vendor, refs)
+
+
+async def test_several_files_of_a_kind_are_several_files(vendor, transport, folder):
+    """A row may have two of a kind: where the vendor has them tells them apart."""
+    refs = [vendor.holds(1), vendor.holds(2)]
+    refs[1] = FileRef(resource="invoices", row="row-1", kind="xml", request=refs[1].request)
+    await fetch(refs, folder, transport)
+    assert (await fetch(refs, folder, transport)).stored == 2
+    assert sorted(line["source"] for line in lines(folder)) == ["/files/1-xml", "/files/2-xml"]
+    assert set(vendor.asked.values()) == {1}
+
+
+async def test_files_of_every_form_come(vendor, transport, folder):
+    """Each is known by what it is, and its suffix tells."""
+
+    def archive(name: str) -> bytes:
+        made = io.BytesIO()
+        with zipfile.ZipFile(made, "w") as file:
+            file.writestr(name, "content")
+        return made.getvalue()
+
+    contents = {
+        "xlsx": archive("xl/workbook.xml"),
+        "zip": archive("a.xml"),
+        "xls": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 an older workbook",
+        "csv": b"a,b\n1,2\n",
+        "txt": b"a line\n",
+        "json": b'{"a": 1}',
+        "xml": '<?xml version="1.0" encoding="UTF-16"?><a/>'.encode("utf-16"),
+        "bin": b"\x30\x82\x00",
+    }
+    refs = [vendor.holds(1, kind, content) for kind, content in contents.items()]
+    counts = await fetch(refs, folder, transport)
+    assert (counts.stored, counts.trouble) == (8, None)
+    assert {line["path"].rpartition(".")[2] for line in lines(folder)} == set(contents)
+
+
+# --- what is there already ----------------------------------------------------------------------------------------
+
+
+async def test_what_is_there_is_not_asked_for_again(vendor, transport, folder):
+    """A second call asks for what is new, and for nothing else."""
+    refs = [vendor.holds(number) for number in range(10)]
+    await fetch(refs[:7], folder, transport)
+    counts = await fetch(refs, folder, transport)
+    assert (counts.wanted, counts.stored) == (10, 10)
+    assert set(vendor.asked.values()) == {1}
+    right(folder, vendor, refs)
+
+
+async def test_what_somebody_took_away_comes_again(vendor, transport, folder):
+    """A file that is gone, or has another size, is asked for; it has one line."""
+    refs = [vendor.holds(number) for number in range(5)]
+    await fetch(refs, folder, transport)
+    first, second = (Path(folder.path, line["path"]) for line in lines(folder)[:2])
+    first.unlink()
+    second.write_bytes(b"<a/>")
+    assert (await fetch(refs, folder, transport)).stored == 5
+    assert sorted(vendor.asked.values()) == [1, 1, 1, 2, 2]
+    right(folder, vendor, refs)
+
+
+async def test_a_line_that_was_not_finished_is_cut_off(vendor, transport, folder):
+    """Half a line, as a kill leaves it, is gone; its file is asked for again, and what was on its way cleared away."""
+    refs = [vendor.holds(number) for number in range(3)]
+    await fetch(refs, folder, transport)
+    path = Path(folder.path, "files.jsonl")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    coming = Path(folder.files, ".coming")
+    coming.mkdir()
+    (coming / "7").write_bytes(b"half")
+    assert (await fetch(refs, folder, transport)).stored == 3
+    assert sorted(path.read_bytes().splitlines()) == sorted(whole.splitlines())
+    assert sorted(vendor.asked.values()) == [1, 1, 2]
+    right(folder, vendor, refs)
+
+
+async def test_a_list_that_was_spoiled_is_believed_up_to_there(vendor, transport, folder):
+    """What stands behind a line that is none is asked for again."""
+    refs = [vendor.holds(number) for number in range(4)]
+    await fetch(refs, folder, transport)
+    path = Path(folder.path, "files.jsonl")
+    first, *others = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([first, b"spoiled\n", *others]))
+    assert (await fetch(refs, folder, transport)).stored == 4
+    assert sorted(vendor.asked.values()) == [1, 2, 2, 2]
+    right(folder, vendor, refs)
+
+
+async def test_an_interrupted_call_leaves_what_is_right(vendor, transport, folder):
+    """Whenever it is cancelled: what has a line is there, nothing else is, and the next call brings the rest once."""
+    refs = [vendor.holds(number) for number in range(40)]
+    for at in (3, 17, 30):
+        reached = asyncio.Event()
+
+        def told(counts: FileCounts, at: int = at, reached: asyncio.Event = reached) -> None:
+            if counts.stored >= at:
+                reached.set()
+
+        running = asyncio.create_task(fetch(refs, folder, transport, on_progress=told, at_once=3))
+        await reached.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert on_disk(folder) == {line["path"] for line in lines(folder)}
+    assert (await fetch(refs, folder, transport)).stored == 40
+    right(folder, vendor, refs)
+    assert max(vendor.asked.values()) <= 4
+    # No more than was on its way each time.
+    assert sum(vendor.asked.values()) <= 40 + 3 * 3
+
+
+# --- what goes wrong ----------------------------------------------------------------------------------------------
+
+
+async def test_a_link_that_died_is_asked_for_anew(vendor, transport, folder):
+    """A 403 at the link is no word of the vendor: the vendor gives another link."""
+    ref = vendor.holds(1)
+    vendor.at_keeper["/files/1-xml"] = [says(403), says(410), says(400)]
+    assert (await fetch([ref], folder, transport)).stored == 1
+    assert vendor.asked["/files/1-xml"] == vendor.kept["/files/1-xml"] == 4
+
+
+async def test_a_link_that_dies_at_last_costs_no_try(vendor, transport, folder):
+    """A file that was long not to be found is not given up for the first link that died."""
+    ref = vendor.holds(1)
+    vendor.at_api["/files/1-xml"] = [says(404)] * 4
+    vendor.at_keeper["/files/1-xml"] = [says(403)] * 3
+    assert (await fetch([ref], folder, transport)).stored == 1
+
+
+async def test_links_that_always_die_are_told(vendor, transport, folder):
+    """A file whose every link died has failed: it has no line, and another call asks for it again."""
+    refs = [vendor.holds(1), vendor.holds(2)]
+    vendor.at_keeper["/files/1-xml"] = [says(403)] * 8
+    counts = await fetch(refs, folder, transport)
+    assert (counts.stored, counts.failed, counts.missing) == (1, 1, 0)
+    assert counts.trouble == "invoices row-1: xml: its link died (HTTP 403); tried 5 times"
+    right(folder, vendor, refs[1:])
+    assert (await fetch(refs, folder, transport)).stored == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "content_type", "told", "why"),
+    [
+        ("xml", xml(1)[:-8], "text/xml", {}, "the XML is cut off, or broken"),
+        ("pdf", pdf(1)[:-8], "application/pdf", {}, "the PDF is cut off"),
+        ("zip", b"PK\x03\x04 and no more", "application/zip", {}, "the zip is cut off, or broken"),
+        ("json", b'{"a": ', "application/json", {}, "the JSON is cut off, or broken"),
+        ("xml", b"<!DOCTYPE html><html><p>Sorry</p></html>", "text/html", {}, "it is a page of HTML, no file"),
+        ("pdf", xml(1), "application/pdf", {}, "it is xml, and pdf was asked for"),
+        ("xml", xml(1), "application/pdf", {}, "it is xml, and its content type says application/pdf"),
+        ("pdf", pdf(1), "text/html", {}, "it is pdf, and its content type says text/html"),
+        ("pdf", b'{"message": "later"}', "application/json", {}, "it is json, and pdf was asked for"),
+        ("xml", b"", "text/xml", {}, "it is empty"),
+        ("xml", xml(1), "text/xml", {"size": 1000}, "bytes came, and the vendor says that it has 1000"),
+        ("invoice.cfdi.pdf", b"text", "text/plain", {}, "it is txt, and pdf was asked for"),
+    ],
+)
+async def test_what_is_wrong_does_not_get_in(vendor, transport, folder, kind, content, content_type, told, why):
+    """A file that is cut off, of another kind, or mislabelled is asked for again; always wrong, it is told."""
+    good, bad = vendor.holds(7), vendor.holds(1, kind, content, **told)
+    vendor.types[f"/files/1-{kind}"] = content_type
+    counts = await fetch([bad, good], folder, transport)
+    assert (counts.stored, counts.failed) == (1, 1)
+    assert counts.trouble is not None
+    assert why in counts.trouble
+    assert vendor.asked[f"/files/1-{kind}"] == 5
+    right(folder, vendor, [good])
+
+
+@pytest.mark.parametrize("content_type", ["text/xml", "application/octet-stream", "binary/octet-stream", "text/plain"])
+async def test_a_label_that_says_nothing_is_no_trouble(vendor, transport, folder, content_type):
+    """Keepers label files as they like; the content decides."""
+    ref = vendor.holds(1)
+    vendor.types["/files/1-xml"] = content_type
+    assert (await fetch([ref], folder, transport)).stored == 1
+
+
+async def test_what_was_wrong_once_is_right_the_next_time(vendor, transport, folder):
+    """A truncated file, a cut connection, an error and a page that says sorry are all gone over once more."""
+    refs = [vendor.holds(number) for number in range(5)]
+    wrong = [says(200, xml(1)[:-9]), breaks, says(500), says(200, b"<html>sorry</html>")]
+    for number, play in enumerate(wrong):
+        vendor.at_keeper[f"/files/{number}-xml"] = [play]
+    vendor.at_api["/files/4-xml"] = [says(503), says(202), says(404)]
+    clock = Hasty()
+    assert (await fetch(refs, folder, transport, clock=clock)).stored == 5
+    right(folder, vendor, refs)
+
+
+async def test_what_the_vendor_does_not_have_is_missing(vendor, transport, folder):
+    """A 404 that stays is told in a line; where the vendor need not have it, it is believed at once."""
+    refs = [vendor.names(1), vendor.names(2, "pdf", optional=True), vendor.holds(3)]
+    counts = await fetch(refs, folder, transport)
+    assert (counts.stored, counts.missing, counts.failed, counts.trouble) == (1, 2, 0, None)
+    assert vendor.asked == {"/files/1-xml": 5, "/files/2-pdf": 1, "/files/3-xml": 1}
+    right(folder, vendor, refs)
+    assert {line.get("missing") for line in lines(folder)} == {None, "HTTP 404: the vendor has no such file"}
+
+
+async def test_what_was_missing_may_come_later(vendor, transport, folder):
+    """Each call asks for what was missing, and when it came, its line is the only one."""
+    refs = [vendor.names(1, optional=True), vendor.names(2, missing="the row says xml: false")]
+    for _ in range(2):
+        assert (await fetch(refs, folder, transport)).missing == 2
+        assert len(lines(folder)) == 2
+    refs = [vendor.holds(1), vendor.holds(2)]
+    assert (await fetch(refs, folder, transport)).stored == 2
+    right(folder, vendor, refs)
+
+
+async def test_a_limit_is_waited_for(vendor, transport, folder):
+    """A 429 holds all requests back until its window ends, and costs no file a try."""
+    refs = [vendor.holds(number) for number in range(6)]
+    vendor.at_api["/files/0-xml"] = [says(429, Retry_After="90")] * 8
+    clock = Hasty()
+    assert (await fetch(refs, folder, transport, clock=clock)).stored == 6
+    assert clock.monotonic() >= 8 * 90
+
+
+async def test_a_window_that_is_used_up_is_not_run_into(vendor, transport, folder):
+    """Where the vendor says that nothing is left, the next request waits for the next window."""
+    refs = [vendor.holds(1), vendor.holds(2)]
+    link = str(vendor.keeper.make_url("/files/1-xml"))
+    used_up = {"X_RateLimit_Limit": "60", "X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "40"}
+    vendor.at_api["/files/1-xml"] = [says(302, Location=link, **used_up)]
+    clock = Hasty()
+    assert (await fetch(refs, folder, transport, clock=clock, at_once=1)).stored == 2
+    assert clock.waits == [pytest.approx(40)]
+
+
+async def test_a_key_that_is_refused_ends_it(vendor, transport, folder):
+    """A 401 of the vendor is no verdict on a file: everything ends, and what came before stays."""
+    refs = [vendor.holds(1), vendor.holds(2)]
+    vendor.at_api["/files/2-xml"] = [says(401)] * 9
+    with pytest.raises(Unauthorized):
+        await fetch(refs, folder, transport, at_once=1)
+    right(folder, vendor, refs[:1])
+
+
+async def test_where_nobody_answers_any_more_it_ends(vendor, transport, folder):
+    """After minutes of silence no more is asked for, and no file is blamed for it."""
+    refs = [vendor.holds(number) for number in range(200)]
+    await vendor.api.close()
+    clock = Hasty()
+    counts = await fetch(refs, folder, transport, clock=clock)
+    assert (counts.stored, counts.failed) == (0, 0)
+    assert counts.wanted < 30
+    assert counts.trouble is not None
+    assert counts.trouble.startswith("nobody has answered for ")
+    assert 300 <= clock.monotonic() < 600
+    assert on_disk(folder) == set()
+
+
+async def test_a_silence_that_ends_costs_nothing(vendor, transport, folder):
+    """While nobody answers all wait; when somebody does, every file comes."""
+    refs = [vendor.holds(number) for number in range(20)]
+    silent = 40
+
+    class Silent(AiohttpTransport):
+        async def download(self, request: Request, into: Arriving, **settings: Any) -> Downloaded:
+            nonlocal silent
+            if silent:
+                silent -= 1
+                raise RequestNotSent("no network")
+            return await transport.download(request, into, **settings)
+
+    clock = Hasty()
+    counts = await fetch(refs, folder, Silent(FakeClock()), clock=clock)
+    assert (counts.stored, counts.failed) == (20, 0)
+    assert clock.monotonic() < 300
+    right(folder, vendor, refs)
+
+
+async def test_a_file_that_alone_gets_no_answer_has_failed(vendor, transport, folder):
+    """Where others come meanwhile, it is this file."""
+    refs = [vendor.holds(number) for number in range(60)]
+
+    class Slow(AiohttpTransport):
+        async def download(self, request: Request, into: Arriving, **settings: Any) -> Downloaded:
+            if request.url.endswith("/0-xml"):
+                raise RequestNotSent("no network")
+            return await transport.download(request, into, **settings)
+
+    clock = Hasty()
+    counts = await fetch(refs, folder, Slow(FakeClock()), clock=clock, at_once=1)
+    assert counts.stored == 59
+    assert counts.trouble is not None
+
+
+async def test_files_that_are_wrong_keep_no_other_from_coming(vendor, transport, folder):
+    """However many in a row are wrong: as long as somebody answers, the others are brought."""
+    refs = [vendor.holds(number, content=b"<cut") for number in range(50)]
+    refs += [vendor.holds(number) for number in range(50, 60)]
+    counts = await fetch(refs, folder, transport)
+    assert (counts.stored, counts.failed) == (10, 50)
+    right(folder, vendor, refs[50:])
+
+
+async def test_json_may_say_where_the_file_is(vendor, transport, folder):
+    """`{"url": …}` in place of a PDF leads to it, without the key; where that is not foreseen it is no PDF."""
+    refs = [vendor.holds(1, "pdf", indirect=True), vendor.holds(2, "pdf")]
+    for number in (1, 2):
+        told = json.dumps({"url": str(vendor.keeper.make_url(f"/files/{number}-pdf"))}).encode()
+        vendor.at_api[f"/files/{number}-pdf"] = [says(200, told, Content_Type="application/json")] * 5
+    counts = await fetch(refs, folder, transport)
+    assert (counts.stored, counts.failed) == (1, 1)
+    right(folder, vendor, refs[:1])
+
+
+async def test_a_link_in_json_may_die_too(vendor, transport, folder):
+    """It is asked for anew at the vendor, and a link that leads to a link is no file."""
+    ref = vendor.holds(1, "pdf", indirect=True)
+    told = json.dumps({"url": str(vendor.keeper.make_url("/files/1-pdf"))}).encode()
+    vendor.at_api["/files/1-pdf"] = [says(200, told)] * 3
+    vendor.at_keeper["/files/1-pdf"] = [says(403), says(200, told)]
+    assert (await fetch([ref], folder, transport)).stored == 1
+    assert vendor.asked["/files/1-pdf"] == 3
+
+
+async def test_a_link_without_a_host_is_no_fault_of_the_account(vendor, transport, folder):
+    """Wherever the vendor's JSON leads: the account is not blamed for it."""
+    ref = vendor.holds(1, "pdf", indirect=True)
+    vendor.at_api["/files/1-pdf"] = [says(200, b'{"url": "http://no-such-host.invalid/1"}')] * 5
+    assert (await fetch([ref], folder, transport)).failed == 1
+
+
+async def test_a_file_that_is_too_long_is_told(vendor, transport, folder):
+    """Beyond the limit nothing is kept."""
+    counts = await fetch([vendor.holds(1, content=b"<a>" + b" " * 5000 + b"</a>")], folder, transport, limit=1000)
+    assert (counts.failed, on_disk(folder)) == (1, set())
+    assert counts.trouble is not None
+    assert "the file is longer than 1000 bytes" in counts.trouble
+
+
+async def test_a_folder_that_cannot_be_written_ends_it(vendor, transport, folder):
+    """A full disk is named, with what to do; nothing is counted that is not there."""
+
+    class Full(AiohttpTransport):
+        async def download(self, request: Request, into: Arriving, **settings: Any) -> Downloaded:
+            raise OSError(28, "No space left on device")
+
+    full = Full(FakeClock())
+    with pytest.raises(ReadFailed, match=f"^{RFC}: files: .*No space left on device"):
+        await fetch([vendor.holds(1)], folder, full)
+    Path(folder.path, "files").rename(Path(folder.path, "elsewhere"))
+    Path(folder.path, "files").write_bytes(b"in the way")
+    with pytest.raises(ReadFailed, match=f"^{RFC}: files: "):
+        await fetch([vendor.holds(1)], folder, transport)
+
+
+async def test_lines_that_cannot_be_written_end_it(vendor, transport, folder, tmp_path):
+    """Where the list of files is taken away in the middle, it is said, and nobody waits for ever."""
+    refs = [vendor.holds(number) for number in range(300)]
+
+    def told(counts: FileCounts) -> None:
+        path = Path(folder.path, "files.jsonl")
+        if counts.stored >= 5 and path.is_file():
+            path.unlink()
+            path.mkdir()
+
+    with pytest.raises(ReadFailed, match="files"):
+        await fetch(refs, folder, transport, on_progress=told)
+
+
+async def test_a_host_that_is_not_the_vendor_ends_it(vendor, folder):
+    """An account fault at the vendor's own address is nothing a file is to blame for."""
+
+    class Elsewhere(AiohttpTransport):
+        async def download(self, request: Request, into: Arriving, **settings: Any) -> Downloaded:
+            raise AccountFault("no secure connection")
+
+    with pytest.raises(AccountFault):
+        await fetch([vendor.holds(1)], folder, Elsewhere(FakeClock()))
+
+
+async def test_a_broken_download_goes_on_at_a_new_link(vendor, transport, folder):
+    """What had come of a large file is not asked for again, though its link has died meanwhile."""
+    content = b"<a>" + bytes(range(32, 37)) * 300_000 + b"</a>"
+    ref = vendor.holds(1, content=content)
+    came: list[str | None] = []
+
+    async def half(request: web.Request) -> web.StreamResponse:
+        came.append(request.headers.get("Range"))
+        answer = web.StreamResponse(headers={"ETag": '"a"'})
+        answer.content_length = len(content)
+        await answer.prepare(request)
+        await answer.write(content[:900_000])
+        assert request.transport is not None
+        request.transport.close()
+        return answer
+
+    async def rest(request: web.Request) -> web.StreamResponse:
+        begin = int(request.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        came.append(request.headers.get("Range"))
+        whole = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+        return web.Response(status=206, body=content[begin:], headers={"Content-Range": whole, "ETag": '"a"'})
+
+    vendor.at_keeper["/files/1-xml"] = [half, says(403), rest]
+    counts = await fetch([ref], folder, transport)
+    assert counts.stored == 1
+    assert counts.bytes == len(content)
+    assert came[0] is None
+    right(folder, vendor, [ref])
