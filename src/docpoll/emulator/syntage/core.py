@@ -46,9 +46,9 @@ from docpoll.emulator.service import (
     pace,
 )
 from docpoll.emulator.syntage.bodies import Body, cron_in, endpoint_in, ld_response, parse_body, rfc_in
+from docpoll.emulator.syntage.data.archive import Archive
 from docpoll.emulator.syntage.data.desk import DataDesk
 from docpoll.emulator.syntage.data.exports import FILE_TYPES, FORMATS
-from docpoll.emulator.syntage.data.library import Library
 from docpoll.emulator.syntage.listing import Filters, collection, cursor_page, wants_list
 from docpoll.emulator.syntage.records import (
     EXTRACTORS,
@@ -158,9 +158,9 @@ class SyntageCore(Service):
         )
         self._answers = 0
         settings = self._settings
-        library = Library(state, seed=settings.seed, invoices_a_month=settings.invoices_a_month)
+        archive = Archive(state, seed=settings.seed, invoices_a_month=settings.invoices_a_month)
         #: Answers for data; tell it where links to files are to lead to.
-        self.desk = DataDesk(state, library, seed=settings.seed, origin=settings.files_url, player=self._faults)
+        self.desk = DataDesk(state, archive, seed=settings.seed, origin=settings.files_url, player=self._faults)
         self._control = {
             **self._control,
             "/_emulator/data": {"GET": self._show_data},

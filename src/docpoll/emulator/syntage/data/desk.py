@@ -32,11 +32,11 @@ from docpoll.emulator.faults import (
 from docpoll.emulator.player import FaultPlayer
 from docpoll.emulator.service import Call, RefusedError, json_response
 from docpoll.emulator.syntage.bodies import ld_response
+from docpoll.emulator.syntage.data.archive import Archive
 from docpoll.emulator.syntage.data.exports import Exports
 from docpoll.emulator.syntage.data.files import StoredFile
 from docpoll.emulator.syntage.data.happenings import Happenings
 from docpoll.emulator.syntage.data.invoices import Invoice, Invoices
-from docpoll.emulator.syntage.data.library import Library
 from docpoll.emulator.syntage.data.links import LINKS, link_to, opened
 from docpoll.emulator.syntage.data.others import Holding
 from docpoll.emulator.syntage.data.rows import Listed, Rows
@@ -58,21 +58,21 @@ _PARSED: Final = timedelta(seconds=5)
 
 
 class DataDesk:
-    """Answers for the data of *library*; links it makes begin with *origin*."""
+    """Answers for the data of *archive*; links it makes begin with *origin*."""
 
     def __init__(
         self,
         state: SyntageState,
-        library: Library,
+        archive: Archive,
         *,
         seed: int,
         origin: str,
         player: Callable[[datetime], FaultPlayer],
     ) -> None:
         self._state = state
-        self._library = library
-        self._exports = Exports(state, library)
-        self._happenings = Happenings(state, library)
+        self._archive = archive
+        self._exports = Exports(state, archive)
+        self._happenings = Happenings(state, archive)
         self._seed = seed
         self._player = player
         #: Where links to files lead.
@@ -85,7 +85,7 @@ class DataDesk:
 
     def forget(self) -> None:
         """Drop what was counted: the state was reset."""
-        self._library.forget()
+        self._archive.forget()
         self._parsing.clear()
         self._first_asked.clear()
         self._pages: Counter[str] = Counter()
@@ -146,12 +146,12 @@ class DataDesk:
         )
         self._check_moved(told.paths, call)
         if told.kind == "rpc_acto" and (by := call.query.get("rpcEntidade.lookupBy")):
-            held = self._library.holdings(told.kind, entity)
+            held = self._archive.holdings(told.kind, entity)
             rows: Rows = Listed([one.shape for one in held if (one.data or {}).get("lookupBy") == by])
         elif told.kind == "invoice":
-            rows = self._library.rows(entity, told.kind, first=first, last=last)
+            rows = self._archive.rows(entity, told.kind, first=first, last=last)
         else:
-            rows = self._library.rows(entity, told.kind)
+            rows = self._archive.rows(entity, told.kind)
         return self._page(told, call, rows, rfc=entity.rfc)
 
     def _check_moved(self, paths: str | None, call: Call) -> None:
@@ -160,13 +160,13 @@ class DataDesk:
 
     def _list_all(self, told: DataList, call: Call, _: str) -> Response:
         shapes = [
-            shape for entity in self._state.all(Entity) for shape in self._library.rows(entity, told.kind).falling()
+            shape for entity in self._state.all(Entity) for shape in self._archive.rows(entity, told.kind).falling()
         ]
         return self._page(told, call, Listed(shapes))
 
     def _list_of_invoice(self, told: DataList, call: Call, id: str) -> Response:
         invoice, invoices = self._invoice(id)
-        return self._page(told, call, Listed(self._library.of_invoice(invoice, invoices, told.kind)))
+        return self._page(told, call, Listed(self._archive.of_invoice(invoice, invoices, told.kind)))
 
     def _page(self, told: DataList, call: Call, rows: Rows, *, rfc: str | None = None) -> Response:
         asked = _asked(call)
@@ -237,13 +237,13 @@ class DataDesk:
     def _item(self, kind: str, context: str, paths: str | None, call: Call, id: str) -> Response:
         self._items[call.path] += 1
         self._check_moved(paths, call)
-        shape = self._library.row(kind, id)
+        shape = self._archive.row(kind, id)
         if shape is None:
             raise RefusedError(not_found())
         return ld_response(200, {"@context": f"/contexts/{context}", **shape})
 
     def _invoice(self, id: str) -> tuple[Invoice, Invoices]:
-        found = self._library.invoice(id)
+        found = self._archive.invoice(id)
         if found is None:
             raise RefusedError(not_found())
         return found
@@ -257,8 +257,8 @@ class DataDesk:
         if form == "json":
             if not invoice.has_xml:
                 raise RefusedError(not_found())
-            return json_response(200, self._library.read_cfdi(invoice))
-        return self._form(call, self._library.files_of(invoice, invoices), form)
+            return json_response(200, self._archive.read_cfdi(invoice))
+        return self._form(call, self._archive.files_of(invoice, invoices), form)
 
     def _form(self, call: Call, files: Iterable[StoredFile], form: str) -> Response:
         """The one of *files* that is of this *form*."""
@@ -271,7 +271,7 @@ class DataDesk:
         return Response(status=200, headers={"content-type": file.media_type}, body=file.read())
 
     def _held(self, kind: str, id: str) -> Holding:
-        holding = self._library.holding(kind, id)
+        holding = self._archive.holding(kind, id)
         if holding is None:
             raise RefusedError(not_found())
         return holding
@@ -318,7 +318,7 @@ class DataDesk:
         return self._exports.entity_of(uri) is None
 
     def _parsed_cfdi(self, call: Call, id: str) -> Response:
-        found = self._library.with_uuid(id)
+        found = self._archive.with_uuid(id)
         if found is None or not found[0].has_xml:
             raise RefusedError(not_found())
         invoice, _ = found
@@ -329,7 +329,7 @@ class DataDesk:
         read_at = invoice.created_at.isoformat().replace("+00:00", "Z")
         content = {
             "uuid": invoice.uuid,
-            "data": self._library.read_cfdi(invoice),
+            "data": self._archive.read_cfdi(invoice),
             "processedXmlAt": read_at,
             "processedPdfAt": read_at if invoice.has_pdf else None,
         }
@@ -342,7 +342,7 @@ class DataDesk:
         return ld_response(200, {"@context": "/contexts/File", **file.shape()})
 
     def _stored(self, id: str) -> StoredFile:
-        file = self._library.file(id) or self._exports.with_file(id)
+        file = self._archive.file(id) or self._exports.with_file(id)
         if file is None:
             raise RefusedError(not_found())
         return file
@@ -406,7 +406,7 @@ class DataDesk:
             days = [date.fromisoformat(one) if one else None for one in (first, last)]
         except ValueError:
             return json_response(400, {"message": "from, to: give days, such as 2024-03-31"})
-        return json_response(200, held(self._library, found[0], first=days[0], last=days[1]))
+        return json_response(200, held(self._archive, found[0], first=days[0], last=days[1]))
 
     def show_reads(self, call: Call) -> Response:
         """What was asked for, and how often."""

@@ -17,8 +17,8 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 
 from docpoll.emulator.service import Call
+from docpoll.emulator.syntage.data.archive import Archive
 from docpoll.emulator.syntage.data.files import StoredFile
-from docpoll.emulator.syntage.data.library import Library
 from docpoll.emulator.syntage.data.pdf import pdf_of
 from docpoll.emulator.syntage.data.rows import Shape
 from docpoll.emulator.syntage.data.tables import LISTS, DataList
@@ -46,11 +46,11 @@ _MOST: Final = 50_000
 
 
 class Exports:
-    """The files of exports of what is in *library*."""
+    """The files of exports of what is in *archive*."""
 
-    def __init__(self, state: SyntageState, library: Library) -> None:
+    def __init__(self, state: SyntageState, archive: Archive) -> None:
         self._state = state
-        self._library = library
+        self._archive = archive
         #: The one that was read last: its size is told before it is read.
         self._last: tuple[str, bytes] | None = None
 
@@ -94,7 +94,7 @@ class Exports:
         entity, told = found
         query = dict(parse_qsl(urlsplit(export.uri).query))
         call = Call(path="", query=query, headers={}, body=b"", now=export.created_at, at=export.created_at)
-        rows = list(islice(selected(call, self._library.rows(entity, told.kind).falling(), told.filters), _MOST))
+        rows = list(islice(selected(call, self._archive.rows(entity, told.kind).falling(), told.filters), _MOST))
         written = _written(rows, export.format)
         if not export.file_types:
             return written
@@ -102,7 +102,7 @@ class Exports:
 
     def _files(self, kind: str, rows: Iterable[Shape], types: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
         for row in rows:
-            for file in self._library.files_at(kind, row["id"]):
+            for file in self._archive.files_at(kind, row["id"]):
                 if file.type in types:
                     yield f"files/{file.name}", file.read()
 

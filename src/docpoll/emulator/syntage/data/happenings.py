@@ -15,8 +15,8 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from docpoll.emulator.syntage.data.addresses import Address
+from docpoll.emulator.syntage.data.archive import Archive
 from docpoll.emulator.syntage.data.invoices import MEXICO, Invoices
-from docpoll.emulator.syntage.data.library import Library
 from docpoll.emulator.syntage.data.others import EXTRACTOR_OF, Holding
 from docpoll.emulator.syntage.data.rows import Shape
 from docpoll.emulator.syntage.records import Entity, Find
@@ -74,11 +74,11 @@ def _first_id(at: datetime) -> str:
 
 
 class Happenings:
-    """The events of what is in *library*."""
+    """The events of what is in *archive*."""
 
-    def __init__(self, state: SyntageState, library: Library) -> None:
+    def __init__(self, state: SyntageState, archive: Archive) -> None:
         self._state = state
-        self._library = library
+        self._archive = archive
 
     def finds(self, *, since: datetime, source: str | None, rfc: str | None) -> list[Find]:
         """The extractions that finished *since* then: that *source*, if one is named, and those of the *rfc*."""
@@ -124,7 +124,7 @@ class Happenings:
         told = Address.of(id)
         if told is None or told.kind not in {"event", "event_updated"}:
             return None
-        entity = self._library.entity(told.owner)
+        entity = self._archive.entity(told.owner)
         for find in [] if entity is None else self._state.named(Find, entity.id):
             if _first_id(_moment(find))[:13] == id[:13]:
                 shape = next((one for one in self.falling(find) if one["id"] == id), None)
@@ -136,16 +136,16 @@ class Happenings:
         self, entity: Entity, find: Find, earlier: list[Find], type: str | None
     ) -> Iterator[tuple[str, int, _Series]]:
         """What there are events of, by rising ids."""
-        invoices = self._library.invoices(entity)
+        invoices = self._archive.invoices(entity)
         for kind, prefix in _TOLD.items():
             event_type = f"{prefix}.created"
             if type not in {None, event_type}:
                 continue
             if find.extractor == "invoice" and kind in {"invoice", "line_item", "payment"}:
                 places: Sequence[int] = _new_places(invoices, find, earlier)
-                read = partial(self._library.made_at, invoices, kind)
+                read = partial(self._archive.made_at, invoices, kind)
             elif find.extractor in EXTRACTOR_OF.get(kind, ()):
-                held = self._library.holdings(kind, entity)
+                held = self._archive.holdings(kind, entity)
                 places = [place for place, one in enumerate(held) if _is_new(kind, place, one, find, earlier)]
                 read = partial(_read_one, held)
             else:
@@ -156,7 +156,7 @@ class Happenings:
             series = _Series(
                 type="invoice.updated",
                 places=changed[: find.updated],
-                read=partial(self._library.made_at, invoices, "invoice"),
+                read=partial(self._archive.made_at, invoices, "invoice"),
                 changes={"status": {"old": "VIGENTE", "new": "CANCELADO"}},
             )
             yield "event_updated", _NUMBERS["invoice"], series

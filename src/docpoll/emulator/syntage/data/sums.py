@@ -7,17 +7,17 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+from docpoll.emulator.syntage.data.archive import Archive
 from docpoll.emulator.syntage.data.invoices import MEXICO
-from docpoll.emulator.syntage.data.library import Library
 from docpoll.emulator.syntage.data.others import EXTRACTOR_OF
 from docpoll.emulator.syntage.records import Entity
 
 __all__ = ["held"]
 
 
-def held(library: Library, entity: Entity, *, first: date | None, last: date | None) -> dict[str, Any]:
+def held(archive: Archive, entity: Entity, *, first: date | None, last: date | None) -> dict[str, Any]:
     """The rows of each kind, of the days from *first* to *last* in Mexico; of invoices their sums too, by currency."""
-    invoices = library.invoices(entity)
+    invoices = archive.invoices(entity)
     begin = 0 if first is None else invoices.place_at(datetime.combine(first, time(), MEXICO))
     end = len(invoices)
     if last is not None:
@@ -49,10 +49,10 @@ def held(library: Library, entity: Entity, *, first: date | None, last: date | N
         "line_item": {"count": lines},
         "payment": {"count": payments},
         "credit_note": {"count": notes},
-        **{kind: {"count": _count(library, entity, kind, first, last)} for kind in EXTRACTOR_OF},
+        **{kind: {"count": _count(archive, entity, kind, first, last)} for kind in EXTRACTOR_OF},
     }
 
 
-def _count(library: Library, entity: Entity, kind: str, first: date | None, last: date | None) -> int:
-    days = [None if one.at is None else one.at.astimezone(MEXICO).date() for one in library.holdings(kind, entity)]
+def _count(archive: Archive, entity: Entity, kind: str, first: date | None, last: date | None) -> int:
+    days = [None if one.at is None else one.at.astimezone(MEXICO).date() for one in archive.holdings(kind, entity)]
     return sum(day is None or ((first is None or first <= day) and (last is None or day <= last)) for day in days)

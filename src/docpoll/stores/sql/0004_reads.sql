@@ -1,4 +1,4 @@
--- Schema 5: what was read of the data that a vendor holds, and how far each table of it has come.
+-- Schema 4: what was read of the data that a vendor holds, and how far each table of it has come.
 
 -- A row for each time it was asked for. What an earlier one brought goes when a later one brings its first page.
 CREATE TABLE reads (

@@ -28,7 +28,7 @@ from docpoll.emulator.syntage.records import Entity, Find
 from docpoll.emulator.syntage.state import SyntageState
 from docpoll.emulator.syntage.yields import invoices_in
 
-__all__ = ["Library"]
+__all__ = ["Archive"]
 
 #: Of the kinds made of invoices: of which types, and how many of them there are for each invoice, more or less.
 _DERIVED: Final[dict[str, tuple[str, float]]] = {
@@ -40,7 +40,7 @@ _DERIVED: Final[dict[str, tuple[str, float]]] = {
 }
 
 
-class Library:
+class Archive:
     """What is held of the entities in *state*, with so many *invoices_a_month*; None: as the seed decides."""
 
     def __init__(self, state: SyntageState, *, seed: int, invoices_a_month: int | None) -> None:
