@@ -118,6 +118,27 @@ def test_a_cursor_keeps_everything_but_the_size():
     assert bare.url == f"https://api.syntage.com{LIST}?itemsPerPage=125"
 
 
+@pytest.mark.parametrize(
+    ("cursor", "wanted", "asked"),
+    [
+        ("page=9&itemsPerPage=500", 1000, "page=5&itemsPerPage=1000"),
+        ("page=2&itemsPerPage=500", 1000, "page=2&itemsPerPage=500"),
+        ("page=2&itemsPerPage=1000", 500, "page=3&itemsPerPage=500"),
+        ("page=2&itemsPerPage=125", 62, "page=6&itemsPerPage=25"),
+        ("page=1&itemsPerPage=125", 62, "page=1&itemsPerPage=62"),
+        ("page=2", 500, "page=2"),
+        ("page=x&itemsPerPage=500", 10, "page=x&itemsPerPage=500"),
+    ],
+)
+def test_a_page_by_number_begins_where_it_began(cursor, wanted, asked):
+    """However many rows are asked for, none is left out and none comes again; and it is known as the same page."""
+    of = reading_of()
+    link = f"https://api.syntage.com{LIST}?order=asc&{cursor}"
+    assert of.build_page(link, page_size=wanted).url == f"https://api.syntage.com{LIST}?order=asc&{asked}"
+    assert page_key(link) == page_key(f"https://api.syntage.com{LIST}?order=asc&{asked}")
+    assert page_key(link) != page_key(link.replace("page=", "page=7"))
+
+
 def test_a_cursor_of_another_host_gets_no_key():
     """Such as one that was kept from before the address was changed."""
     with pytest.raises(RemoteProtocolError, match="leads elsewhere"):

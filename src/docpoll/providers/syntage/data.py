@@ -37,6 +37,7 @@ _DAY: Final = timedelta(days=1)
 #: SAT's name of a file: the RFC, the year and month, what it is.
 _SAT_NAME: Final = re.compile(r"([A-ZÑ&]{3,4}\d{6}[A-Z0-9]{3})\d{6}[A-Z]{1,2}\b")
 _SIZE: Final = "itemsPerPage"
+_PAGE: Final = "page"
 
 #: The forms of a CFDI: kind → how it is asked for, and the field that tells whether it is there.
 _CFDI: Final = {"xml": "text/xml", "pdf": "application/pdf"}
@@ -55,8 +56,10 @@ FileType = Literal[
 def page_key(url: str) -> str:
     """What two addresses of the same page have in common, however many rows are asked for and however it is written."""
     parts = urlsplit(url)
-    asked = sorted(unquote(each) for each in parts.query.split("&") if unquote(each.partition("=")[0]) != _SIZE)
-    return f"{unquote(parts.path).rstrip('/')}?{'&'.join(asked)}"
+    asked = [unquote(each) for each in parts.query.split("&") if unquote(each.partition("=")[0]) != _SIZE]
+    if (before := _rows_before(parts.query)) is not None:
+        asked = [each for each in asked if each.partition("=")[0] != _PAGE] + [f"after {before}"]
+    return f"{unquote(parts.path).rstrip('/')}?{'&'.join(sorted(asked))}"
 
 
 # -- records ------------------------------------------------------------------------------------------------------
@@ -461,10 +464,33 @@ def _put(path: str, name: str) -> str:
 
 
 def _with_size(url: str, size: str) -> str:
-    """*url* with another number of rows a page; the rest as the vendor wrote it."""
+    """*url* with about so many rows a page; the rest as the vendor wrote it.
+
+    A page that goes by its number begins where it began: with the most rows, up to *size*, with which one does.
+    """
     head, _, query = url.partition("?")
-    rest = [each for each in query.split("&") if each and unquote(each.partition("=")[0]) != _SIZE]
-    return f"{head}?{'&'.join([*rest, f'{_SIZE}={size}'])}"
+    asked = [f"{_SIZE}={size}"]
+    if (before := _rows_before(query)) is not None:
+        rows = next(rows for rows in range(int(size), 0, -1) if before % rows == 0)
+        asked = [f"{_PAGE}={before // rows + 1}", f"{_SIZE}={rows}"]
+    elif _PAGE in _parameters(query):
+        return url
+    names = {each.partition("=")[0] for each in asked}
+    rest = [each for each in query.split("&") if each and unquote(each.partition("=")[0]) not in names]
+    return f"{head}?{'&'.join([*rest, *asked])}"
+
+
+def _parameters(query: str) -> dict[str, str]:
+    return {unquote(name): value for name, _, value in (each.partition("=") for each in query.split("&"))}
+
+
+def _rows_before(query: str) -> int | None:
+    """How many rows come before a page that goes by its number; None where it does not, or that is not told."""
+    said = _parameters(query)
+    page, size = said.get(_PAGE, ""), said.get(_SIZE, "")
+    if not (page.isdecimal() and size.isdecimal() and int(page)):
+        return None
+    return (int(page) - 1) * int(size)
 
 
 def _window(asked: Selection) -> tuple[datetime | None, datetime | None]:
