@@ -16,7 +16,8 @@ import pytest
 from docpoll.client.reading import DataWanted, Reads
 from docpoll.clocks import SystemClock
 from docpoll.errors import AccountFault, ConfigError, OwnershipLost, Unauthorized
-from docpoll.interfaces import Read
+from docpoll.interfaces import Draft, Read
+from docpoll.jobs import Job, JobState
 from docpoll.providers import Syntage
 from docpoll.reads import Selection
 from docpoll.wire import Request, Response
@@ -157,10 +158,46 @@ async def test_what_is_complete_is_read_anew_when_it_is_asked_for_again(place: P
     failed = await place.read()
     assert failed.ended_at is None
     assert numbers(place) == ALL
-    assert place.manifest["complete"] is True
+    assert place.manifest["complete"] is False
     place.vendor.meddle = lambda _: None
     assert (await place.read()).ended_at is not None
     assert numbers(place) == [100, *ALL]
+
+
+async def test_nothing_is_called_complete_while_it_is_read_anew(place: Place):
+    """However docpoll ends meanwhile: the manifest says so before the first page takes the place of what was there."""
+    await place.read()
+    told = []
+    place.vendor.meddle = lambda _: told.append(place.manifest["complete"])
+    await place.read()
+    assert told == [False] * 5
+    assert place.manifest["complete"] is True
+
+
+async def test_what_is_complete_is_left_as_it_is_only_where_it_is_there(place: Place):
+    """Asked for with the same job, what somebody has deleted since is read again."""
+    wanted = place.wanted(job_id="j1")
+    async with place.ledger() as store:
+        job = Job(
+            id="j1",
+            key="k",
+            provider="syntage",
+            account="default",
+            origin="https://api.syntage.com",
+            state=JobState.SUCCEEDED,
+            source=RFC,
+            digest="d",
+            name="",
+            created_at=SystemClock().now(),
+        )
+        await store.new_jobs(None, [Draft(job=job)])
+    for expected in (5, 5, 10):
+        if expected == 10:
+            (place.out / RFC / "tax-status.jsonl").unlink()
+        async with place.ledger() as store, place.reads(store) as reads:
+            assert (await reads.carry_out(await reads.begin(wanted, once=True))).ended_at is not None
+        assert len(place.vendor.asked) == expected
+    assert numbers(place) == ALL
 
 
 # -- what is wrong with pages -------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from docpoll.providers.syntage.wire import iri
 from docpoll.reading.downloads import FileCounts, fetch_all
 from docpoll.reading.folders import Folder
 from docpoll.reading.pages import Table
-from docpoll.reading.reader import Counted, Fetch, Progress, Reader, TableAsked, check_free, take_up
+from docpoll.reading.reader import Counted, Fetch, Progress, Reader, TableAsked, check_free, holds, take_up
 from docpoll.reads import FileRef, Selection
 
 __all__ = ["READ_TIME", "Begun", "DataWanted", "Reads"]
@@ -176,7 +176,7 @@ class Reads:
         if once and wanted.job_id is not None:
             known = await self._store.reads(folder=folder.path)
             of_job = [one for one in known if (one.job_id, one.extractor) == (wanted.job_id, wanted.extractor)]
-            if of_job and of_job[-1].ended_at is not None:
+            if of_job and of_job[-1].ended_at is not None and await asyncio.to_thread(holds, folder, of_job[-1]):
                 return Begun(wanted=wanted, read=of_job[-1], folder=folder)
         read = await take_up(self._store, folder, asked, replace=self._replace)
         return Begun(wanted=wanted, read=read, folder=folder)

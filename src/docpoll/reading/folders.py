@@ -90,6 +90,13 @@ class Folder:
                 os.close(number)
             return found >= length
 
+    def length(self, resource: str) -> int | None:
+        """How many bytes a table's file has; None where there is none."""
+        try:
+            return os.stat(self.table(resource)).st_size
+        except OSError:
+            return None
+
     def begin(self, resource: str, lines: bytes) -> int:
         """Put *lines* in the place of all that a table's file held, at once; gives how many bytes it has."""
         with self._writing(self.table(resource)) as path:

@@ -31,7 +31,7 @@ from docpoll.reading.folders import Folder
 from docpoll.reading.pages import Ids, Pages, Table, id_of_row
 from docpoll.reads import FileRef
 
-__all__ = ["Counted", "Fetch", "Progress", "Reader", "TableAsked", "check_free", "manifest_of", "take_up"]
+__all__ = ["Counted", "Fetch", "Progress", "Reader", "TableAsked", "check_free", "holds", "manifest_of", "take_up"]
 
 log = logging.getLogger("docpoll")
 
@@ -132,6 +132,11 @@ def _is_there(folder: Folder, read: Read) -> bool:
     return all(folder.cut(table.resource, table.length or 0) for table in begun)
 
 
+def holds(folder: Folder, read: Read) -> bool:
+    """Whether the files hold just what the ledger says of the complete *read*."""
+    return all(folder.length(table.resource) == table.length for table in read.tables.values())
+
+
 def check_free(folder: Folder, asked: Read, reads: Sequence[Read]) -> None:
     """Raise `ConfigError` where *asked* would take the place of something else."""
     held = next((read for read in reversed(reads) if read.has_begun), None)
@@ -163,6 +168,8 @@ def _told(selection: Mapping[str, str | None]) -> str:
 def manifest_of(folder: Folder, reads: Sequence[Read]) -> dict[str, Any]:
     """What *folder* holds, of all that was read into it (the newest last)."""
     current: dict[str, Read] = {}
+    # What has only been asked for anew is not there yet, so it is not complete either.
+    newest = {read.extractor: read for read in reads}
     for read in reads:
         if read.has_begun or read.extractor not in current:
             current[read.extractor] = read
@@ -187,7 +194,7 @@ def manifest_of(folder: Folder, reads: Sequence[Read]) -> dict[str, Any]:
     return {
         "version": 1,
         "rfc": folder.rfc,
-        "complete": bool(current) and all(read.ended_at is not None for read in current.values()),
+        "complete": bool(newest) and all(read.ended_at is not None for read in newest.values()),
         "resources": dict(sorted(resources.items())),
         "files": {
             "wanted": sum(read.wanted for read in current.values()),
@@ -336,7 +343,9 @@ class Reader:
                             self.progress.wanted += 1
                             yield ref
             finally:
-                rows.close()
+                # Cancelled, a thread may still be at the next ones; then that closes it.
+                with suppress(ValueError):
+                    rows.close()
 
     # What is said of it
 
