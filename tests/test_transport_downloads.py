@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import attrs
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -159,6 +160,21 @@ async def test_a_file_comes_from_the_vendor_itself(transport, vendor, into):
     assert written(into) == CONTENT
     assert sum(came) == len(CONTENT)
     assert vendor.keys == {KEY}
+
+
+async def test_an_address_is_asked_for_as_it_is_written(transport, vendor, into):
+    """It may be a link out of an answer, signed as a text."""
+    seen: list[str] = []
+
+    async def play(request: web.Request) -> web.StreamResponse:
+        seen.append(request.raw_path)
+        return web.Response(body=CONTENT)
+
+    vendor.play = play
+    request = asked(vendor)
+    signed = attrs.evolve(request, url=f"{request.url}?X=a%2Fb%3D&k=%7Eq&p=%28a%29")
+    assert (await transport.download(signed, into, limit=8 * MB)).is_whole
+    assert seen[0].endswith("?X=a%2Fb%3D&k=%7Eq&p=%28a%29")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

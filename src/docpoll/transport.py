@@ -146,7 +146,7 @@ class AiohttpTransport:
         first: Response | None = None
         while True:
             try:
-                response, is_whole = await self._receive(asked, arrival, hops)
+                response, is_whole = await self._receive(asked, arrival)
             except _OnDisk as exc:
                 raise exc.fault from None
             except AnswerMissing:
@@ -225,12 +225,12 @@ class AiohttpTransport:
             weakref.finalize(response, _release, self._room, asyncio.get_running_loop()).atexit = False
         return response
 
-    async def _receive(self, request: Request, arrival: _Arrival, hops: int) -> tuple[Response, bool]:
+    async def _receive(self, request: Request, arrival: _Arrival) -> tuple[Response, bool]:
         """The answer to one request of a download, and whether the file is whole now."""
         seconds, session = self._request_time.total_seconds(), self._live_session()
         headers = {"Accept-Encoding": "identity", **request.headers, **arrival.rest()}
         # A link is signed as it is written, so it is asked for as it is written.
-        url = yarl.URL(request.url, encoded=True) if hops else request.url
+        url = yarl.URL(request.url, encoded=True)
         deadline = asyncio.timeout(seconds)
         is_whole = False
         try:

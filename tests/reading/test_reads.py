@@ -514,6 +514,13 @@ async def test_an_entity_without_an_rfc_has_a_folder_of_its_id(place: Place):
     assert (place.out / ENTITY / "bil-reports.jsonl").exists()
 
 
+@pytest.mark.parametrize("rfc", ["../../elsewhere", "..", "a/b", ""])
+def test_what_is_no_rfc_names_no_folder(rfc: str):
+    """It is the vendor's word, and must not lead out of the folder that was asked for."""
+    assert Place.wanted(rfc=rfc).name == ENTITY.rpartition("/")[2]
+    assert Place.wanted(rfc=f" {RFC.lower()} ").name == RFC
+
+
 async def test_of_two_readers_one_is_refused(place: Place):
     """Before it asks for anything; when the first one ends, the other may."""
     async with place.ledger() as store, place.reads(store) as first, place.reads(store) as second:

@@ -17,9 +17,9 @@ from docpoll.interfaces import Clock, Downloads, Read, ReadTable, Store, Transpo
 from docpoll.jobs import Job, JobState
 from docpoll.providers.syntage import Syntage
 from docpoll.providers.syntage.data import page_key
-from docpoll.providers.syntage.resources import Entity
+from docpoll.providers.syntage.resources import Entity, is_rfc
 from docpoll.providers.syntage.tables import Resource, resources_of, selection_of
-from docpoll.providers.syntage.wire import iri
+from docpoll.providers.syntage.wire import id_of, iri
 from docpoll.reading.downloads import FileCounts, fetch_all
 from docpoll.reading.folders import Folder
 from docpoll.reading.pages import Table
@@ -90,7 +90,9 @@ class DataWanted:
     @property
     def name(self) -> str:
         """What its folder is called."""
-        return self.rfc or self.entity.rpartition("/")[2]
+        rfc = (self.rfc or "").strip().upper()
+        # It comes from the vendor, and becomes a path.
+        return rfc if is_rfc(rfc) else id_of(self.entity)
 
     @property
     def resources(self) -> Sequence[Resource]:
