@@ -15,10 +15,11 @@ import pytest
 
 from docpoll.client.reading import DataWanted, Reads
 from docpoll.clocks import SystemClock
-from docpoll.errors import AccountFault, ConfigError, OwnershipLost, Unauthorized
+from docpoll.errors import AccountFault, ConfigError, OwnershipLost, ReadFailed, Unauthorized
 from docpoll.interfaces import Draft, Read
 from docpoll.jobs import Job, JobState
 from docpoll.providers import Syntage
+from docpoll.reading.folders import Folder
 from docpoll.reads import Selection
 from docpoll.wire import Request, Response
 from tests.reading.holdings import ENTITY, NO_ANSWER, NOT_SENT, OTHER, RFC, Holdings, an_invoice, answer, name_of
@@ -491,6 +492,34 @@ async def test_what_another_ledger_read_is_not_replaced(place: Place, tmp_path: 
     with pytest.raises(ConfigError, match="of which this ledger knows nothing"):
         await elsewhere.read()
     assert (await elsewhere.read(replace=True)).ended_at is not None
+
+
+async def test_what_another_ledger_read_in_between_is_not_cut(place: Place, tmp_path: Path):
+    """Not by a read that was stopped before, nor by one asked for anew; it is replaced where that is told."""
+    place.vendor.meddle = lambda request: answer({}, status=403) if len(place.vendor.asked) > 2 else None
+    with pytest.raises(AccountFault):
+        await place.read()
+    place.vendor.meddle = lambda _: None
+    elsewhere = attrs.evolve(place, path=tmp_path / "other.db")
+    await elsewhere.read(replace=True)
+    assert numbers(place) == ALL
+    with pytest.raises(ConfigError, match="of which this ledger knows nothing"):
+        await place.read()
+    assert numbers(place) == ALL
+    place.vendor.asked.clear()
+    assert (await place.read(replace=True)).ended_at is not None
+    assert (numbers(place), len(place.vendor.asked)) == (ALL, 5)
+
+
+async def test_a_line_that_is_no_json_is_told(place: Place):
+    """Somebody has changed it; it is no reason for a traceback."""
+    folder = Folder(place.out, RFC)
+    await place.read()
+    (place.out / RFC / "tax-status.jsonl").write_text('{"id": "a"}\n{"id"\n')
+    rows = folder.rows("tax-status", 100)
+    assert next(rows) == {"id": "a"}
+    with pytest.raises(ReadFailed, match=r"tax-status\.jsonl holds a line that is no JSON"):
+        next(rows)
 
 
 async def test_two_extractors_share_a_folder(place: Place):

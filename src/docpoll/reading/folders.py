@@ -132,9 +132,27 @@ class Folder:
             for line in file:
                 if (left := left - len(line)) < 0:
                     return
-                yield orjson.loads(line)
+                try:
+                    row = orjson.loads(line)
+                except orjson.JSONDecodeError as exc:
+                    raise ReadFailed(
+                        f"{self.label}: {resource}.jsonl holds a line that is no JSON, so somebody changed it; "
+                        "delete it, and the same command reads it anew",
+                        taxpayer=self.rfc,
+                        resource=resource,
+                    ) from exc
+                yield row
 
     # The manifest
+
+    def manifest(self) -> Mapping[str, Any]:
+        """What the manifest says; nothing where there is none, or it cannot be read."""
+        try:
+            with open(os.path.join(self.path, MANIFEST), "rb") as file:
+                found = orjson.loads(file.read())
+        except (OSError, orjson.JSONDecodeError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Put *manifest* in the place of the one before, at once."""

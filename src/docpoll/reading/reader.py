@@ -12,6 +12,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Container, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 import attrs
@@ -27,7 +28,7 @@ from docpoll.errors import (
 )
 from docpoll.interfaces import Clock, Read, ReadTable, Store, Transport
 from docpoll.reading.asking import Asker
-from docpoll.reading.folders import Folder
+from docpoll.reading.folders import MANIFEST, Folder
 from docpoll.reading.pages import Ids, Pages, Table, id_of_row
 from docpoll.reads import FileRef
 
@@ -102,7 +103,8 @@ async def take_up(store: Store, folder: Folder, asked: Read, *, replace: bool = 
     """
     reads = [read for read in await store.reads(folder=folder.path) if read.extractor == asked.extractor]
     newest = reads[-1] if reads else None
-    if newest is not None and newest.ended_at is None and _is_same(newest, asked):
+    is_ours = await asyncio.to_thread(_is_ours, folder, asked, reads)
+    if newest is not None and newest.ended_at is None and is_ours and _is_same(newest, asked):
         if await asyncio.to_thread(_is_there, folder, newest):
             return newest
         log.warning(
@@ -126,6 +128,22 @@ def _is_same(known: Read, asked: Read) -> bool:
     return same and tables and asked.job_id in (None, known.job_id)
 
 
+def _is_ours(folder: Folder, asked: Read, reads: Sequence[Read]) -> bool:
+    """Whether what *folder* holds of this extractor was read with this ledger, by one of *reads*; or nothing is there.
+
+    Another ledger's is not to be cut to the length that this one knows of its own.
+    """
+    told = folder.manifest().get("reads")
+    if isinstance(told, dict) and asked.extractor in told:
+        return told[asked.extractor] in {_token(read) for read in reads}
+    return not any(os.path.exists(folder.table(name)) for name in asked.tables)
+
+
+def _token(read: Read) -> str:
+    """What a read is known by in its folder, among those of all ledgers."""
+    return f"{read.number}, {read.begun_at.isoformat()}"
+
+
 def _is_there(folder: Folder, read: Read) -> bool:
     """Whether the files hold what the ledger says; what is behind that is cut off."""
     begun = [table for table in read.tables.values() if table.length is not None]
@@ -140,16 +158,17 @@ def holds(folder: Folder, read: Read) -> bool:
 def check_free(folder: Folder, asked: Read, reads: Sequence[Read]) -> None:
     """Raise `ConfigError` where *asked* would take the place of something else."""
     held = next((read for read in reversed(reads) if read.has_begun), None)
-    if held is not None:
-        if held.selection != asked.selection or held.entity != asked.entity or held.origin != asked.origin:
-            raise ConfigError(
-                f"{folder.label}: holds what {asked.extractor} brings, {_told(held.selection)}, and now it is asked "
-                f"for {_told(asked.selection)}; name another folder, or replace it (--replace)"
-            )
-    elif not reads and (found := [name for name in asked.tables if os.path.exists(folder.table(name))]):
+    if not _is_ours(folder, asked, reads):
+        found = next((f"{name}.jsonl" for name in asked.tables if os.path.exists(folder.table(name))), MANIFEST)
         raise ConfigError(
-            f"{folder.label}: holds {found[0]}.jsonl, of which this ledger knows nothing; name the ledger it was read "
+            f"{folder.label}: holds {found}, of which this ledger knows nothing; name the ledger it was read "
             "with, another folder, or replace it (--replace)"
+        )
+    what = attrgetter("selection", "entity", "origin")
+    if held is not None and what(held) != what(asked):
+        raise ConfigError(
+            f"{folder.label}: holds what {asked.extractor} brings, {_told(held.selection)}, and now it is asked "
+            f"for {_told(asked.selection)}; name another folder, or replace it (--replace)"
         )
 
 
@@ -195,6 +214,8 @@ def manifest_of(folder: Folder, reads: Sequence[Read]) -> dict[str, Any]:
         "version": 1,
         "rfc": folder.rfc,
         "complete": bool(newest) and all(read.ended_at is not None for read in newest.values()),
+        #: Which of a ledger's reads these are.
+        "reads": {name: _token(read) for name, read in sorted(newest.items())},
         "resources": dict(sorted(resources.items())),
         "files": {
             "wanted": sum(read.wanted for read in current.values()),
