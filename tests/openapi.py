@@ -89,6 +89,18 @@ def _operations(spec: Spec) -> Iterator[dict[str, Any]]:
         )
 
 
+#: Lists that the guide to pages has cursors for.
+_BY_CURSOR = ("/invoices", "/line-items", "/invoices/payments")
+
+
+def _numbers_of_pages(spec: Spec) -> None:
+    cursor = {"$ref": "#/components/parameters/collectionCursorNextPageParam"}
+    for path, item in spec["paths"].items():
+        asked = item.get("get", {}).get("parameters", [])
+        if cursor in asked and not path.endswith(_BY_CURSOR):
+            asked.append({"$ref": "#/components/parameters/collectionPage"})
+
+
 def _stop_conflict(spec: Spec) -> None:
     spec["paths"]["/extractions/{id}/stop"]["delete"]["responses"]["409"] = {"description": "its body is on no page"}
 
@@ -124,6 +136,7 @@ OVERLAY = (
     Deviation("a file is answered with a redirect", "its description says so, its answers do not", _redirects),
     Deviation("a background check's PDF may be JSON with its address", "a user's library reads that", _address_of_pdf),
     Deviation("X-RateLimit-Reset in seconds since 1970", "the guide to limits; the file has a date", _reset),
+    Deviation("pages by number", "the guide to pages; the file has cursors only, for all lists", _numbers_of_pages),
     Deviation("409 where an extraction can no longer be stopped", "users report it", _stop_conflict),
     Deviation(
         "429 in answer to anything",

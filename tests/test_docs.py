@@ -240,7 +240,7 @@ def test_the_programs_on_the_page_about_syntage_run(tmp_path: Path):
 def test_the_commands_on_the_page_about_its_data_are_there():
     """With the options they are shown with."""
     shown = re.findall(r"^docpoll syntage (\w+)([^#\n]*)", DATA, re.MULTILINE)
-    assert {command for command, _ in shown} == {"read", "extract"}
+    assert {command for command, _ in shown} == {"read", "extract", "export", "check"}
     for command, arguments in shown:
         told = CliRunner().invoke(app, ["syntage", command, "--help"], env={"COLUMNS": "200"}).output
         for option in re.findall(r"--\w[\w-]*", arguments):

@@ -459,19 +459,28 @@ class Read:
     rfc: str
     #: The job of the extraction that it was asked for with, where it was.
     job_id: str | None = None
+    #: Whether it was asked for together with that extraction, which stands for its key until this is complete.
+    with_extraction: bool = False
     #: Which rows are wanted (`docpoll.reads.Selection.as_json()`).
     selection: Mapping[str, str | None] = attrs.field(factory=dict)
-    begun_at: datetime
+    asked_at: datetime
+    #: When its first page was asked for: what was written later may not be in it. None: it has no page yet.
+    begun_at: datetime | None = None
     #: When everything was there; None: something is not.
     ended_at: datetime | None = None
     #: Files that the rows have, those of them that are there, and those that cannot be had.
     wanted: int = 0
     stored: int = 0
     missing: int = 0
-    #: Why it is not complete, in words.
-    trouble: str | None = None
+    #: Everything that keeps it from being complete, in words.
+    troubles: Sequence[str] = ()
     #: By resource.
     tables: Mapping[str, ReadTable] = attrs.field(factory=dict)
+
+    @property
+    def trouble(self) -> str | None:
+        """The first of its troubles."""
+        return self.troubles[0] if self.troubles else None
 
     @property
     def has_begun(self) -> bool:
@@ -704,7 +713,17 @@ class Store(Protocol):
         ...
 
     async def reads(self, *, folder: str | None = None, job_ids: Collection[str] = ()) -> list[Read]:
-        """The reads into *folder*, or those asked for with one of these jobs; the newest last."""
+        """The reads into *folder*, or those of one of these jobs; the newest last."""
+        ...
+
+    async def incomplete_reads(self) -> list[Read]:
+        """The reads that are not complete and that no later one has taken the place of; the newest last."""
+        ...
+
+    async def extracted_at(
+        self, provider: str, account: str, origin: str, *, entity: str, extractor: str
+    ) -> datetime | None:
+        """When the last extraction of *entity* by *extractor* that succeeded had finished; None: there is none."""
         ...
 
     async def note_table(
@@ -722,6 +741,13 @@ class Store(Protocol):
         """The digests of what led to the pages of that table."""
         ...
 
-    async def end_read(self, read: Read) -> None:
-        """Store when *read* was complete, its files, and what troubles it. Raises `OwnershipLost` as `note_table()`."""
+    async def note_read(self, read: Read) -> None:
+        """Store how *read* is now, but for its tables: its instants, its files, what troubles it.
+
+        Raises `OwnershipLost` as `note_table()`.
+        """
+        ...
+
+    async def forget_reads_before(self, read: Read) -> None:
+        """Forget the earlier reads into its folder by the same extractor: nothing of theirs is there any more."""
         ...

@@ -15,7 +15,7 @@ import orjson
 from docpoll.errors import LocalProtocolError
 from docpoll.wire import Request
 
-__all__ = ["FileRef", "RowPage", "Selection", "link_in"]
+__all__ = ["FileRef", "RowPage", "Selection", "Unproven", "link_in"]
 
 
 def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
@@ -67,6 +67,15 @@ class Selection:
 
 
 @attrs.frozen(kw_only=True)
+class Unproven:
+    """Rows that are wanted and do not say whose they are; a row of another kind does, which all of them name."""
+
+    rows: Sequence[Mapping[str, Any]] = attrs.field(repr=False)
+    #: Asks for that one.
+    request: Request
+
+
+@attrs.frozen(kw_only=True)
 class RowPage:
     """One page, as it was read."""
 
@@ -76,6 +85,8 @@ class RowPage:
     skipped: int = 0
     #: Rows that the page only names: each of these asks for one, whose answer is read as a page of its own.
     items: Sequence[Request] = ()
+    #: Wanted ones, too, once it is proven whose they are.
+    unproven: Sequence[Unproven] = attrs.field(default=(), repr=False)
     #: The next page, absolute, on the same origin as this one; None: this is the last.
     #: It is never this page's own address; whoever follows it looks out for those before.
     next: str | None = None
@@ -103,6 +114,9 @@ class FileRef:
     optional: bool = False
     #: JSON may come in its place, with the content's address; `link_in()` reads it.
     indirect: bool = False
+    #: The fiscal folio, and the RFC of its issuer or receiver, that an XML of it has to have; None: it may have any.
+    uuid: str | None = None
+    rfc: str | None = None
 
 
 def link_in(body: bytes) -> str | None:

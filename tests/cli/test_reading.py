@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from docpoll.providers.syntage.tables import RESOURCES
 from docpoll.testing import RunningEmulator
 from tests.cli.support import KEY, Program, Said, ask, until
+from tests.conftest import ROOT
 
 Cli = Callable[..., Said]
 Make = Callable[..., RunningEmulator]
@@ -24,6 +27,7 @@ PEDRO = "PEIC211118IS0"
 JANUARY = ("--from", "2024-01-01", "--to", "2024-01-31")
 YEAR = ("--from", "2024-01-01", "--to", "2024-12-31")
 FOLDER = Path("data") / PEDRO
+SCHEMA = json.loads((ROOT / "tests" / "contract" / "lines.schema.json").read_text())
 EXTRACTORS = tuple(dict.fromkeys(resource.extractor for resource in RESOURCES.values()))
 
 
@@ -67,6 +71,11 @@ def rows(name: str, folder: Path = FOLDER) -> list[dict[str, Any]]:
 
 def files(folder: Path = FOLDER) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "files.jsonl").read_text().splitlines()]
+
+
+def faults(kind: str, line: Any) -> list[str]:
+    """What the contract has against *line*."""
+    return [fault.message for fault in Draft202012Validator(SCHEMA | {"$ref": f"#/$defs/{kind}"}).iter_errors(line)]
 
 
 def check_whole(folder: Path = FOLDER) -> None:
@@ -284,6 +293,154 @@ def test_of_two_at_once_one_is_refused(start: Callable[..., Program], cli: Cli, 
     assert (refused.code, "another docpoll reads into this folder" in refused.err) == (2, True), refused.err
     assert program.end().code == 0
     check_whole()
+
+
+# -- what is not complete -----------------------------------------------------------------------------------------
+
+FOREIGN = {"faults": {"foreign_row": {"lists": ["/tax-retentions"]}}}
+#: No page is small enough.
+NO_PAGE = {"faults": {"deep": {"after": 0, "at_most": 1, "answers": [500], "lists": ["/tax-retentions"]}}}
+KEY_GONE = {"faults": {"error": {"operations": ["page"], "answers": [401]}}}
+RETENTIONS = "tax_retention"
+
+
+def test_what_an_extraction_brought_is_not_paid_for_again_until_it_is_read(cli: Cli, vendor: Make):
+    """Whatever else was read of it elsewhere; until then it is said what is not complete, and what goes on with it."""
+    emulator = vendor(scenario=FOREIGN)
+    command = words(emulator, "--files", "none", what=RETENTIONS)
+    assert cli(*command).code == 1
+    (job,) = cli("jobs", "--json").lines
+    emulator.play(None)
+    assert read(cli, emulator, job["id"], "--files", "none", out="elsewhere").code == 0
+    plain = cli("syntage", "extract", "--rfc", PEDRO, "--extractor", RETENTIONS, "--base-url", emulator.url)
+    assert plain.code == 0
+    assert f"nothing new was started, since its read into {FOLDER.absolute()} is not complete: " in plain.err
+    assert f"docpoll syntage read {job['id']} --out {FOLDER.absolute().parent}" in plain.err
+    assert f"to start another one all the same, which is billed: docpoll retry {job['id']}" in plain.err
+    assert len(emulator.jobs()["jobs"]) == 1
+    assert cli(*command).code == 0
+    assert len(emulator.jobs()["jobs"]) == 1
+    assert manifest()["complete"] is True
+    again = cli("syntage", "extract", "--rfc", PEDRO, "--extractor", RETENTIONS, "--base-url", emulator.url)
+    assert (again.code, "nothing new" in again.err, len(emulator.jobs()["jobs"])) == (0, False, 2)
+
+
+def test_a_read_by_itself_holds_up_no_extraction(cli: Cli, vendor: Make):
+    """However incomplete: it was not asked for with it."""
+    emulator = vendor(scenario=FOREIGN)
+    plain = ("syntage", "extract", "--rfc", PEDRO, "--extractor", RETENTIONS, "--base-url", emulator.url)
+    job = cli(*plain, "--json").lines[0]["id"]
+    assert read(cli, emulator, job).code == 1
+    assert cli(*plain).code == 0
+    assert len(emulator.jobs()["jobs"]) == 2
+
+
+def test_what_is_not_read_to_the_end_is_told(cli: Cli, vendor: Make):
+    """By `status` and `show`, with the reason and the command that goes on; and no more once it is there."""
+    emulator = vendor(scenario=FOREIGN)
+    failed = cli(*words(emulator, "--files", "none", "--json", what=RETENTIONS))
+    (line,) = failed.lines
+    assert "0 of 1 read complete; the same command goes on" in failed.err
+    (troubled,) = line["read"]["troubles"]
+    at = ("--base-url", emulator.url)
+    told = cli("status", "--json", *at).lines[0]["incomplete_reads"]
+    assert told["number"] == 1
+    assert (told["first"][0]["folder"], told["first"][0]["job"]) == (str(FOLDER.absolute()), line["id"])
+    assert told["first"][0]["troubles"] == [troubled]
+    assert faults("incomplete_read", told["first"][0]) == faults("syntage_read", line["read"]) == []
+    assert faults("line", cli("show", line["id"], "--json").lines[0]) == []
+    assert cli("show", line["id"], "--json").lines[0]["incomplete_reads"] == told["first"]
+    goes_on = f"docpoll syntage read {line['id']} --out {FOLDER.absolute().parent}"
+    for said in (cli("status", *at).out, cli("show", line["id"]).out):
+        assert "not read to the end: 1 read" in said
+        assert troubled in said
+        assert goes_on in said
+    assert "nothing is left to do" not in cli("show", line["id"]).out
+    emulator.play(None)
+    assert cli(*goes_on.split()[1:], *at).code == 0
+    assert "not read to the end" not in cli("status", *at).out
+    assert "nothing is left to do" in cli("show", line["id"]).out
+
+
+def test_files_that_are_wanted_later_are_brought(cli: Cli, vendor: Make):
+    """And those that somebody took away, though the read was complete before."""
+    emulator = vendor()
+    command = words(emulator, "--fresh-for", "1d", *JANUARY)
+    assert cli(*command, "--files", "none").code == 0
+    assert manifest()["files"] == {"wanted": 0, "stored": 0, "missing": 0}
+    for _ in range(2):
+        said = cli(*command)
+        assert (said.code, "1 of 1 read complete" in said.err) == (0, True), said.err
+        check_whole()
+        assert manifest()["files"]["stored"] > 0
+        shutil.rmtree(FOLDER / "files")
+    asked = reads(emulator)
+    shutil.rmtree(FOLDER)
+    assert cli(*command).code == 0
+    check_whole()
+    assert len(emulator.jobs()["jobs"]) == 1
+    assert sum(reads(emulator)["pages"].values()) == 2 * sum(asked["pages"].values())
+
+
+def test_files_of_what_is_replaced_go(cli: Cli, vendor: Make):
+    """With their lines; those of other tables stay."""
+    emulator = vendor(invoices_a_month=10)
+    for kind in ("invoice", "tax_status"):
+        assert (
+            read(cli, emulator, "--rfc", PEDRO, "--extractor", kind, *(JANUARY if kind == "invoice" else ())).code == 0
+        )
+    of_status = [line for line in files() if line["resource"] == "tax-status"]
+    march = ("--rfc", PEDRO, "--extractor", "invoice", "--from", "2024-03-01", "--to", "2024-03-31")
+    assert read(cli, emulator, *march, "--replace").code == 0
+    check_whole()
+    assert {line["id"] for line in files() if line["resource"] == "invoices"} <= {row["id"] for row in rows("invoices")}
+    assert [line for line in files() if line["resource"] == "tax-status"] == of_status != []
+    there = {str(path.relative_to(FOLDER)) for path in (FOLDER / "files").rglob("*") if path.is_file()}
+    assert there == {line["path"] for line in files() if "missing" not in line}
+
+
+def test_jobs_that_would_replace_each_other_are_refused(cli: Cli, vendor: Make):
+    """Before anything is read; with a folder each they are read."""
+    emulator = vendor()
+    jobs = []
+    for first, last in (("2024-01-01", "2024-01-31"), ("2024-02-01", "2024-02-29")):
+        period = ("--from", first, "--to", last, "--json", "--base-url", emulator.url)
+        jobs.append(cli("syntage", "extract", "--rfc", PEDRO, "--extractor", "invoice", *period).lines[0]["id"])
+    for more in ((), ("--replace",)):
+        refused = read(cli, emulator, *jobs, "--files", "none", *more)
+        assert (refused.code, f"job {jobs[0]} and job {jobs[1]} bring" in refused.err) == (2, True), refused.err
+        assert not (FOLDER / "invoices.jsonl").exists()
+    assert reads(emulator)["pages"] == {}
+
+
+def test_waiting_that_ends_in_a_read_says_so(cli: Cli, vendor: Make):
+    """The extraction has ended, with its result; what is left is to be read by the same command, not by a harvest."""
+    emulator = vendor(scenario=NO_PAGE)
+    command = words(emulator, "--files", "none", "--json", what=RETENTIONS)
+    for _ in range(2):
+        said = cli(*command, "--wait", "4s")
+        assert said.code == 5, said.err
+        (line,) = said.lines
+        assert (line["state"], line["result"]["fields"]["status"]["value"]) == ("SUCCEEDED", "finished")
+        assert (line["read"]["complete"], line["read"]["troubles"]) == (False, ["it was interrupted"])
+        assert "the waiting ended: all have ended, and 1 read is not complete: the same command goes on" in said.err
+        assert "docpoll harvest" not in said.err
+    emulator.play(None)
+    assert cli(*command).code == 0
+    assert len(emulator.jobs()["jobs"]) == 1
+
+
+def test_a_key_that_is_refused_meanwhile_loses_nothing(cli: Cli, vendor: Make):
+    """The message says that the read, too, goes on with the same command."""
+    emulator = vendor(scenario=KEY_GONE)
+    for command in (
+        words(emulator, "--files", "none", what=RETENTIONS),
+        ["syntage", "read", "--rfc", PEDRO, "--extractor", "bil", "--out", "data", "--base-url", emulator.url],
+    ):
+        said = cli(*command)
+        assert said.code == 2
+        assert "refused the key" in said.err
+        assert "what was read stays" in said.err.lower()
 
 
 # -- everything there is, and what is wrong with it ---------------------------------------------------------------

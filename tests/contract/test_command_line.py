@@ -45,7 +45,7 @@ FLAGS = {
     "recover": SENDS,
     "resolve": SENDS | {"found", "resend", "drop", "all", "tag-file-names", "dry-run"},
     "cancel": {"pending", "provider", "account", "store", "json", "quiet"},
-    "emulate": {"port", "host", "vendor", "speed", "api-key", "state", "scenario", "quiet"},
+    "emulate": {"port", "host", "vendor", "speed", "api-key", "state", "scenario", "invoices-a-month", "quiet"},
     "syntage": set(),
 }
 
@@ -59,7 +59,9 @@ SYNTAGE_FLAGS = {
     | {"read", "out", "files", "replace"},
     "read": ASKS
     | {"rfc", "entity", "from-file", "extractor", "from", "to", "written-after", "touched"}
-    | {"out", "files", "replace", "store"},
+    | {"out", "files", "replace", "rate", "store"},
+    "check": {"json", "quiet"},
+    "export": ASKS | {"rfc", "entity", "resource", "from", "to", "format", "files", "out"},
     "stop": ASKS | {"wait", "rate", "poll-every", "store"},
     "list": ASKS | {"rfc", "extractor", "status", "limit", "store"},
     "entities list": ASKS,
@@ -291,7 +293,7 @@ def test_every_name_of_the_package_is_there():
 def test_these_are_the_lines_for_syntage(lines, monkeypatch):
     """Of what stands around extractions: the same for one and in a list; what is deleted says so."""
     monkeypatch.setenv("SYNTAGE_API_KEY", "any")
-    with docpoll.testing.RunningEmulator(vendor="syntage") as vendor:
+    with docpoll.testing.RunningEmulator(vendor="syntage", speed=1e6) as vendor:
 
         def told(kind: str, *words: str) -> Any:
             found = lines("syntage", *words, "--base-url", vendor.url)
@@ -304,6 +306,12 @@ def test_these_are_the_lines_for_syntage(lines, monkeypatch):
         told("credential", "entities", "revalidate", "PEIC211118IS0")
         told("extraction", "list")
         told("read", "read", "--rfc", "PEIC211118IS0", "--extractor", "invoice", "--to", "2024-01-02", "--out", "data")
+        rows = Path("data", "PEIC211118IS0", "invoices.jsonl")
+        rows.write_text(rows.read_text().replace('"currency":"', '"currency":"X', 1))
+        differences = lines("syntage", "check", "data")
+        assert differences
+        assert [fault for line in differences for fault in _faults("syntage_difference", line)] == []
+        told("export", "export", "--rfc", "PEIC211118IS0", "--resource", "tax-retentions", "--out", "data")
         scheduler = told("scheduler", "schedulers", "create", "--name", "nights")["id"]
         rule = told("rule", "rules", "create", "--scheduler", scheduler, "--extractor", "rpc", "--cron", "@daily")["id"]
         for words in (["list"], ["show", rule], ["update", rule, "--cron", "@weekly"]):

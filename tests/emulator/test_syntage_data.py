@@ -330,6 +330,33 @@ def test_pages_by_number_are_refused_for_invoices(account: Account, tail: str) -
     assert "id%5Blt%5D" in account.get(f"{PEDRO}{tail}")["hydra:view"]["hydra:next"]
 
 
+def test_only_some_lists_may_go_by_cursors(make: Make) -> None:
+    """Those of the vendor's guide; the others go by numbers, with the same rows, however many a page has."""
+    account, cursors = make({"numbered": True}), make()
+    for tail in ("/invoices/credit-notes", "/tax-retentions", "/datasources/mx/sat/certificados"):
+        path = f"{PEDRO}{tail}?itemsPerPage=3"
+        view = account.get(path, **CURSOR)["hydra:view"]
+        assert view["hydra:next"].endswith("&page=2")
+        assert everything(account, path) == everything(cursors, path)
+    for tail in ("/invoices", "/invoices/line-items", "/invoices/payments"):
+        assert "id%5Blt%5D" in account.get(f"{PEDRO}{tail}", **CURSOR)["hydra:view"]["hydra:next"]
+    invoice = next(row for row in account.members(f"{PEDRO}/invoices") if row["type"] == "I")
+    lines = account.get(f"{invoice['@id']}/line-items?itemsPerPage=1", **CURSOR)
+    assert "hydra:totalItems" not in lines
+    assert account.get("/entities?itemsPerPage=1", **CURSOR)["hydra:totalItems"] > 1
+
+
+def test_numbered_pages_fail_and_lead_back_too(make: Make) -> None:
+    """However they are told apart."""
+    tail = "/tax-retentions?itemsPerPage=10"
+    account = make({"numbered": True, "faults": {"deep": {"after": 20, "at_most": 5, "first": 1}}})
+    deep = f"{PEDRO}{tail}&page=3"
+    assert [account.raw("GET", deep, status=status).status for status in (500, 200)] == [500, 200]
+    account = make({"numbered": True, "faults": {"repeating": {"leads_to": "first", "after": 10}}})
+    first = account.get(f"{PEDRO}{tail}")["hydra:view"]
+    assert account.get(first["hydra:next"])["hydra:view"]["hydra:next"] == first["@id"]
+
+
 @pytest.mark.parametrize(
     ("query", "test"),
     [
@@ -725,6 +752,27 @@ def test_a_row_is_another_taxpayers(make: Make, tail: str) -> None:
     foreign = [row for row in rows if RFC.encode() not in orjson.dumps(row)]
     assert len(foreign) == 1
     assert b"XIA190128J61" in orjson.dumps(foreign[0])
+
+
+@pytest.mark.parametrize("tail", ["/invoices/payments", "/invoices/credit-notes"])
+def test_a_row_that_tells_no_taxpayer_is_really_another_ones(make: Make, tail: str) -> None:
+    """Its invoice says so."""
+    account = make({"faults": {"foreign_row": {"first": 1}}})
+    seen, own = ({row["id"] for row in account.members(f"{PEDRO}{tail}")} for _ in range(2))
+    (foreign,) = seen - own
+    row = account.get(f"{tail}/{foreign}")
+    invoice = account.get(row.get("invoice") or row["issuedInvoice"])
+    assert RFC not in {invoice["issuer"]["rfc"], invoice["receiver"]["rfc"]}
+
+
+def test_filters_may_all_be_ignored(make: Make) -> None:
+    """Pages go on all the same."""
+    account = make({"faults": {"unfiltered": {"lists": ["/invoices", "/tax-returns"]}}}, judged=False)
+    march = f"{PEDRO}/invoices?issuedAt[after]=2024-03-01T00:00:00Z&itemsPerPage=400"
+    assert {row["issuedAt"][:4] for row in everything(account, march)} >= {"2024"}
+    assert len(everything(account, march)) == len(everything(account, f"{PEDRO}/invoices?itemsPerPage=400"))
+    units = {row["intervalUnit"] for row in account.members(f"{PEDRO}/tax-returns?intervalUnit=RIF", **CURSOR)}
+    assert len(units) > 1
 
 
 def test_dead_links_and_late_files(make: Make) -> None:

@@ -309,6 +309,10 @@ NEEDED: dict[str, tuple[Request, Response]] = {
         first("build_revalidate_credential"),
         answer(429, MESSAGE, x_ratelimit_reset="1781611260"),
     ),
+    "pages by number": (
+        SYNTAGE.build_page(f"/entities/{ID}/tax-retentions?page=2", operation="list"),
+        answer(200, collection(f"/entities/{ID}/tax-retentions", row("tax-retentions"))),
+    ),
     "409 where an extraction can no longer be stopped": (first("build_stop"), answer(409)),
     "429 in answer to anything": (first("build_submit"), answer(429, MESSAGE)),
     "5xx in answer to anything, with any body": (first("build_poll"), answer(500, MESSAGE)),

@@ -228,9 +228,67 @@ def test_payments_are_those_of_the_invoices():
         row_of("invoice-payments", id="3", invoice=None),
     ]
     of = reading_of("invoice-payments", selection=QUARTER, invoices={ID})
-    assert ids(read(of, *rows).rows) == ["1", "3"]
+    told = read(of, *rows)
+    assert (ids(told.rows), told.skipped, told.unproven) == (["1", "3"], 1, ())
     assert ids(read(attrs.evolve(of, invoices=None), *rows).rows) == ["1", "2", "3"]
-    assert ids(read(attrs.evolve(of, selection=Selection()), *rows).rows) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "selection", "changes"),
+    [
+        ("invoice-payments", Selection(), {"invoice": f"/invoices/{OTHER}"}),
+        ("invoice-payments", WRITTEN, {"invoice": f"/invoices/{OTHER}"}),
+        ("invoice-line-items", Selection(), {"invoice": f"/invoices/{OTHER}"}),
+        ("invoice-credit-notes", Selection(), {"appliedInvoice": None, "issuedInvoice": f"/invoices/{OTHER}"}),
+        # Of the days that are wanted, so its invoices may be of others.
+        ("invoice-credit-notes", QUARTER, {"appliedInvoice": f"/invoices/{OTHER}"}),
+    ],
+)
+def test_a_row_of_an_invoice_that_was_not_read_is_proven_by_it(name, selection, changes):
+    """It does not say whose it is: its invoice is asked for, once however many rows name it, and tells."""
+    of = reading_of(name, selection=selection, invoices={ID})
+    rows = [row_of(name, id=str(number), **(changes if number else {})) for number in range(3)]
+    told = read(of, *rows)
+    assert (ids(told.rows), told.skipped) == (["0"], 0)
+    (unproven,) = told.unproven
+    assert ids(unproven.rows) == ["1", "2"]
+    assert (urlsplit(unproven.request.url).path, unproven.request.operation) == (
+        f"/invoices/{OTHER}",
+        "GET /invoices/{id}",
+    )
+    theirs = row_of("invoices", id=OTHER)
+    assert of.parse_proof(answer(200, theirs), unproven) == unproven.rows
+    said = f"^{RFC}: {name}: row 1 belongs to invoice {OTHER}, which "
+    with pytest.raises(ForeignRow, match=rf"{said}is of {FOREIGN}; nothing of its page is kept$"):
+        of.parse_proof(answer(200, {**theirs, "issuer": {}}), unproven)
+    with pytest.raises(ForeignRow, match=f"{said}does not say whose it is"):
+        of.parse_proof(answer(200, {**theirs, "issuer": None, "receiver": None}), unproven)
+    with pytest.raises(ForeignRow, match=f"{said}is not there"):
+        of.parse_proof(answer(404, {"message": "Not Found"}), unproven)
+    with pytest.raises(BadPage, match=f"row {OTHER} was asked for, and another one came: {ID}"):
+        of.parse_proof(answer(200, row_of("invoices")), unproven)
+
+
+def test_what_names_an_invoice_that_was_read_is_the_taxpayers():
+    """Either of the two that a credit note names; and where there is no RFC nothing can be held against it."""
+    of = reading_of("invoice-credit-notes", invoices={ID})
+    rows = [
+        row_of("invoice-credit-notes", id="1"),
+        row_of("invoice-credit-notes", id="2", issuedInvoice=f"/invoices/{OTHER}"),
+        row_of("invoice-credit-notes", id="3", issuedInvoice=f"/invoices/{ID}", appliedInvoice=None),
+        row_of("invoice-credit-notes", id="4", issuedInvoice=None, appliedInvoice=None),
+    ]
+    told = read(of, *rows)
+    assert (ids(told.rows), told.unproven) == (["1", "2", "3", "4"], ())
+    assert read(attrs.evolve(of, rfc=None, invoices=set()), *rows).unproven == ()
+    late = row_of("invoice-credit-notes", id="5", issuedAt="2024-05-01T12:00:00Z", appliedInvoice=f"/invoices/{OTHER}")
+    assert (read(attrs.evolve(of, selection=QUARTER), late).unproven, read(of, late).skipped) == ((), 0)
+
+
+def test_what_an_extraction_touched_is_proven_by_its_event():
+    """That names the taxpayer, so no invoice is asked for."""
+    of = reading_of("invoice-payments", selection=TOUCHED, invoices=set())
+    assert len(of.parse_item(answer(200, row_of("invoice-payments")), of.build_item(OTHER)).rows) == 1
 
 
 def test_a_line_item_may_only_name_its_invoice():
@@ -243,7 +301,8 @@ def test_a_line_item_may_only_name_its_invoice():
         row_of("invoice-line-items", id="4", invoice=f"/invoices/{OTHER}"),
     ]
     of = reading_of("invoice-line-items", selection=QUARTER, invoices={ID})
-    assert ids(read(of, *rows).rows) == ["1", "3"]
+    told = read(of, *rows)
+    assert (ids(told.rows), told.skipped, told.unproven) == (["1", "3"], 2, ())
     with pytest.raises(ForeignRow, match="does not say whose it is"):
         read(of, row_of("invoice-line-items", invoice=None))
 
@@ -569,14 +628,16 @@ def test_another_row_than_was_asked_for_ends_the_read(body, said):
 
 
 def test_a_row_that_was_deleted_since_is_none():
-    """Where it may lie at another address, that one is asked, once."""
+    """It counts as one that was passed over. Where it may lie at another address, that one is asked before, once."""
     of = reading_of()
     gone = of.parse_item(answer(410), of.build_item(ID))
-    assert (gone.rows, gone.items) == ((), ())
+    assert (gone.rows, gone.items, gone.skipped) == ((), (), 1)
     of = reading_of("rpc-entidades", selection=TOUCHED)
-    (other,) = of.parse_item(answer(404, {"message": "no"}), of.build_item(ID)).items
-    assert urlsplit(other.url).path == f"/datasources/rpc/entidades/{ID}"
-    assert of.parse_item(answer(404, {"message": "no"}), other).items == ()
+    first = of.parse_item(answer(404, {"message": "no"}), of.build_item(ID))
+    (other,) = first.items
+    assert (urlsplit(other.url).path, first.skipped) == (f"/datasources/rpc/entidades/{ID}", 0)
+    gone = of.parse_item(answer(404, {"message": "no"}), other)
+    assert (gone.items, gone.skipped) == ((), 1)
     assert of.parse_item(answer(200, row_of("rpc-entidades")), other).rows == (row_of("rpc-entidades"),)
 
 

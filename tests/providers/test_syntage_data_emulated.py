@@ -116,6 +116,17 @@ def test_what_belongs_to_an_invoice_is_read_with_it(vendor):
     assert {payment["invoice"].rpartition("/")[2] for payment in payments} <= invoices.keys()
 
 
+@pytest.mark.parametrize("name", ["invoice-payments", "invoice-credit-notes"])
+def test_whose_invoice_it_is_can_be_asked(name, vendor):
+    """Of rows whose invoices were not read: each such invoice is there, and the taxpayer's."""
+    of = reading(vendor, name, selection=Selection(), invoices=set())
+    pages = vendor.pages(of)
+    unproven = [one for page in pages for one in page.unproven]
+    assert not any(page.rows for page in pages)
+    proven = [row for one in unproven[:5] for row in of.parse_proof(vendor.answer(one.request), one)]
+    assert len(proven) >= 5
+
+
 def test_what_an_extraction_touched_is_read_row_by_row(syntage_contract):
     """Its events name rows of the taxpayer, each of them is there, and another extraction has none of them."""
     vendor = Vendor(syntage_contract)

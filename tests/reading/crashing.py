@@ -1,6 +1,6 @@
 """A read in a process that is killed: SIGKILL before, and after, each thing it does to the disk and to its ledger.
 
-    python -m tests.reading.crashing FOLDER
+    python -m tests.reading.crashing reading|replacing FOLDER
 
 Everything is imported once; each read is forked from here. A line of JSON for each kill: what is on the disk after
 the read was started again, and how often each page was asked for.
@@ -22,12 +22,17 @@ from typing import Any
 from docpoll.client.reading import DataWanted, Reads
 from docpoll.clocks import SystemClock
 from docpoll.providers import Syntage
+from docpoll.reads import Selection
 from docpoll.wire import Request
-from tests.reading.holdings import ENTITY, RFC, Holdings, name_of
+from tests.reading.holdings import ENTITY, NOON, RFC, Holdings, name_of
 from tests.virtual import InlineStore, VirtualLoop
 
 #: Rows, and how many are on a page.
 COUNT, SIZE = 12, 5
+#: What is added to their numbers when others take their place.
+LATER = 1000
+#: So many moments that takes, until their first pages are there.
+MOST = 80
 
 LISTS = {
     f"/entities/{ENTITY}/datasources/rug/garantias": "rug-garantias",
@@ -69,22 +74,22 @@ class Store(InlineStore):
         return given
 
 
-def rows() -> dict[str, list[dict[str, Any]]]:
+def rows(more: int) -> dict[str, list[dict[str, Any]]]:
     return {
-        path: [{"id": name_of(number), "name": name, "number": number} for number in range(COUNT)]
+        path: [{"id": name_of(number), "name": name, "number": number + more} for number in range(COUNT)]
         for path, name in LISTS.items()
     }
 
 
-def read(place: Path, nth: int) -> None:
-    """One start of docpoll, killed at its *nth* moment."""
+def read(place: Path, nth: int, later: int) -> None:
+    """One start of docpoll, killed at its *nth* moment; *later*: of other rows, in place of what is there."""
     asked = os.open(place / "asked", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     write, moments = os.write, Moments(nth)
 
     def note(request: Request) -> None:
         write(asked, f"{request.url}\n".encode())
 
-    for name in ("write", "fsync", "replace", "ftruncate", "mkdir"):
+    for name in ("write", "fsync", "replace", "ftruncate", "mkdir", "unlink"):
         setattr(os, name, moments.around(getattr(os, name)))
 
     async def work() -> bool:
@@ -95,12 +100,15 @@ def read(place: Path, nth: int) -> None:
             Syntage("a-right-key"),
             out=place / "data",
             store=store,
-            transport=Holdings(rows=rows(), most=SIZE, meddle=note),
+            transport=Holdings(rows=rows(later), most=SIZE, meddle=note),
             clock=SystemClock(),
             files=(),
+            replace=later > 0,
         )
+        selection = Selection(written_after=NOON if later else None)
         async with reads:
-            done = await reads.carry_out(await reads.begin(DataWanted(extractor="rug", entity=ENTITY, rfc=RFC)))
+            wanted = DataWanted(extractor="rug", entity=ENTITY, rfc=RFC, selection=selection)
+            done = await reads.carry_out(await reads.begin(wanted))
         await store.close()
         return done.ended_at is not None
 
@@ -108,12 +116,12 @@ def read(place: Path, nth: int) -> None:
         os._exit(0 if runner.run(work()) else 1)
 
 
-def started(place: Path, nth: int) -> int:
+def started(place: Path, nth: int, later: int = 0) -> int:
     """How a start ended: 0, 1, or below 0 where it was killed."""
     child = os.fork()
     if child == 0:
         try:
-            read(place, nth)
+            read(place, nth, later)
         finally:
             os._exit(70)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -158,5 +166,20 @@ def main(folder: str) -> None:
         print(json.dumps(found(place) | {"every": every, "kills": kills}), flush=True)
 
 
+def replacing(folder: str) -> None:
+    """Kill at every moment of a read that replaces another, until its first pages have come, and go on."""
+    # A ledger knows the folder by its whole path, so each copy lies where the first one was read.
+    whole, place = Path(folder) / "whole", Path(folder) / "place"
+    place.mkdir()
+    started(place, 0)
+    place.rename(whole)
+    for nth in range(1, MOST + 1):
+        shutil.copytree(whole, place)
+        started(place, nth, LATER)
+        killed, again = found(place), started(place, 0, LATER)
+        print(json.dumps(found(place) | {"nth": nth, "again": again, "killed": killed}), flush=True)
+        shutil.rmtree(place)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    {"reading": main, "replacing": replacing}[sys.argv[1]](sys.argv[2])

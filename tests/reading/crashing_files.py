@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from docpoll.clocks import SystemClock
+from docpoll.reading.asking import Asker
 from docpoll.reading.downloads import fetch_all
 from docpoll.reading.folders import Folder
 from docpoll.reads import FileRef
@@ -69,7 +70,7 @@ def fetch(place: Path, nth: int) -> None:
     async def work() -> bool:
         folder = Folder(place / "data", RFC)
         with folder.held():
-            done = await fetch_all(each(), folder, downloads=ScriptedTransport(answer), clock=SystemClock(), at_once=2)
+            done = await fetch_all(each(), folder, asker=Asker(ScriptedTransport(answer), SystemClock()), at_once=2)
         return (done.stored, done.missing, done.failed) == (COUNT, MISSING, 0)
 
     os._exit(0 if asyncio.run(work()) else 1)

@@ -13,6 +13,7 @@ import attrs
 import orjson
 
 from docpoll.errors import AnswerMissing, RequestNotSent
+from docpoll.interfaces import Timer
 from docpoll.wire import Request, Response
 
 RFC = "PEIC211118IS0"
@@ -41,6 +42,22 @@ def an_invoice(number: int, **changes: Any) -> dict[str, Any]:
         "xml": False,
         "pdf": False,
     } | changes
+
+
+@attrs.define
+class LoopClock:
+    """The time of the loop that runs, from *begun* on; fills `docpoll.interfaces.Clock`."""
+
+    begun: datetime = NOON
+
+    def now(self) -> datetime:
+        return self.begun + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> Timer:
+        return asyncio.get_running_loop().call_later(seconds, call)
 
 
 @attrs.define

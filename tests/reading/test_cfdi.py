@@ -28,15 +28,16 @@ from docpoll.reading.cfdi import (
     Cfdi,
     CfdiLine,
     CfdiPayment,
-    Compared,
     Difference,
     PaidDocument,
     Party,
     Tax,
     check,
-    compare,
+    check_lines,
+    check_payments,
     parse_cfdi,
 )
+from docpoll.reading.comparing import Compared, compare
 from docpoll.reading.folders import Folder
 from docpoll.reading.forms import inspect
 from docpoll.reads import FileRef
@@ -357,6 +358,100 @@ def test_a_rate_of_one_is_no_rate():
     assert len(check(cfdi, row(currency="MXN", exchangeRate=17))) == 1
 
 
+LINES: list[dict[str, Any]] = [
+    {
+        "id": "line-2",
+        "invoice": {"@id": "/invoices/row-1", "id": "row-1"},
+        "identificationNumber": None,
+        "productIdentification": "26101500",
+        "description": "Motor",
+        "quantity": 1.0,
+        "unitAmount": 500,
+        "discountAmount": 0.0,
+        "totalAmount": 500.0,
+        "retainedTaxes": {"valueAddedTax": 0.0, "incomeTax": 0.0, "sinTax": 0.0},
+        "transferredTaxes": {"valueAddedTax": 0.0, "sinTax": 0.0},
+    },
+    {
+        "id": "line-1",
+        "invoice": "/invoices/row-1",
+        "identificationNumber": "SERV-1",
+        "productIdentification": "81101600",
+        "description": "Diseño de banda",
+        "quantity": 1.5,
+        "unitCode": "E48",
+        "unitAmount": 400.0,
+        "discountAmount": 100.0,
+        "totalAmount": 600.0,
+        "retainedTaxes": {"valueAddedTax": 0.0, "incomeTax": 30.0, "sinTax": 0.0},
+        "transferredTaxes": {"valueAddedTax": 80.0, "sinTax": 0.0},
+    },
+]
+
+
+def test_line_items_that_agree_differ_in_nothing():
+    """In whichever order, and whether the discount is taken off the amount or not."""
+    cfdi = parse_cfdi(INCOME.encode())
+    assert check_lines(cfdi, LINES) == check_lines(cfdi, LINES[::-1]) == []
+    assert check_lines(cfdi, [LINES[0], {**LINES[1], "totalAmount": 500.0}]) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "xml", "said"),
+    [
+        ({"quantity": 2}, "quantity", "1.5", "2"),
+        ({"unitAmount": 400.01}, "unitAmount", "400", "400.01"),
+        ({"totalAmount": 400.0}, "totalAmount", "600.00", "400.0"),
+        ({"discountAmount": None}, "discountAmount", "100.00", None),
+        ({"description": "Otra cosa"}, "description", "Diseño de banda", "Otra cosa"),
+        ({"transferredTaxes": {"valueAddedTax": 40.0}}, "transferredTaxes.valueAddedTax", "80.00", "40.0"),
+        ({"retainedTaxes": {"incomeTax": 0}}, "retainedTaxes.incomeTax", "30.00", "0"),
+        ({"transferredTaxes": {"sinTax": 5}}, "transferredTaxes.sinTax", "0", "5"),
+    ],
+)
+def test_a_line_item_that_says_something_else_is_told(change, field, xml, said):
+    """With the place of its line in the XML, and both words."""
+    told = check_lines(parse_cfdi(INCOME.encode()), [LINES[0], {**LINES[1], **change}])
+    assert told == [Difference(field=f"lines[1].{field}", xml=xml, row=said)]
+
+
+def test_a_line_item_that_is_missing_is_told():
+    """And one that is there twice."""
+    cfdi = parse_cfdi(INCOME.encode())
+    assert check_lines(cfdi, LINES[:1]) == [Difference(field="lines", xml="2", row="1")]
+    assert check_lines(cfdi, [*LINES, LINES[0]]) == [Difference(field="lines", xml="2", row="3")]
+    assert check_lines(cfdi, []) == [Difference(field="lines", xml="2", row="0")]
+
+
+PAYMENT_ROW: dict[str, Any] = {
+    "invoiceUuid": PAID.upper(),
+    "currency": "USD",
+    "installment": 2,
+    "previousBalance": 40.0,
+    "amount": -25.01,
+    "outstandingBalance": 14.99,
+}
+
+
+@pytest.mark.parametrize(
+    ("rows", "knows", "told"),
+    [
+        ([PAYMENT_ROW], True, []),
+        ([PAYMENT_ROW | {"amount": 25.01}], True, []),
+        ([PAYMENT_ROW | {"amount": -1}, PAYMENT_ROW], True, []),
+        ([PAYMENT_ROW | {"amount": -25.02}], True, [("payments[1].amount", "25.01", "-25.02")]),
+        ([PAYMENT_ROW | {"currency": "MXN"}], True, [("payments[1].currency", "USD", "MXN")]),
+        ([PAYMENT_ROW | {"outstandingBalance": None}], True, [("payments[1].outstandingBalance", "14.99", None)]),
+        ([], True, [("payments[1]", PAID, None)]),
+        ([], False, []),
+    ],
+)
+def test_payments_are_held_against_their_rows(rows, knows, told):
+    """What is paid, and what was and is still open; a payment of an invoice that is not here may have no row."""
+    found = check_payments(parse_cfdi(PAYMENT.encode()), lambda _: rows, knows=lambda uuid: knows and uuid == PAID)
+    assert [(one.field, one.xml, one.row) for one in found] == told
+
+
 # --- a folder -----------------------------------------------------------------------------------------------------
 
 
@@ -368,11 +463,11 @@ def put(folder: Folder, rows: list[dict[str, Any]], files: dict[str, bytes]) -> 
     for name, content in files.items():
         request = Request(method="GET", url=f"https://api.example.com/invoices/{name}/cfdi", operation="file")
         ref = FileRef(resource="invoices", row=name, kind="xml", request=request)
-        coming, file = catalogue.new()
-        with file:
-            file.write(content)
-            found = inspect(file, ref, "text/xml")
-        catalogue.enter([Entry(ref=ref, coming=coming, found=found)])
+        coming = catalogue.coming(ref)
+        file = coming.open().file
+        file.write(content)
+        found = inspect(file, ref, "text/xml")
+        catalogue.enter([Entry(ref=ref, coming=coming.close(), found=found)])
     catalogue.close()
 
 
@@ -391,6 +486,27 @@ def test_a_folder_is_held_against_itself(folder):
             {"id": "row-2", "uuid": UUID, "field": "total", "xml": "1050.00", "row": "1"},
             {"id": "row-3", "uuid": UUID, "unreadable": "no CFDI of version 3.3 or 4.0, but other None"},
         ]
+
+
+def test_lines_and_payments_of_a_folder_are_compared_where_they_are_complete(folder):
+    """Each invoice with the rows of its own; a table that is not there to its end is no evidence."""
+    paying = row(id="row-2", uuid=None, type="P")
+    put(folder, [row(), row(id="row-9", uuid=PAID)], {"row-1": INCOME.encode()})
+    put(folder, [row(), row(id="row-9", uuid=PAID), paying], {"row-1": INCOME.encode(), "row-2": PAYMENT.encode()})
+    one_off = [LINES[0], {**LINES[1], "quantity": 3}]
+    for name, rows in ("invoice-line-items", one_off), ("invoice-payments", [PAYMENT_ROW | {"amount": -2}]):
+        folder.begin(name, b"".join(orjson.dumps(each, option=orjson.OPT_APPEND_NEWLINE) for each in rows))
+    tables = ("invoice-line-items", "invoice-payments")
+    found = {}
+    for complete in (False, True):
+        folder.write_manifest({"resources": {name: {"complete": complete} for name in tables}})
+        compare(folder)
+        found[complete] = {(line["id"], line["field"]) for line in lines(folder)}
+    assert found[True] - found[False] == {
+        ("row-1", "lines[1].quantity"),
+        ("row-2", "lines"),
+        ("row-2", "payments[1].amount"),
+    }
 
 
 def test_a_folder_of_emulated_invoices_differs_in_nothing(folder, emulated):

@@ -6,22 +6,21 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.reading.crashing import COUNT, LISTS, SIZE
+from tests.reading.crashing import COUNT, LATER, LISTS, SIZE
 
 ALL = list(range(COUNT - 1, -1, -1))
 
 
-@pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def told(what: str, place: Path) -> list[dict[str, Any]]:
     """What was found after each kill."""
-    place = tmp_path_factory.mktemp("crashes")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.reading.crashing", str(place)],
+        [sys.executable, "-m", "tests.reading.crashing", what, str(place)],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -30,6 +29,12 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What was found after each kill of a read."""
+    return told("reading", tmp_path_factory.mktemp("crashes"))
 
 
 def test_a_kill_costs_one_page_at_most(verdicts: list[dict[str, Any]]):
@@ -43,7 +48,7 @@ def test_a_kill_costs_one_page_at_most(verdicts: list[dict[str, Any]]):
         assert one["asked"] <= 2, where
         assert one["left"] == [], where
         assert one["manifest"]["complete"] is True, where
-        assert one["manifest"]["trouble"] is None, where
+        assert one["manifest"]["troubles"] == [], where
 
 
 def test_what_is_on_the_disk_is_right_at_every_moment(verdicts: list[dict[str, Any]]):
@@ -61,6 +66,26 @@ def test_what_is_on_the_disk_is_right_at_every_moment(verdicts: list[dict[str, A
         assert all(told[name]["rows"] <= len(killed["rows"][name]) for name in told)
         whole = all(rows == ALL for rows in killed["rows"].values())
         assert whole or not killed["manifest"]["complete"]
+
+
+def test_what_is_replaced_is_gone_whenever_it_is_killed(tmp_path: Path):
+    """And nothing is called complete meanwhile: of the old rows there are all or none, of the new ones the first."""
+    replaced = told("replacing", tmp_path)
+    assert {len(rows) for one in replaced for rows in one["killed"]["rows"].values()} >= {0, SIZE, COUNT}
+    later = [number + LATER for number in ALL]
+    for one in replaced:
+        where = f"killed at moment {one['nth']}"
+        assert (one["again"], one["left"]) == (0, []), where
+        assert one["rows"] == dict.fromkeys(LISTS.values(), later), where
+        assert one["manifest"]["complete"] is True, where
+        assert {table["selection"]["written_after"] is None for table in one["manifest"]["resources"].values()} == {
+            False
+        }
+        killed = list(one["killed"]["rows"].values())
+        for rows in killed:
+            assert rows in ([], ALL) or rows == later[: len(rows)], where
+        is_whole = all(rows == ALL for rows in killed) or all(rows == later for rows in killed)
+        assert is_whole or not one["killed"]["manifest"]["complete"], where
 
 
 def test_starts_that_are_all_killed_get_to_the_end(verdicts: list[dict[str, Any]]):

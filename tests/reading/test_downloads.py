@@ -19,6 +19,7 @@ from aiohttp.test_utils import TestServer
 
 from docpoll.errors import AccountFault, ReadFailed, RequestNotSent, Unauthorized
 from docpoll.interfaces import Arriving, Downloaded, Timer
+from docpoll.reading.asking import Asker
 from docpoll.reading.downloads import FileCounts, fetch_all
 from docpoll.reading.folders import Folder
 from docpoll.reads import FileRef
@@ -178,7 +179,7 @@ async def each(refs: Iterable[FileRef]) -> AsyncIterator[FileRef]:
 
 async def fetch(refs: Iterable[FileRef], folder: Folder, transport: Any, **settings: Any) -> FileCounts:
     clock = settings.pop("clock", None) or Hasty()
-    return await fetch_all(each(refs), folder, downloads=transport, clock=clock, **settings)
+    return await fetch_all(each(refs), folder, asker=Asker(transport, clock), **settings)
 
 
 def lines(folder: Folder) -> list[dict[str, Any]]:
@@ -391,7 +392,7 @@ async def test_links_that_always_die_are_told(vendor, transport, folder):
     vendor.at_keeper["/files/1-xml"] = [says(403)] * 8
     counts = await fetch(refs, folder, transport)
     assert (counts.stored, counts.failed, counts.missing) == (1, 1, 0)
-    assert counts.trouble == "invoices row-1: xml: its link died (HTTP 403); tried 5 times"
+    assert counts.trouble == f"{RFC}: invoices row-1: xml: its link died (HTTP 403); tried 5 times"
     right(folder, vendor, refs[1:])
     assert (await fetch(refs, folder, transport)).stored == 2
 
@@ -425,6 +426,54 @@ async def test_what_is_wrong_does_not_get_in(vendor, transport, folder, kind, co
     right(folder, vendor, [good])
 
 
+def cfdi(folio: str, issuer: str, receiver: str, *, related: str = "") -> bytes:
+    """The parts of an invoice that say which one it is, and between whom; *related*: another one that it names."""
+    return (
+        '<c:Comprobante xmlns:c="http://www.sat.gob.mx/cfd/4" xmlns:t="http://www.sat.gob.mx/TimbreFiscalDigital">'
+        f'<c:CfdiRelacionados><c:CfdiRelacionado UUID="{related}"/></c:CfdiRelacionados>'
+        f'<c:Emisor Rfc="{issuer}"/><c:Receptor Rfc="{receiver}"/><c:Complemento>'
+        f'<t:TimbreFiscalDigital UUID="{folio}" RfcProvCertif="{RFC}"/></c:Complemento></c:Comprobante>'
+    ).encode()
+
+
+FOLIO, OTHER, SOMEBODY = "6F1A2B3C-0D4E-4F5A-8B6C-7D8E9F0A1B2C", "11111111-2222-4333-8444-555555555555", "EBP881130KR2"
+RETENTION = (
+    '<r:Retenciones xmlns:r="http://www.sat.gob.mx/esquemas/retencionpago/2"><r:Emisor RfcE="EBP881130KR2"/>'
+    f'<r:Receptor><r:Nacional RfcR="{RFC.lower()}"/></r:Receptor><r:Complemento>'
+    f'<TimbreFiscalDigital UUID="{FOLIO}"/></r:Complemento></r:Retenciones>'
+).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (cfdi(FOLIO, RFC, SOMEBODY), None),
+        (cfdi(FOLIO, SOMEBODY, RFC), None),
+        (RETENTION, None),
+        (cfdi(OTHER, RFC, SOMEBODY), f"it is the XML of {OTHER}, and the row's folio is {FOLIO.lower()}"),
+        (cfdi(OTHER, RFC, SOMEBODY, related=FOLIO), f"it is the XML of {OTHER}, and the row's folio is "),
+        (cfdi(FOLIO, SOMEBODY, SOMEBODY), f"it is an XML between {SOMEBODY} and {SOMEBODY}, none of whom is {RFC}"),
+        (b"<a/>", f"it is the XML of nobody, and the row's folio is {FOLIO.lower()}"),
+    ],
+)
+async def test_an_xml_is_held_against_its_row(vendor, transport, folder, content, why):
+    """Another invoice's XML, or another taxpayer's, is not stored as that of the row, and is told."""
+    ref = vendor.holds(1, content=content, uuid=FOLIO.lower(), rfc=RFC)
+    counts = await fetch([ref], folder, transport)
+    if why is None:
+        assert (counts.stored, counts.trouble) == (1, None)
+        return
+    assert (counts.stored, counts.failed) == (0, 1)
+    assert counts.trouble is not None
+    assert counts.trouble.startswith(f"{RFC}: invoices row-1: xml: {why}")
+    assert (lines(folder), on_disk(folder)) == ([], set())
+
+
+async def test_a_pdf_is_not_asked_whose_it_is(vendor, transport, folder):
+    """Only an XML says it."""
+    assert (await fetch([vendor.holds(1, "pdf", uuid=FOLIO, rfc=RFC)], folder, transport)).stored == 1
+
+
 @pytest.mark.parametrize("content_type", ["text/xml", "application/octet-stream", "binary/octet-stream", "text/plain"])
 async def test_a_label_that_says_nothing_is_no_trouble(vendor, transport, folder, content_type):
     """Keepers label files as they like; the content decides."""
@@ -445,14 +494,104 @@ async def test_what_was_wrong_once_is_right_the_next_time(vendor, transport, fol
     right(folder, vendor, refs)
 
 
-async def test_what_the_vendor_does_not_have_is_missing(vendor, transport, folder):
-    """A 404 that stays is told in a line; where the vendor need not have it, it is believed at once."""
+async def test_what_the_vendor_does_not_have_is_missing(vendor, transport, folder, caplog):
+    """A 404 that stays is told in a line, and on stderr where the row has it; one it need not have is believed."""
     refs = [vendor.names(1), vendor.names(2, "pdf", optional=True), vendor.holds(3)]
     counts = await fetch(refs, folder, transport)
-    assert (counts.stored, counts.missing, counts.failed, counts.trouble) == (1, 2, 0, None)
+    assert (counts.stored, counts.missing, counts.denied, counts.failed, counts.trouble) == (1, 2, 1, 0, None)
     assert vendor.asked == {"/files/1-xml": 5, "/files/2-pdf": 1, "/files/3-xml": 1}
     right(folder, vendor, refs)
-    assert {line.get("missing") for line in lines(folder)} == {None, "HTTP 404: the vendor has no such file"}
+    why = "HTTP 404: the vendor has no such file"
+    assert {line["id"]: line.get("missing") for line in lines(folder)} == {
+        "row-1": f"{why}, though its row has it",
+        "row-2": why,
+        "row-3": None,
+    }
+    assert _warnings(caplog) == [f"{RFC}: invoices row-1: xml: {why}, though its row has it"]
+
+
+async def test_what_was_missing_has_one_try_the_next_time(vendor, transport, folder):
+    """What the vendor did not have the last time, either, is believed at once."""
+    refs = [vendor.names(1)]
+    await fetch(refs, folder, transport)
+    assert (await fetch(refs, folder, transport)).missing == 1
+    assert vendor.asked == {"/files/1-xml": 5 + 1}
+
+
+def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 410])
+@pytest.mark.parametrize("optional", [False, True])
+async def test_a_page_of_html_is_no_word_of_the_vendor(vendor, transport, folder, status, optional):
+    """What a gateway answers in place of the vendor says nothing of a file: a few such have failed."""
+    refs = [vendor.names(1, optional=optional)]
+    vendor.at_api["/files/1-xml"] = [says(status, PAGE, Content_Type="text/html")] * 9
+    counts = await fetch(refs, folder, transport)
+    assert (counts.missing, counts.failed) == (0, 1)
+    assert counts.trouble is not None
+    assert counts.trouble.startswith(f"{RFC}: invoices row-1: xml: ")
+    assert "page of HTML" in counts.trouble
+    assert lines(folder) == []
+
+
+@pytest.mark.parametrize("answer", [says(404, PAGE), says(403, PAGE), says(200, PAGE), says(404), says(404, b"Gone")])
+async def test_pages_instead_of_all_files_are_a_fault_of_the_address(vendor, transport, folder, answer):
+    """Where no file comes, and each answer is somebody else's, it ends after some, and says where to look."""
+    refs = [vendor.names(number) for number in range(300)]
+    for ref in refs:
+        vendor.at_api[f"/files/{ref.row.removeprefix('row-')}-xml"] = [answer] * 9
+    with pytest.raises(AccountFault, match=f"^{RFC}: files: {vendor.api.make_url('')}".rstrip("/")) as caught:
+        await fetch(refs, folder, transport)
+    assert "20 times in a row" in str(caught.value)
+    assert sum(vendor.asked.values()) < 40
+    assert lines(folder) == []
+
+
+async def test_refusals_without_end_end_it(vendor, transport, folder):
+    """Where each file is refused alike, it is told what with, and the rest is not asked for."""
+    good, refs = vendor.holds(900), [vendor.names(number) for number in range(300)]
+    for number in range(300):
+        vendor.at_api[f"/files/{number}-xml"] = [says(403, b'{"hydra:description": "Not on your plan."}')] * 9
+    await fetch([good], folder, transport)
+    counts = await fetch([good, *refs], folder, transport)
+    assert counts.trouble == (
+        f"{RFC}: files: refused 20 times in a row with HTTP 403: Not on your plan; no more are asked for"
+    )
+    assert sum(vendor.asked.values()) < 40
+    right(folder, vendor, [good])
+
+
+async def test_refusals_among_files_are_each_their_own(vendor, transport, folder):
+    """As long as files come in between, each that is refused has its tries, and fails for itself."""
+    refs = [vendor.holds(number) for number in range(100)]
+    for number in range(0, 100, 10):
+        vendor.at_api[f"/files/{number}-xml"] = [says(403, b'{"message": "no"}')] * 9
+    counts = await fetch(refs, folder, transport, at_once=1)
+    assert counts.stored == 90
+
+
+async def test_files_that_are_all_late_come(vendor, transport, folder):
+    """However many are not there yet when they are first asked for: they are, half a minute later."""
+    refs = [vendor.holds(number) for number in range(100)]
+    vendor.at_api |= {f"/files/{number}-xml": [says(404, b'{"message": "Not Found"}')] for number in range(100)}
+    assert (await fetch(refs, folder, transport)).stored == 100
+    right(folder, vendor, refs)
+
+
+async def test_files_that_are_all_gone_are_told_soon(vendor, transport, folder, caplog):
+    """Where the vendor itself has none of them, each is tried twice; some are named on stderr, all in the list."""
+    refs = [vendor.names(number) for number in range(100)]
+    counts = await fetch(refs, folder, transport)
+    assert (counts.missing, counts.denied, counts.trouble) == (100, 100, None)
+    assert sum(vendor.asked.values()) < 2 * 100 + 5 * 28
+    right(folder, vendor, refs)
+    assert len(_warnings(caplog)) == 5 + 1
+    assert _warnings(caplog)[-1].startswith(f"{RFC}: files: 95 more ")
 
 
 async def test_what_was_missing_may_come_later(vendor, transport, folder):
@@ -504,7 +643,8 @@ async def test_where_nobody_answers_any_more_it_ends(vendor, transport, folder):
     assert (counts.stored, counts.failed) == (0, 0)
     assert counts.wanted < 30
     assert counts.trouble is not None
-    assert counts.trouble.startswith("nobody has answered for ")
+    assert counts.trouble.startswith(f"{RFC}: files: ")
+    assert "nobody has answered for 3" in counts.trouble
     assert 300 <= clock.monotonic() < 600
     assert on_disk(folder) == set()
 
@@ -512,7 +652,7 @@ async def test_where_nobody_answers_any_more_it_ends(vendor, transport, folder):
 async def test_a_silence_that_ends_costs_nothing(vendor, transport, folder):
     """While nobody answers all wait; when somebody does, every file comes."""
     refs = [vendor.holds(number) for number in range(20)]
-    silent = 40
+    silent = 8
 
     class Silent(AiohttpTransport):
         async def download(self, request: Request, into: Arriving, **settings: Any) -> Downloaded:
@@ -659,3 +799,47 @@ async def test_a_broken_download_goes_on_at_a_new_link(vendor, transport, folder
     assert counts.bytes == len(content)
     assert came[0] is None
     right(folder, vendor, [ref])
+
+
+async def test_a_large_file_goes_on_after_a_start_that_broke_off(vendor, transport, folder):
+    """What is surely on the disk is not asked for again by the next start; a server that cannot go on begins anew."""
+    content = b"<a>" + b"0123456789" * 2_000_000 + b"</a>"
+    ref = vendor.holds(1, content=content)
+    reached = asyncio.Event()
+    asked: list[str | None] = []
+
+    async def most(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"ETag": '"a"'})
+        answer.content_length = len(content)
+        await answer.prepare(request)
+        await answer.write(content[:18_000_000])
+        reached.set()
+        await asyncio.Event().wait()
+        return answer
+
+    async def rest(request: web.Request) -> web.StreamResponse:
+        asked.append(request.headers.get("Range"))
+        assert request.headers["If-Range"] == '"a"'
+        begin = int(request.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        told = {"Content-Range": f"bytes {begin}-{len(content) - 1}/{len(content)}", "ETag": '"a"'}
+        return web.Response(status=206, body=content[begin:], headers=told)
+
+    for later in rest, says(200, content):
+        vendor.at_keeper["/files/1-xml"] = [most, later]
+        running = asyncio.create_task(fetch([ref], folder, transport))
+        await reached.wait()
+        note = Path(folder.files, ".coming")
+        while not any(json.loads(one.read_bytes())["length"] >= 16_000_000 for one in note.glob("*.note")):
+            await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert (await fetch([ref], folder, transport)).stored == 1
+        right(folder, vendor, [ref])
+        Path(folder.path, "files.jsonl").unlink()
+        for one in on_disk(folder):
+            Path(folder.path, one).unlink()
+        reached.clear()
+        assert not note.exists()
+    assert len(asked) == 1
+    assert asked[0] is not None
+    assert 16_000_000 <= int(asked[0].removeprefix("bytes=").removesuffix("-")) <= 18_000_000

@@ -12,7 +12,8 @@ import pytest
 
 from docpoll.providers.syntage import Syntage
 from docpoll.providers.syntage.tables import RESOURCES
-from docpoll.reading.cfdi import Compared, compare
+from docpoll.reading.asking import Asker
+from docpoll.reading.comparing import Compared, compare
 from docpoll.reading.downloads import fetch_all
 from docpoll.reading.folders import Folder
 from docpoll.reads import FileRef, Selection
@@ -79,8 +80,8 @@ async def test_every_invoice_has_its_files(tmp_path, scenario):
         refs = refs_of(provider, "invoices", rows)
         folder = Folder(tmp_path / "data", RFC)
         with folder.held():
-            counts = await fetch_all(each(refs), folder, downloads=transport, clock=Together(vendor))
-            again = await fetch_all(each(refs), folder, downloads=transport, clock=Together(vendor))
+            counts = await fetch_all(each(refs), folder, asker=Asker(transport, Together(vendor)))
+            again = await fetch_all(each(refs), folder, asker=Asker(transport, Together(vendor)))
             content = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
             folder.begin("invoices", content)
             told = compare(folder)
@@ -106,7 +107,7 @@ async def test_every_resource_brings_its_files(tmp_path, resource):
     refs = refs_of(provider, resource, rows)
     folder = Folder(tmp_path / "data", RFC)
     with folder.held():
-        counts = await fetch_all(each(refs), folder, downloads=transport, clock=clock)
+        counts = await fetch_all(each(refs), folder, asker=Asker(transport, clock))
     assert (counts.wanted, counts.failed, counts.trouble) == (len(refs), 0, None)
     assert counts.stored + counts.missing == len(refs)
     told = {(line["id"], line["kind"], line["source"]): line for line in lines(folder)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,28 @@ import attrs
 import pytest
 
 from docpoll.client.reading import DataWanted, Reads
-from docpoll.clocks import SystemClock
 from docpoll.errors import AccountFault, ConfigError, OwnershipLost, ReadFailed, Unauthorized
-from docpoll.interfaces import Draft, Read
+from docpoll.extractions import EXTRACTION
+from docpoll.interfaces import Arriving, Change, Downloaded, Draft, Read
 from docpoll.jobs import Job, JobState
 from docpoll.providers import Syntage
 from docpoll.reading.folders import Folder
+from docpoll.reading.reader import Progress
 from docpoll.reads import Selection
 from docpoll.wire import Request, Response
-from tests.reading.holdings import ENTITY, NO_ANSWER, NOT_SENT, OTHER, RFC, Holdings, an_invoice, answer, name_of
+from tests.reading.holdings import (
+    ENTITY,
+    NO_ANSWER,
+    NOON,
+    NOT_SENT,
+    OTHER,
+    RFC,
+    Holdings,
+    LoopClock,
+    an_invoice,
+    answer,
+    name_of,
+)
 from tests.virtual import InlineStore
 
 INVOICES = f"/entities/{ENTITY}/invoices"
@@ -41,6 +54,8 @@ class Place:
     path: Path
     vendor: Holdings
     out: Path
+    clock: LoopClock = attrs.field(factory=LoopClock)
+    files: Collection[str] | None = ()
 
     @asynccontextmanager
     async def ledger(self) -> AsyncIterator[InlineStore]:
@@ -61,8 +76,8 @@ class Place:
             out=self.out,
             store=store,
             transport=self.vendor,
-            clock=SystemClock(),
-            files=(),
+            clock=self.clock,
+            files=self.files,
             replace=replace,
         )
 
@@ -81,6 +96,28 @@ class Place:
 def a_status(number: int, **changes: Any) -> dict[str, Any]:
     name = name_of(number)
     return {"@id": f"/tax-status/{name}", "id": name, "rfc": RFC, "file": None, "number": number} | changes
+
+
+def an_extraction(name: str, **changes: Any) -> Job:
+    """One that has finished."""
+    options = {"entity": f"/entities/{ENTITY}", "extractor": "tax_status", "options": {}, "rfc": RFC}
+    fields = {
+        "id": name,
+        "key": f"key of {name}",
+        "provider": "syntage",
+        "account": "default",
+        "origin": "https://api.syntage.com:443",
+        "state": JobState.SUCCEEDED,
+        "source": f"{RFC} tax_status",
+        "digest": "d",
+        "name": "",
+        "media_type": EXTRACTION,
+        "options": options,
+        "remote_id": "018f8e25-e800-7000-8000-00000000000e",
+        "created_at": NOON,
+        "finished_at": NOON,
+    }
+    return Job(**(fields | changes))
 
 
 @pytest.fixture
@@ -110,7 +147,7 @@ async def test_all_rows_are_there_in_the_order_of_the_vendor(place: Place):
     table = read.tables["tax-status"]
     assert (table.rows, table.pages, table.is_complete, table.cursor) == (100, 5, True, None)
     told = place.manifest
-    assert (told["complete"], told["rfc"], told["trouble"]) == (True, RFC, None)
+    assert (told["complete"], told["rfc"], told["troubles"]) == (True, RFC, [])
     assert told["files"] == {"wanted": 0, "stored": 0, "missing": 0}
     size = (place.out / RFC / "tax-status.jsonl").stat().st_size
     kept = {"file": "tax-status.jsonl", "rows": 100, "pages": 5, "skipped": 0, "bytes": size, "complete": True}
@@ -142,13 +179,13 @@ async def test_a_read_goes_on_at_the_page_where_it_was_stopped(place: Place):
     stops = 1
     assert numbers(place) == ALL[:40]
     assert place.manifest["complete"] is False
-    assert place.manifest["trouble"] == "it was interrupted"
+    assert place.manifest["troubles"] == ["it was interrupted"]
     assert (await place.read()).ended_at is not None
     assert numbers(place) == ALL
     assert len(place.vendor.asked) == 6
     assert sorted(place.vendor.paths.values()) == [6]
     assert max(place.vendor.asked.count(url) for url in place.vendor.asked) == 2
-    assert (place.manifest["complete"], place.manifest["trouble"]) == (True, None)
+    assert (place.manifest["complete"], place.manifest["troubles"]) == (True, [])
 
 
 async def test_what_is_complete_is_read_anew_when_it_is_asked_for_again(place: Place):
@@ -179,26 +216,84 @@ async def test_what_is_complete_is_left_as_it_is_only_where_it_is_there(place: P
     """Asked for with the same job, what somebody has deleted since is read again."""
     wanted = place.wanted(job_id="j1")
     async with place.ledger() as store:
-        job = Job(
-            id="j1",
-            key="k",
-            provider="syntage",
-            account="default",
-            origin="https://api.syntage.com",
-            state=JobState.SUCCEEDED,
-            source=RFC,
-            digest="d",
-            name="",
-            created_at=SystemClock().now(),
-        )
-        await store.new_jobs(None, [Draft(job=job)])
+        await store.new_jobs(None, [Draft(job=an_extraction("j1"))])
     for expected in (5, 5, 10):
         if expected == 10:
             (place.out / RFC / "tax-status.jsonl").unlink()
         async with place.ledger() as store, place.reads(store) as reads:
-            assert (await reads.carry_out(await reads.begin(wanted, once=True))).ended_at is not None
+            assert (await reads.carry_out(await reads.begin(wanted, with_extraction=True))).ended_at is not None
         assert len(place.vendor.asked) == expected
     assert numbers(place) == ALL
+
+
+# -- what goes on, and what begins anew ---------------------------------------------------------------------------
+
+
+async def stopped_at(place: Place, page: int, wanted: DataWanted | None = None) -> None:
+    """A read of *place* that was stopped before its *page*."""
+    before = len(place.vendor.asked)
+    place.vendor.meddle = lambda _: asyncio.CancelledError() if len(place.vendor.asked) == before + page else None
+    with pytest.raises(asyncio.CancelledError):
+        await place.read(wanted)
+    place.vendor.meddle = lambda _: None
+
+
+async def why_of(place: Place, wanted: DataWanted | None = None) -> tuple[str, Read]:
+    """Read it; what was said of that beforehand, and how it is then."""
+    async with place.ledger() as store, place.reads(store) as reads:
+        begun = await reads.begin(wanted or place.wanted())
+        return begun.why, await reads.carry_out(begun)
+
+
+async def test_what_goes_on_says_since_when(place: Place):
+    """What was written since it was begun may be missing: message and manifest have the instant."""
+    await stopped_at(place, 3)
+    place.clock.begun += timedelta(hours=23)
+    why, read = await why_of(place)
+    assert why == f"{place.out / RFC}: tax_status goes on with what was begun at 2024-01-01 18:00:00 UTC"
+    assert (read.ended_at is not None, len(place.vendor.asked)) == (True, 6)
+    told = place.manifest["resources"]["tax-status"]
+    assert (told["begun_at"][:19], told["ended_at"][:19]) == ("2024-01-01T18:00:00", "2024-01-02T17:00:00")
+
+
+@pytest.mark.parametrize("what", ["a day", "an extraction"])
+async def test_what_was_written_meanwhile_is_not_missed(place: Place, what: str):
+    """Pages lead from the newest to the oldest: after a day, or another extraction, it begins anew, and says why."""
+    await stopped_at(place, 3)
+    place.vendor.rows[TAX_STATUS] += [a_status(number) for number in range(100, 110)]
+    if what == "a day":
+        place.clock.begun += timedelta(hours=25)
+    else:
+        place.clock.begun += timedelta(hours=2)
+        finished = an_extraction("j2", finished_at=place.clock.begun - timedelta(hours=1))
+        async with place.ledger() as store:
+            await store.new_jobs(None, [Draft(job=finished)])
+    why, read = await why_of(place)
+    since = "what was written since would be missing" if what == "a day" else "an extraction has finished since"
+    assert why == f"{place.out / RFC}: tax_status is read anew: it was begun at 2024-01-01 18:00:00 UTC, and {since}"
+    assert read.ended_at is not None
+    assert numbers(place) == list(range(109, -1, -1))
+
+
+async def test_an_extraction_that_finished_before_is_no_reason_to_begin_anew(place: Place):
+    """Nor one of something else."""
+    async with place.ledger() as store:
+        other = {"entity": f"/entities/{ENTITY}", "extractor": "rpc", "options": {}}
+        later = an_extraction("j3", finished_at=NOON + timedelta(hours=1), options=other)
+        await store.new_jobs(None, [Draft(job=an_extraction("j1")), Draft(job=later)])
+    await stopped_at(place, 3)
+    place.clock.begun += timedelta(hours=2)
+    assert "goes on" in (await why_of(place))[0]
+    assert len(place.vendor.asked) == 6
+
+
+async def test_what_was_asked_for_long_ago_and_has_no_page_begins_then(place: Place):
+    """An extraction may take days: what it brings is as new as its first page."""
+    async with place.ledger() as store, place.reads(store) as reads:
+        await reads.begin(place.wanted())
+    place.clock.begun += timedelta(days=3)
+    why, read = await why_of(place)
+    assert (why, read.begun_at) == ("", NOON + timedelta(days=3))
 
 
 # -- what is wrong with pages -------------------------------------------------------------------------------------
@@ -278,6 +373,19 @@ async def test_whoever_cannot_be_reached_is_asked_again(place: Place):
     assert (await place.read()).ended_at is not None
     assert set(place.vendor.sizes) == {1000}
     assert len(place.vendor.asked) == 8
+
+
+async def test_where_nobody_answers_the_rest_is_not_waited_for(place: Place):
+    """After five minutes each of the other tables, and reads, has one try; all of them are told."""
+    place.vendor.meddle = lambda _: NOT_SENT
+    began = place.clock.now()
+    async with place.ledger() as store, place.reads(store) as reads:
+        for kind in ("rug", "rpc"):
+            read = await reads.carry_out(await reads.begin(place.wanted(kind)))
+            assert len(read.troubles) == 2
+            assert all("nobody has answered for" in trouble for trouble in read.troubles)
+    assert timedelta(minutes=5) <= place.clock.now() - began < timedelta(minutes=7)
+    assert sorted(place.vendor.paths.values())[:3] == [1, 1, 1]
 
 
 def to_itself(body: dict[str, Any], url: str) -> dict[str, Any]:
@@ -371,7 +479,7 @@ async def test_a_wrong_key_ends_everything(place: Place):
     with pytest.raises(Unauthorized):
         await place.read()
     assert numbers(place) == ALL[:40]
-    assert "key" in place.manifest["trouble"]
+    assert "key" in place.manifest["troubles"][0]
     place.vendor.meddle = lambda _: answer({}, status=405)
     with pytest.raises(AccountFault):
         await place.read()
@@ -421,22 +529,56 @@ async def test_each_table_of_an_extractor_is_read(place: Place):
 
 
 async def test_what_hangs_on_another_table_waits_for_it(place: Place):
-    """Where the invoices did not all come, nobody knows which payments are wanted; the other tables are read."""
+    """Where the invoices did not all come, nobody knows whose payments these are, and which are wanted."""
     place.vendor.rows = {INVOICES: [an_invoice(1)], ITEMS: [], PAYMENTS: [], NOTES: []}
     place.vendor.meddle = lambda request: answer({}, status=400) if INVOICES + "?" in request.url else None
     read = await place.read(place.wanted("invoice", selection=Selection(first=date(2024, 1, 1))))
     told = {name: (table.is_complete, table.trouble) for name, table in read.tables.items()}
-    assert told["invoice-credit-notes"] == (True, None)
     assert "HTTP 400" in (told["invoices"][1] or "")
     assert "needs all of invoices" in (told["invoice-payments"][1] or "")
+    assert "needs all of invoices" in (told["invoice-credit-notes"][1] or "")
     assert PAYMENTS not in place.vendor.paths
     place.vendor.meddle = lambda _: None
     assert (await place.read(place.wanted("invoice", selection=Selection(first=date(2024, 1, 1))))).ended_at is not None
     assert place.vendor.paths[NOTES] == 1
 
 
-async def test_what_an_extraction_touched_is_read_row_by_row(place: Place):
-    """By its events, each row once however many events it had; one that is gone since is left out."""
+@pytest.mark.parametrize("selection", [Selection(), Selection(first=date(2024, 1, 1))])
+@pytest.mark.parametrize(
+    ("name", "path", "field"),
+    [
+        ("invoice-payments", PAYMENTS, "invoice"),
+        ("invoice-credit-notes", NOTES, "issuedInvoice"),
+        ("invoice-line-items", ITEMS, "invoice"),
+    ],
+)
+async def test_whose_invoice_it_is_tells_whose_row_it_is(
+    place: Place, name: str, path: str, field: str, selection: Selection
+):
+    """Of one that was not read it is asked: the taxpayer's is kept, another one's is an error, and none of its page."""
+    issued = "2024-01-10T18:00:00Z"
+    rows = [{"id": name_of(n), field: f"/invoices/{name_of(n)}", "issuedAt": issued} for n in (1, 2, 77, 76)]
+    place.vendor.rows = {INVOICES: [an_invoice(1), an_invoice(2)], ITEMS: [], PAYMENTS: [], NOTES: [], path: rows}
+    # What has no day of its own is of its invoice's, so with days only those of the invoices that were read are wanted.
+    is_outside = selection.has_days and name != "invoice-credit-notes"
+    came_later = an_invoice(77), an_invoice(76)
+    foreign = an_invoice(76, issuer={"rfc": OTHER})
+    for theirs in ([came_later[0], foreign], came_later):
+        # An invoice by itself, of no list.
+        place.vendor.rows["/x/invoices"] = [an_invoice(1), an_invoice(2), *theirs]
+        table = (await place.read(place.wanted("invoice", selection=selection))).tables[name]
+        is_whole = is_outside or foreign not in theirs
+        assert table.is_complete is is_whole
+        if not is_whole:
+            said = f"{RFC}: {name}: row {name_of(76)} belongs to invoice {name_of(76)}, which is of {OTHER}"
+            assert (table.trouble or "").startswith(said)
+            assert table.rows == 0
+    assert {row["id"] for row in place.rows(name)} == {name_of(n) for n in ((1, 2) if is_outside else (1, 2, 76, 77))}
+    assert place.vendor.paths[f"/invoices/{name_of(1)}"] == 0
+
+
+async def test_what_an_extraction_touched_is_read_row_by_row(place: Place, caplog: pytest.LogCaptureFixture):
+    """By its events, each row once however many events it had; one that is gone since is passed over, and counted."""
     source = "/extractions/018f8e25-e800-7000-8000-00000000000e"
 
     def event(number: int, row: int, kind: str = "created") -> dict[str, Any]:
@@ -452,8 +594,44 @@ async def test_what_an_extraction_touched_is_read_row_by_row(place: Place):
     with pytest.raises(asyncio.CancelledError):
         await place.read(wanted)
     place.vendor.meddle = lambda _: None
-    assert (await place.read(wanted)).ended_at is not None
+    read = await place.read(wanted)
+    assert read.ended_at is not None
     assert sorted(numbers(place)) == list(range(10))
+    # Twenty events of ten rows, that row, and one of a deletion.
+    assert read.tables["tax-status"].rows + read.tables["tax-status"].skipped == 22
+    assert (
+        f"/tax-status/{name_of(777)}, which an event names, is not there (HTTP 404); it is passed over" in caplog.text
+    )
+
+
+async def test_what_an_extraction_touched_is_told_for_seven_days(place: Place):
+    """Then it is refused, and what to do instead is said: no events would look like nothing touched."""
+    job = an_extraction("j1")
+    assert DataWanted.of_job(job, touched=True, now=NOON + timedelta(days=7)).selection.extraction == job.remote_id
+    with pytest.raises(
+        ConfigError, match=r"job j1 \(PEIC211118IS0 tax_status\): finished 8 days ago.*without --touched"
+    ):
+        DataWanted.of_job(job, touched=True, now=NOON + timedelta(days=8))
+    assert DataWanted.of_job(job, now=NOON + timedelta(days=8)).selection == Selection()
+
+
+@pytest.mark.parametrize(("made", "is_whole"), [(3, False), (0, True), (None, True)])
+async def test_no_events_of_what_an_extraction_made_is_no_answer(place: Place, made: int | None, is_whole: bool):
+    """Where the vendor counts data points, there were some; another time they are looked for anew."""
+    job = an_extraction("j1")
+    final = {"id": job.remote_id, "status": "finished", "extractor": "tax_status", "createdDataPoints": made}
+    async with place.ledger() as store:
+        owner = await store.register(now=NOON)
+        running = attrs.evolve(job, state=JobState.RUNNING, finished_at=None)
+        await store.new_jobs(owner, [Draft(job=running)])
+        await store.flush(owner, [Change(job=job, result=json.dumps(final).encode())])
+    place.vendor.rows = {"/events": []}
+    for _ in range(2):
+        read = await place.read(DataWanted.of_job(job, touched=True, now=NOON))
+        assert (read.ended_at is not None) is is_whole
+        said = f"{RFC}: Syntage has no event of what job j1 touched, though it made 3 data points"
+        assert (read.trouble or "").startswith("" if is_whole else said)
+    assert place.vendor.paths["/events"] == 2
 
 
 async def test_a_read_of_what_nobody_knows_is_refused(place: Place):
@@ -472,17 +650,107 @@ async def test_a_read_of_what_nobody_knows_is_refused(place: Place):
 
 async def test_another_selection_does_not_take_the_place_of_what_is_there(place: Place):
     """Unless it is told to; nothing is asked for before."""
-    await place.read(place.wanted(selection=Selection(first=date(2024, 1, 1))))
+    january, april = (datetime(2024, month, 1, tzinfo=UTC) for month in (1, 4))
+    await place.read(place.wanted(selection=Selection(written_after=january)))
     place.vendor.asked.clear()
-    other = place.wanted(selection=Selection(first=date(2024, 4, 1)))
-    with pytest.raises(ConfigError, match="from 2024-01-01 to now, and now it is asked for from 2024-04-01 to now"):
+    other = place.wanted(selection=Selection(written_after=april))
+    with pytest.raises(ConfigError, match=r"written after 2024-01-01.*, and now it is asked for written after 2024-04"):
         await place.read(other)
     async with place.ledger() as store, place.reads(store) as reads:
         with pytest.raises(ConfigError, match="name another folder"):
             await reads.check(other)
     assert place.vendor.asked == []
     assert (await place.read(other, replace=True)).ended_at is not None
-    assert place.manifest["resources"]["tax-status"]["selection"]["first"] == "2024-04-01"
+    assert place.manifest["resources"]["tax-status"]["selection"]["written_after"] == april.isoformat()
+
+
+def january_and_february(place: Place) -> tuple[DataWanted, DataWanted]:
+    """Two months of an extractor with several tables, each with an invoice, a payment of it, and a line."""
+    place.vendor.rows = {INVOICES: [], ITEMS: [], PAYMENTS: [], NOTES: []}
+    for number in (24, 48, 24 * 40):
+        place.vendor.rows[INVOICES].append(an_invoice(number))
+        for path in (ITEMS, PAYMENTS):
+            row = {"id": name_of(number), "invoice": f"/invoices/{name_of(number)}", "issuedAt": "2024-01-10T18:00:00Z"}
+            place.vendor.rows[path].append(row)
+    months = ((date(2024, 1, 1), date(2024, 1, 31)), (date(2024, 2, 1), date(2024, 2, 29)))
+    first, second = (place.wanted("invoice", selection=Selection(first=one, last=two)) for one, two in months)
+    return first, second
+
+
+async def test_nothing_of_what_is_replaced_stays(place: Place):
+    """Not even where the first pages of what takes its place never come."""
+    january, february = january_and_february(place)
+    assert (await place.read(january)).ended_at is not None
+    (place.out / RFC / "invoices-differences.jsonl").write_text("of January")
+    assert len(place.rows("invoice-payments")) == 2
+    place.vendor.meddle = lambda request: answer({}, status=400) if ITEMS in request.url else None
+    failed = await place.read(february, replace=True)
+    assert failed.ended_at is None
+    assert [row["id"] for row in place.rows("invoices")] == [name_of(24 * 40)]
+    assert sorted(path.name for path in (place.out / RFC).glob("*.jsonl")) == [
+        "invoice-credit-notes.jsonl", "invoice-payments.jsonl", "invoices.jsonl",
+    ]  # fmt: skip
+    assert place.manifest["resources"]["invoice-line-items"]["bytes"] == 0
+    async with place.ledger() as store:
+        assert len(await store.reads(folder=failed.folder)) == 1
+    place.vendor.meddle = lambda _: None
+    # It goes on without --replace: nothing is there any more that had to give way.
+    assert (await place.read(february)).ended_at is not None
+    assert place.vendor.paths[INVOICES] == 2
+
+
+async def test_what_is_replaced_stays_until_it_is_asked_for(place: Place):
+    """An extraction may take its time, or fail."""
+    january, february = january_and_february(place)
+    await place.read(january)
+    async with place.ledger() as store, place.reads(store, replace=True) as reads:
+        await reads.begin(february)
+    assert len(place.rows("invoices")) == 2
+
+
+async def test_two_reads_that_would_replace_each_other_are_refused(place: Place):
+    """In one command, before anything is asked; both are named, and what to do."""
+    january, february = january_and_february(place)
+    async with place.ledger() as store:
+        jobs = [Draft(job=an_extraction(name)) for name in ("j1", "j2")]
+        await store.new_jobs(None, jobs)
+        async with place.reads(store, replace=True) as reads:
+            await reads.check(attrs.evolve(january, job_id="j1"))
+            await reads.check(attrs.evolve(january, job_id="j2"))
+            with pytest.raises(ConfigError, match="job j1 and job j2 bring different rows of invoice") as refused:
+                await reads.check(attrs.evolve(february, job_id="j2"))
+    assert "from 2024-01-01 to 2024-01-31; from 2024-02-01 to 2024-02-29" in str(refused.value)
+    assert "a folder of its own (--out)" in str(refused.value)
+    assert place.vendor.asked == []
+
+
+async def test_two_entities_with_one_rfc_are_told_apart(place: Place):
+    """Their rows have the same folder, and only one of them can have it."""
+    await place.read()
+    other = place.wanted(entity="018f8e25-e800-7000-8000-0000000000ff")
+    with pytest.raises(ConfigError, match=r"of entity /entities/.*02, and now it is asked for that of entity .*ff"):
+        await place.read(other)
+
+
+async def test_days_select_nothing_where_rows_have_none(place: Place):
+    """It is said, and the manifest has the selection that was really made."""
+    wanted = place.wanted(selection=Selection(first=date(2024, 1, 1), written_after=NOON))
+    days, written = wanted.remarks
+    assert days == f"{RFC} tax_status: has no days to select by, so all of it is read"
+    assert written.startswith(f"{RFC} tax_status: Syntage cannot select tax-status by time of writing: all pages")
+    assert (await place.read(wanted)).selection["first"] is None
+    assert place.manifest["resources"]["tax-status"]["selection"] == Selection(written_after=NOON).as_json()
+    assert place.wanted("invoice", selection=Selection(first=date(2024, 1, 1))).remarks == []
+
+
+async def test_everything_that_is_wrong_is_kept(place: Place):
+    """One trouble hides no other."""
+    place.vendor.rows = {}
+    read = await place.read(place.wanted("rug"))
+    assert [trouble.split(": ")[1] for trouble in read.troubles] == ["rug-garantias", "rug-operaciones"]
+    assert place.manifest["troubles"] == list(read.troubles)
+    async with place.ledger() as store:
+        assert await store.reads(folder=read.folder) == [read]
 
 
 async def test_what_another_ledger_read_is_not_replaced(place: Place, tmp_path: Path):
@@ -617,3 +885,61 @@ async def test_a_disk_that_is_full_ends_the_table(place: Place, small_disk: Call
     assert "tax-status.jsonl" in (read.trouble or "")
     kept = numbers(place)
     assert kept == ALL[: read.tables["tax-status"].rows] != []
+
+
+class Keeper(Holdings):
+    """It has files, too, of 20 kB each."""
+
+    async def download(self, request: Request, into: Arriving, **_: Any) -> Downloaded:
+        left = b"%PDF-1.4\n" + request.url.encode().ljust(20_000) + b"\n%%EOF\n"
+        while left:
+            left = left[into.file.write(left) :]
+        whole = Response(status=200, headers={"content-type": "application/pdf"}, body=b"")
+        return Downloaded(first=whole, response=whole, is_whole=True)
+
+
+async def test_what_is_wrong_with_files_is_told_beside_what_is_wrong_with_tables(
+    place: Place, small_disk: Callable[[float], Path]
+):
+    """And those that came before are counted; what is only half there on a full disk does not take its room."""
+    operations = f"/entities/{ENTITY}/datasources/rug/operaciones"
+    file = {"mimeType": "application/pdf", "extension": "pdf", "type": "rug_operacion"}
+    rows = [{"id": name_of(number), "file": {"id": name_of(number, "f" * 24)} | file} for number in range(60)]
+    place.vendor, place.files, place.out = Keeper(rows={operations: rows}), None, small_disk(0.6)
+    read = await place.read(place.wanted("rug"))
+    assert [trouble.split(": ")[1] for trouble in read.troubles] == ["rug-garantias", "files"]
+    assert "No space left" in read.troubles[1]
+    assert 5 < read.stored < read.wanted <= 60
+    async with place.ledger() as store:
+        (known,) = await store.reads(folder=read.folder)
+    assert (known.troubles, known.stored) == (read.troubles, read.stored)
+    assert not list((place.out / RFC).glob("*.new"))
+    lines = (place.out / RFC / "files.jsonl").read_text().splitlines()
+    assert len(lines) == read.stored
+    place.out = place.out.parent / "elsewhere"
+    place.vendor.rows[f"/entities/{ENTITY}/datasources/rug/garantias"] = []
+    whole = await place.read(place.wanted("rug"))
+    assert (whole.ended_at is not None, whole.stored, whole.troubles) == (True, 60, ())
+    modes = {path.stat().st_mode & 0o777 for path in (place.out / RFC).rglob("*")}
+    assert modes == {0o600, 0o700}
+
+
+async def test_progress_adds_up_over_several_reads(place: Place):
+    """Tables, pages, rows, files and bytes: none of them begins at nothing with the next read."""
+    file = {"mimeType": "application/pdf", "extension": "pdf", "type": "x"}
+    place.vendor = Keeper(
+        rows={
+            TAX_STATUS: [a_status(number, file={"id": name_of(number, "e" * 24)} | file) for number in range(3)],
+            f"/entities/{ENTITY}/datasources/rug/garantias": [],
+            f"/entities/{ENTITY}/datasources/rug/operaciones": [
+                {"id": name_of(number), "file": {"id": name_of(number, "f" * 24)} | file} for number in range(4)
+            ],
+        }
+    )
+    place.files, progress = None, Progress()
+    async with place.ledger() as store, place.reads(store) as reads:
+        for kind in ("tax_status", "rug"):
+            read = await reads.carry_out(await reads.begin(place.wanted(kind)), progress=progress)
+            assert read.troubles == ()
+    assert (progress.tables, progress.done, progress.pages, progress.rows) == (3, 3, 3, 7)
+    assert (progress.wanted, progress.files) == (7, 7)

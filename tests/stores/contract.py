@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from docpoll.budget import BudgetState
 from docpoll.errors import ConfigError, OwnershipLost, StoreError
 from docpoll.events import ErrorInfo
+from docpoll.extractions import EXTRACTION
 from docpoll.interfaces import (
     Bounds,
     Change,
@@ -91,7 +92,7 @@ def a_read(**changes: Any) -> Read:
         "entity": "/entities/1",
         "rfc": "PEIC211118IS0",
         "selection": {"first": "2024-01-01", "last": None},
-        "begun_at": NOW,
+        "asked_at": NOW,
     }
     return Read(**(fields | changes))
 
@@ -212,7 +213,10 @@ class StoreContract:
             store.reads,
             lambda: store.note_table(a_read(), a_table(), after=None),
             lambda: store.read_pages(a_read(), "invoices"),
-            lambda: store.end_read(a_read()),
+            lambda: store.note_read(a_read()),
+            lambda: store.forget_reads_before(a_read()),
+            store.incomplete_reads,
+            lambda: store.extracted_at(**SCOPE, entity="/entities/1", extractor="invoice"),
         ):
             with pytest.raises(StoreError, match="closed"):
                 await call()
@@ -1095,11 +1099,13 @@ class StoreContract:
         full = a_read(
             folder="/d\udce9bris/PEIC211118IS0",
             job_id=a_job(1).id,
-            ended_at=NOW + HOUR,
+            with_extraction=True,
+            begun_at=NOW + HOUR,
+            ended_at=NOW + 2 * HOUR,
             wanted=3,
             stored=2,
             missing=1,
-            trouble="no d\udce9bris",
+            troubles=("no d\udce9bris", "HTTP 500"),
             tables={"invoices": a_table(skipped=7, page_size=500, is_complete=True, trouble="HTTP 500")},
         )
         first, second = await store.begin_read(full), await store.begin_read(a_read())
@@ -1143,7 +1149,7 @@ class StoreContract:
         with pytest.raises(OwnershipLost, match="nothing was stored"):
             await store.note_table(read, a_table(resource="credit-notes"), after=None)
         with pytest.raises(OwnershipLost, match="nothing was stored"):
-            await store.end_read(read)
+            await store.note_read(read)
         assert await store.reads(folder=read.folder) == [attrs.evolve(later, tables={"invoices": first})]
         assert await store.read_pages(read, "invoices") == set()
 
@@ -1162,12 +1168,56 @@ class StoreContract:
     async def test_a_read_ends_with_its_files_counted(self, store: Store) -> None:
         """Or with what troubles it, and another time without."""
         read = await store.begin_read(a_read())
-        troubled = attrs.evolve(read, wanted=9, stored=5, trouble="a row of another RFC")
-        await store.end_read(troubled)
-        assert await store.reads(folder=read.folder) == [troubled]
-        ended = attrs.evolve(read, wanted=9, stored=8, missing=1, ended_at=NOW + HOUR)
-        await store.end_read(ended)
+        assert await store.incomplete_reads() == [read]
+        troubled = attrs.evolve(read, begun_at=NOW, wanted=9, stored=5, troubles=("a row of another RFC", "HTTP 500"))
+        await store.note_read(troubled)
+        assert await store.reads(folder=read.folder) == await store.incomplete_reads() == [troubled]
+        ended = attrs.evolve(troubled, stored=8, missing=1, ended_at=NOW + HOUR, troubles=(), with_extraction=True)
+        await store.note_read(ended)
         assert await store.reads(folder=read.folder) == [ended]
+        assert await store.incomplete_reads() == []
+
+    async def test_what_is_not_complete_is_found_once_for_each_folder(self, store: Store) -> None:
+        """The newest one counts, whether it has begun or not."""
+        earlier = await store.begin_read(a_read())
+        ended = await store.begin_read(a_read(ended_at=NOW))
+        elsewhere = await store.begin_read(a_read(folder="/b"))
+        other = await store.begin_read(a_read(extractor="rpc"))
+        assert await store.incomplete_reads() == [elsewhere, other]
+        later = await store.begin_read(a_read())
+        assert await store.incomplete_reads() == [elsewhere, other, later]
+        await store.forget_reads_before(later)
+        assert await store.reads(folder=later.folder) == [other, later]
+        for gone in (earlier, ended):
+            with pytest.raises(OwnershipLost):
+                await store.note_read(gone)
+
+    async def test_it_is_known_when_an_extraction_finished_last(self, store: Store) -> None:
+        """The same of the same entity, whatever its options; only one that succeeded brought something."""
+        asked = {"entity": "/entities/1", "extractor": "invoice", "options": {"period": {"from": "2024-01-01"}}}
+
+        def extraction(number: int, **changes: Any) -> Job:
+            return a_job(
+                number, **({"media_type": EXTRACTION, "options": asked, "state": JobState.SUCCEEDED} | changes)
+            )
+
+        last = NOW + 5 * HOUR
+        await enter(
+            store,
+            None,
+            a_job(1, options=asked, state=JobState.SUCCEEDED, finished_at=NOW + 9 * HOUR),
+            extraction(2, finished_at=NOW),
+            extraction(3, finished_at=last, options=asked | {"options": {}}),
+            extraction(4, finished_at=NOW + 6 * HOUR, options=asked | {"extractor": "rpc"}),
+            extraction(5, finished_at=NOW + 6 * HOUR, options=asked | {"entity": "/entities/2"}),
+            extraction(6, finished_at=NOW + 6 * HOUR, state=JobState.FAILED),
+            extraction(7, finished_at=NOW + 6 * HOUR, account="other"),
+            extraction(8, state=JobState.RUNNING),
+        )
+        assert await store.extracted_at(**SCOPE, entity="/entities/1", extractor="invoice") == last
+        assert await store.extracted_at(**SCOPE, entity="/entities/1", extractor="rug") is None
+        nobody = SCOPE | {"account": "nobody"}
+        assert await store.extracted_at(**nobody, entity="/entities/1", extractor="invoice") is None
 
 
 class SharedLedgerContract:

@@ -245,6 +245,7 @@ def read(  # noqa: PLR0913 - as with extract
     out: Out = None,
     files: Files = None,
     replace: Replace = False,
+    rate: Rate = None,
     account: Account = None,
     base_url: BaseUrl = None,
     sandbox: Sandbox = False,
@@ -278,8 +279,81 @@ def read(  # noqa: PLR0913 - as with extract
         out=out,
         files=files,
         replace=replace,
+        rate=rate,
     )
     _end(lambda: carry_out(flags, asked))
+
+
+@syntage.command("export")
+def export(
+    *,
+    rfc: Annotated[str | None, typer.Option("--rfc", metavar="RFC", help="Of whom.")] = None,
+    entity: Annotated[str | None, typer.Option("--entity", metavar="ID", help="Of whom, by Syntage's id.")] = None,
+    resource: Annotated[
+        str | None, typer.Option("--resource", metavar="NAME", help="What: invoices, tax-retentions, …")
+    ] = None,
+    period_from: PeriodFrom = None,
+    period_to: PeriodTo = None,
+    format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="json, csv, xlsx or pdf.")] = "json",
+    files: Annotated[
+        str | None,
+        typer.Option("--files", metavar="TYPES", help="An archive with files of these types, too: xml,pdf."),
+    ] = None,
+    out: Out = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    sandbox: Sandbox = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Bring rows and files as one file, which Syntage makes.
+
+    For large sets; nothing is extracted, and no row is looked at. Interrupted, the same command goes on with the same
+    export. For example:
+
+        docpoll syntage export --rfc PEIC211118IS0 --resource invoices --files xml --out data
+
+    Exit codes: 0 the file is there, 1 it is not, 2 wrong use, key or address, 130 interrupted.
+    """
+    flags = _flags(locals())
+    from docpoll.cli.exporting_data import ExportAsked
+    from docpoll.cli.exporting_data import export as carry_out
+
+    asked = ExportAsked(
+        rfc=rfc,
+        entity=entity,
+        resource=resource,
+        first=period_from,
+        last=period_to,
+        format=format,
+        files=files,
+        out=out,
+    )
+    _end(lambda: carry_out(flags, asked))
+
+
+@syntage.command("check")
+def check(
+    folders: Annotated[
+        list[str], typer.Argument(metavar="FOLDER…", help="What was given to read as --out, or the folder of an RFC.")
+    ],
+    *,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Hold the invoices that were read against their XML.
+
+    Each against its row, its line items and its payments; every difference is a line, and stands in
+    invoices-differences.jsonl. Nobody is asked. Needs docpoll[cfdi]. For example:
+
+        docpoll syntage check data
+
+    Exit codes: 0 nothing differs, 1 something does, 2 wrong use, or nothing to compare.
+    """
+    from docpoll.cli.checking import check as carry_out
+
+    _end(lambda: carry_out(folders, json=json, quiet=quiet))
 
 
 @syntage.command("stop")

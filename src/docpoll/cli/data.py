@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Iterable
 from typing import Any
 
 from docpoll.cli.codes import ExitCode
+from docpoll.cli.hints import command
 from docpoll.cli.progress import Progress
 from docpoll.cli.screen import Screen, many, printable
 from docpoll.client.reading import Begun, Reads
+from docpoll.config import Settings
 from docpoll.errors import ConfigError, ReadFailed
+from docpoll.export import instant
 from docpoll.interfaces import Read
+from docpoll.providers.syntage.tables import kinds_of, resources_of
 from docpoll.reading.reader import Progress as HowFar
 
-__all__ = ["Told", "kinds_in", "line_of", "text_of", "words_of"]
+__all__ = [
+    "Told",
+    "check_kinds",
+    "going_on_words",
+    "incomplete_line",
+    "incomplete_words",
+    "kept_words",
+    "kinds_in",
+    "line_of",
+    "text_of",
+    "words_of",
+]
 
 
 def kinds_in(given: str | None) -> list[str] | None:
@@ -25,6 +43,18 @@ def kinds_in(given: str | None) -> list[str] | None:
     if not kinds:
         raise ConfigError(f"--files {given!r}: give all, none, or kinds such as xml,pdf")
     return kinds
+
+
+def check_kinds(given: str | None, extractors: Iterable[str]) -> None:
+    """Raise `ConfigError` where *given* (`--files`) names a kind that nothing has of what is read."""
+    known = sorted({kind for name in extractors for one in resources_of(name) for kind in kinds_of(one)})
+    # The vendor's own types have a dot, and it may have new ones.
+    unknown = [kind for kind in kinds_in(given) or () if "." not in kind and kind not in known]
+    if unknown:
+        raise ConfigError(
+            f"--files {','.join(unknown)}: nothing that is read has such files; there are "
+            f"{', '.join(known) or 'none at all'}; or give all, or none"
+        )
 
 
 class _ReadProgress(Progress):
@@ -68,8 +98,9 @@ class Told:
         self._screen = screen
         self.how_far = HowFar()
         self.progress: Progress = _ReadProgress(screen, self.how_far)
-        #: How many are complete, and how many are not.
+        #: How many are complete, and how many are not; and whether of these anything is there.
         self.complete = self.incomplete = 0
+        self.has_some = False
 
     async def read(self, reads: Reads, begun: Begun) -> Read | None:
         """Carry *begun* out, and tell what came of it; None where the folder cannot be written."""
@@ -80,6 +111,9 @@ class Told:
 
     async def carry_out(self, reads: Reads, begun: Begun) -> Read | None:
         """Carry *begun* out; why it came no further is told."""
+        if begun.why:
+            self._screen.tell(begun.why)
+        self.has_some = self.has_some or begun.read.has_begun
         try:
             done = await reads.carry_out(begun, progress=self.how_far)
         except ReadFailed as exc:
@@ -88,8 +122,8 @@ class Told:
             return None
         if done.ended_at is None:
             self.incomplete += 1
-            troubles = [table.trouble for table in done.tables.values() if table.trouble is not None]
-            for trouble in dict.fromkeys([*troubles, *([done.trouble] if done.trouble else [])]):
+            self.has_some = self.has_some or done.has_begun or done.stored > 0
+            for trouble in done.troubles:
                 self._screen.say(f"docpoll: {trouble}")
         else:
             self.complete += 1
@@ -105,12 +139,55 @@ class Told:
         """Tell what came of all; gives the exit code."""
         total = self.complete + self.incomplete
         if self.incomplete:
-            self._screen.say(
-                f"{self.complete} of {many(total, 'read')} complete; what was read stays, and the same command goes on"
-            )
+            self._screen.say(f"{self.complete} of {many(total, 'read')} complete; {kept_words(self.has_some)}")
             return ExitCode.FAILED
         self._screen.tell(f"{self.complete} of {many(total, 'read')} complete")
         return ExitCode.DONE
+
+
+def kept_words(has_some: bool) -> str:
+    """What becomes of reads that are not complete, where *has_some*: of some of them something is there."""
+    return "what was read stays, and the same command goes on" if has_some else "the same command goes on"
+
+
+def going_on_words(read: Read, settings: Settings) -> str:
+    """The command that goes on with *read*, which is not complete; it may be given files to leave out, as before."""
+    out = f"--out {shlex.quote(os.path.dirname(read.folder))}"
+    if read.job_id is not None:
+        touched = " --touched" if read.selection.get("extraction") else ""
+        return command(f"syntage read {read.job_id}{touched} {out}", settings)
+    flags = [f"--extractor {read.extractor}", f"--rfc {read.rfc}" if read.rfc else f"--entity {read.entity}"]
+    for flag, name in (("--from", "first"), ("--to", "last"), ("--written-after", "written_after")):
+        if (value := read.selection.get(name)) is not None:
+            flags.append(f"{flag} {shlex.quote(value)}")
+    return command(f"syntage read {' '.join(flags)} {out}", settings)
+
+
+def incomplete_line(read: Read) -> dict[str, Any]:
+    """A read that is in the ledger, and not complete, in JSON."""
+    return {
+        "folder": read.folder,
+        "rfc": read.rfc or None,
+        "entity": read.entity,
+        "extractor": read.extractor,
+        "job": read.job_id,
+        "selection": dict(read.selection),
+        "asked_at": instant(read.asked_at),
+        "begun_at": instant(read.begun_at),
+        "rows": sum(table.rows for table in read.tables.values()),
+        "troubles": list(read.troubles),
+    }
+
+
+def incomplete_words(read: Read, settings: Settings) -> list[str]:
+    """The same for people: what it is, why it is not complete, and what goes on with it."""
+    rows = many(sum(table.rows for table in read.tables.values()), "row")
+    since = f"begun at {instant(read.begun_at)}, {rows} so far" if read.begun_at else "not begun"
+    return [
+        f"{read.rfc or read.entity} {read.extractor} into {printable(read.folder)}: {since}",
+        *(f"  {printable(trouble)}" for trouble in read.troubles),
+        f"  {going_on_words(read, settings)} goes on",
+    ]
 
 
 def line_of(begun: Begun, done: Read) -> dict[str, Any]:
@@ -122,6 +199,8 @@ def line_of(begun: Begun, done: Read) -> dict[str, Any]:
         "job": done.job_id,
         "folder": begun.folder.label,
         "selection": dict(done.selection),
+        "begun_at": instant(done.begun_at),
+        "ended_at": instant(done.ended_at),
         "complete": done.ended_at is not None,
         "resources": {
             name: {
@@ -134,7 +213,7 @@ def line_of(begun: Begun, done: Read) -> dict[str, Any]:
             for name, table in sorted(done.tables.items())
         },
         "files": {"wanted": done.wanted, "stored": done.stored, "missing": done.missing},
-        "trouble": done.trouble,
+        "troubles": list(done.troubles),
     }
 
 

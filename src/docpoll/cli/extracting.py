@@ -17,7 +17,7 @@ import attrs
 from docpoll.cli.changing import Told, chosen
 from docpoll.cli.codes import ExitCode, code_of
 from docpoll.cli.data import Told as DataTold
-from docpoll.cli.data import kinds_in, line_of, words_of
+from docpoll.cli.data import check_kinds, going_on_words, kept_words, kinds_in, line_of, words_of
 from docpoll.cli.explaining import gist_of, warned
 from docpoll.cli.hints import command, harvest_hint, placing, uncertain_hint
 from docpoll.cli.progress import Progress, watched
@@ -26,6 +26,7 @@ from docpoll.cli.screen import ReaderGone, Screen, heard, lasting, many, printab
 from docpoll.cli.sending import Options, accept_all, client_for, looking_at, require_ledger, stopped, warn_of_key
 from docpoll.cli.supervise import supervise
 from docpoll.client import Client, Outcome
+from docpoll.client.outcomes import outcome_of
 from docpoll.client.reading import Begun, DataWanted, Reads
 from docpoll.client.syntage import SyntageAccount
 from docpoll.clocks import SystemClock
@@ -44,6 +45,7 @@ from docpoll.errors import (
 from docpoll.export import Line, instant, line_from_job, with_result
 from docpoll.extractions import EXTRACTION, Extraction
 from docpoll.harvester import Limits
+from docpoll.interfaces import Read
 from docpoll.jobs import CLOSED, Job, JobState
 from docpoll.providers.syntage import Syntage
 from docpoll.providers.syntage.extractors import EXTRACTORS, needs_credential, takes
@@ -82,7 +84,8 @@ class Wanted:
             raise ConfigError("--read: --detach ends before there is anything to read; leave one of them out")
         if not self.read and (self.out or self.files or self.replace):
             raise ConfigError("--out, --files, --replace: they are about what is read; give --read, too")
-        kinds_in(self.files)
+        if self.read:
+            check_kinds(self.files, self.kinds)
 
     @property
     def names(self) -> list[str]:
@@ -158,7 +161,7 @@ def extract(options: Options, wanted: Wanted) -> int:
         asked = Extraction(entity="-", extractor=kind, options=wanted.options_for(kind))
         provider.draft(asked, id="-", now=SystemClock().now())
         if wanted.read:
-            assert DataWanted.of_extraction(asked).resources
+            DataWanted.of_extraction(asked).check()
     parting = _Parting(settings)
     return supervise(
         lambda: _extract(options, wanted, fresh_for, settings, provider, screen, parting),
@@ -214,6 +217,11 @@ class _Left:
     def nothing_was_started(self) -> bool:
         """None of them was begun, nor may have been, nor will be by itself."""
         return not (self.going_on or self.unanswered or self.waiting or self.ended)
+
+    @property
+    def is_open(self) -> bool:
+        """Some will end, or begin, by a harvest."""
+        return bool(self.going_on or self.unanswered or self.waiting)
 
     def count(self, job: Job | None) -> None:
         """Count one more; None is one that is in no ledger."""
@@ -272,7 +280,7 @@ async def _extract(
                 if wanted.detach:
                     await report.accept(client, fresh_for)
                 elif wanted.read:
-                    await _read(report, client, fresh_for, wanted, provider)
+                    await _read(report, client, fresh_for, wanted, provider, rate=options.rate)
                 else:
                     await report.follow(client, fresh_for)
             except AccountFault:
@@ -280,8 +288,12 @@ async def _extract(
                 raise
         # Only now: a create that was not answered until the client was closed is uncertain.
         await report.open_inputs(results=not wanted.detach)
+        await report.look_at_reads(fresh_for)
     except (AccountFault, StoreError) as exc:
-        raise await stopped(exc, settings, provider) from exc
+        told = await stopped(exc, settings, provider)
+        if report.unread:
+            told = type(told)(f"{told}\nWhat was read stays, and is gone on with, too.")
+        raise told from exc
     except (asyncio.CancelledError, ReaderGone):
         parting.unread = report.unread
         with suppress(DocpollError):
@@ -291,14 +303,20 @@ async def _extract(
 
 
 async def _read(
-    report: _Report, client: Client, fresh_for: timedelta | None, wanted: Wanted, provider: Syntage
+    report: _Report,
+    client: Client,
+    fresh_for: timedelta | None,
+    wanted: Wanted,
+    provider: Syntage,
+    *,
+    rate: float | None,
 ) -> None:
     """Follow the extractions, and read what has finished; what keeps from reading is found before any is started."""
     assert wanted.out is not None
     async with (
         SyntageAccount(provider) as account,
         account.reads(
-            out=wanted.out, store=client.store, files=kinds_in(wanted.files), replace=wanted.replace
+            out=wanted.out, store=client.store, files=kinds_in(wanted.files), replace=wanted.replace, rate=rate
         ) as reads,
     ):
         await report.will_read(reads)
@@ -372,6 +390,11 @@ class _Report:
         self._read = DataTold(screen)
         #: By the job's id, what is to be read of it and is not all there.
         self._to_read: dict[str, Begun] = {}
+        #: By its key, the line of a job that is told once it was read.
+        self._lines: dict[str, Line] = {}
+        #: Those that had ended before, and stood for another one that was not started; and the reads that made them.
+        self._earlier: list[Job] = []
+        self._in_the_way: list[tuple[Job, Read]] = []
 
     @property
     def unread(self) -> bool:
@@ -390,7 +413,27 @@ class _Report:
         assert self._reads is not None
         for job in jobs:
             wanted = attrs.evolve(self._data_of(job), job_id=job.id)
-            self._to_read[job.id] = await self._reads.begin(wanted, once=True)
+            self._to_read[job.id] = await self._reads.begin(wanted, with_extraction=True)
+
+    async def look_at_reads(self, fresh_for: timedelta | None) -> None:
+        """Find the reads because of which nothing new was started, and that are not complete yet."""
+        jobs = {
+            job.id: job
+            for job in self._earlier
+            if fresh_for is None or job.finished_at is None or self._started_at - job.finished_at >= fresh_for
+        }
+        if not jobs:
+            return
+        ledger = await looking_at(self._settings.store)
+        try:
+            reads = await ledger.reads(job_ids=list(jobs))
+        finally:
+            await ledger.close()
+        self._in_the_way = [
+            (jobs[read.job_id], read)
+            for read in reads
+            if read.job_id and read.with_extraction and read.ended_at is None
+        ]
 
     def _data_of(self, job: Job) -> DataWanted:
         """What *job* brings: of the one who was named, as the options of the job say it."""
@@ -438,12 +481,36 @@ class _Report:
         """Tell of those that are not settled, as the waiting ended; *results*: on lines that could hold one."""
         for key, found in (await self._looked_up()).items():
             self._open.count(found)
+            job = found or self._left[key]
             if found is None:
-                job = self._left[key]
-                line = line_from_job(job) | {"id": None}
+                line = with_result(line_from_job(job) | {"id": None}, None)
+            elif (of_read := self._lines.get(key)) is not None:
+                line = of_read | {"read": await self._read_line(job)}
             else:
-                job, line = found, line_from_job(found, secrets=self._screen.secrets)
-            await self._tell(with_result(line, None) if results else line, job, settled=job.state in CLOSED)
+                line = await self._line(found)
+            told = line if results else {name: value for name, value in line.items() if name != "result"}
+            await self._tell(told, job, settled=job.state in CLOSED)
+
+    async def _line(self, job: Job) -> Line:
+        """The line of *job* as it is in the ledger, with the result of one that ended while another was read."""
+        if job.state is not JobState.SUCCEEDED:
+            return with_result(line_from_job(job, secrets=self._screen.secrets), None)
+        ledger = await looking_at(self._settings.store)
+        try:
+            outcome = await outcome_of(job, source=job.source, store=ledger, provider=self._provider)
+        finally:
+            await ledger.close()
+        return outcome_line(outcome, self._provider, secrets=self._screen.secrets)
+
+    async def _read_line(self, job: Job) -> dict[str, Any] | None:
+        """What is told of the read of *job* that did not come to its end."""
+        begun = self._to_read[job.id]
+        ledger = await looking_at(self._settings.store)
+        try:
+            reads = await ledger.reads(job_ids=[job.id])
+        finally:
+            await ledger.close()
+        return next((line_of(begun, read) for read in reads if read.number == begun.read.number), None)
 
     async def look(self) -> _Left:
         """How far all of them have come."""
@@ -467,8 +534,10 @@ class _Report:
             await ledger.close()
 
         def of_now(job: Job | None) -> Job | None:
-            # An earlier one has ended before: this command would have entered another.
+            # An earlier one has ended before: this command would have entered another, unless it is read still.
             is_earlier = job is not None and job.finished_at is not None and job.finished_at < self._started_at
+            if job is not None and job.id in self._to_read:
+                return job
             return None if is_earlier else job
 
         return {key: of_now(newest.get(key)) for key in self._left}
@@ -484,6 +553,7 @@ class _Report:
             return
         assert self._reads is not None
         if self._screen.json:
+            self._lines[outcome.job.key] = line
             done = await self._read.carry_out(self._reads, begun)
             await self._tell(line | {"read": None if done is None else line_of(begun, done)}, outcome.job)
         else:
@@ -495,6 +565,8 @@ class _Report:
     async def _tell(self, line: Line, job: Job, *, gist: str = "", settled: bool = True) -> None:
         self._left.pop(job.key, None)
         self._states[job.state] += 1
+        if job.state is JobState.SUCCEEDED and job.finished_at is not None and job.finished_at < self._started_at:
+            self._earlier.append(job)
         if job.state is JobState.FAILED and (job.error is None or job.error.retryable is not False):
             self._again.append(retry_not_before(job.error))
         if settled:
@@ -525,7 +597,8 @@ class _Report:
             parts.append(f"{unsent} not started")
         screen.tell(f"{', '.join(parts)}; ledger {printable(settings.store)}")
         if self._reads is not None and (total_read := self._read.complete + len(self._to_read)):
-            rest = "; what was read stays, and the same command goes on" if self._to_read else ""
+            has_some = self._read.has_some or any(begun.read.has_begun for begun in self._to_read.values())
+            rest = f"; {kept_words(has_some)}" if self._to_read else ""
             screen.tell(f"{self._read.complete} of {many(total_read, 'read')} complete{rest}")
         for hint in self._hints(detached=detached):
             screen.say(hint)
@@ -536,6 +609,14 @@ class _Report:
 
     def _hints(self, *, detached: bool) -> Iterable[str]:
         settings = self._settings
+        for job, read in self._in_the_way:
+            is_ours = (begun := self._to_read.get(job.id)) is not None and begun.read.number == read.number
+            goes_on = "the same command goes on" if is_ours else f"{going_on_words(read, settings)} goes on"
+            yield (
+                f"job {job.id} ({shown(job.source)}): nothing new was started, since its read into "
+                f"{printable(read.folder)} is not complete: {goes_on}; to start another one all the same, which is "
+                f"billed: {command(f'retry {job.id}', settings)}"
+            )
         if self._states[JobState.UNCERTAIN]:
             yield f"uncertain: sent, and the answer was lost; see {uncertain_hint(settings)}"
         if self._again:
@@ -550,7 +631,10 @@ class _Report:
             yield f"{wait} unsent, since others like them were refused; to end them: docpoll cancel --pending"
         if self._waited:
             said = self._open.text() or "all have ended"
-            brings = f"; {harvest_hint(settings)} brings the results" if not self._open.nothing_was_started else ""
+            if self._to_read:
+                number = many(len(self._to_read), "read is", "reads are")
+                said += f", and {number} not complete: the same command goes on"
+            brings = f"; {harvest_hint(settings)} brings the results" if self._open.is_open else ""
             yield f"the waiting ended: {said}{brings}"
         elif detached and self._states[JobState.RUNNING]:
             yield f"{harvest_hint(settings)} brings the results"

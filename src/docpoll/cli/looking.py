@@ -15,6 +15,7 @@ import attrs
 
 from docpoll.budget import LONGEST_PAUSE, BudgetState
 from docpoll.cli.codes import ExitCode
+from docpoll.cli.data import incomplete_line, incomplete_words
 from docpoll.cli.expiring import Expiring, in_danger, jobs_in_danger
 from docpoll.cli.explaining import (
     billed_of,
@@ -39,7 +40,7 @@ from docpoll.errors import ConfigError
 from docpoll.events import ErrorInfo
 from docpoll.export import Export, Line, check_out, flat, instant, line_from_job, with_result
 from docpoll.extractions import EXTRACTION
-from docpoll.interfaces import Blocked, Clock, Explaining, Provider, Store
+from docpoll.interfaces import Blocked, Clock, Explaining, Provider, Read, Store
 from docpoll.jobs import NOT_FOUND, OPEN, Job, JobState, is_stalled
 from docpoll.providers import Local
 from docpoll.redaction import redact
@@ -152,6 +153,7 @@ async def _status(
         await _look_at_running(ledger, settings, readers, now, aside)
     if any(summary.counts[scope].get(JobState.SUCCEEDED) for scope in explained):
         aside.warned = [job for job in await ledger.warned() if settings.concerns(job.provider, job.account)]
+    aside.unread = [read for read in await ledger.incomplete_reads() if settings.concerns(read.provider, read.account)]
     told = {
         "store": settings.store,
         "counts": {str(state): counts[state] for state in JobState},
@@ -170,6 +172,10 @@ async def _status(
         "warnings": {
             "number": len(aside.warned),
             "first": [_names(job) | _warning(job, settings) for job in aside.warned[:_FIRST]],
+        },
+        "incomplete_reads": {
+            "number": len(aside.unread),
+            "first": [redact(incomplete_line(read), secrets=settings.secrets) for read in aside.unread[:_FIRST]],
         },
         "suspect": [
             {"provider": scope[0], "account": scope[1], "origin": scope[2], "reason": redact(summary.suspect[scope])}
@@ -213,6 +219,8 @@ class _Aside:
     blocked: list[tuple[Job, dict[str, Any]]] = attrs.field(factory=list)
     #: Those of whose results something is missing, the newest first.
     warned: list[Job] = attrs.field(factory=list)
+    #: What was read of data, and is not all there.
+    unread: list[Read] = attrs.field(factory=list)
 
 
 async def _look_at_running(
@@ -316,6 +324,7 @@ def _show_status(told: dict[str, Any], aside: _Aside, settings: Settings, screen
         )
     rows += _blocked_rows(aside.blocked, settings, now)
     rows += _warning_rows(aside.warned, settings, now)
+    rows += _unread_rows(aside.unread, settings)
     if told["elsewhere"]:
         rows.append(
             f"elsewhere: {many(told['elsewhere'], 'open job')} made for another address, left alone; "
@@ -402,6 +411,19 @@ def _warning_rows(warned: Sequence[Job], settings: Settings, now: datetime) -> l
     return rows
 
 
+def _unread_rows(unread: Sequence[Read], settings: Settings) -> list[str]:
+    """The data that was asked for and is not all there."""
+    if not unread:
+        return []
+    rows = [f"not read to the end: {many(len(unread), 'read')}"]
+    for read in unread[:_SHOWN]:
+        words = incomplete_words(read, attrs.evolve(settings, account=read.account))
+        rows += [f"  {redact(row, secrets=settings.secrets)}" for row in words]
+    if len(unread) > _SHOWN:
+        rows.append(f"  … and {len(unread) - _SHOWN} more")
+    return rows
+
+
 def _budget_row(one: dict[str, Any], now: datetime, *, scope: str | None) -> str | None:
     """How fast an account may be asked, where that is of interest: something waits, or was refused."""
     refusal = one["last_refusal"]
@@ -468,11 +490,17 @@ def show(settings: Settings, *, job: str, json: bool, clock: Clock | None = None
         line, gist = await _full_line(ledger, settings, found)
         reader = _reader(settings, found.provider)
         blocked = blocked_of(found, reader, now=now)
+        unread = [read for read in await ledger.reads(job_ids=[found.id]) if read.ended_at is None]
         if json:
-            more = {"blocked": blocked_line(found, blocked)}
+            lines = [redact(incomplete_line(read), secrets=settings.secrets) for read in unread]
+            more = {"blocked": blocked_line(found, blocked), "incomplete_reads": lines}
             screen.line(line | redact(_details(found), secrets=settings.secrets) | more)
         else:
             steps = _next_steps(found, settings, blocked, now, stopping=is_stopping(found, reader))
+            if unread:
+                # Something is left to do.
+                steps = [step.replace("; nothing is left to do.", ".") for step in steps]
+                steps += _unread_rows(unread, settings_for(found, settings))
             _show_job(found, line, gist, steps, settings, screen, now)
         return ExitCode.DONE
 

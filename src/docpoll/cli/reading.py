@@ -8,8 +8,9 @@ from typing import Final
 
 import attrs
 
+from docpoll.budget import Budget
 from docpoll.cli.codes import ExitCode
-from docpoll.cli.data import Told, kinds_in
+from docpoll.cli.data import Told, check_kinds, kinds_in
 from docpoll.cli.extracting import Wanted, entities_of
 from docpoll.cli.hints import placing
 from docpoll.cli.progress import watched
@@ -24,7 +25,7 @@ from docpoll.errors import AccountFault, ConfigError, LocalProtocolError, Remote
 from docpoll.interfaces import Store
 from docpoll.reads import Selection
 
-__all__ = ["DataAsked", "read"]
+__all__ = ["DataAsked", "day_of", "read"]
 
 _GO_ON: Final = "Nothing is lost: what was read stays. To go on, the same command again."
 
@@ -42,11 +43,14 @@ class DataAsked:
     out: str | None = None
     files: str | None = None
     replace: bool = False
+    #: Requests a second, at most.
+    rate: float | None = None
 
     def check(self) -> None:
         """Raise `ConfigError` for what cannot be meant."""
         named = bool(self.of.entities or self.of.rfcs or self.of.from_file)
         kinds_in(self.files)
+        Budget(self.rate)
         if not self.out:
             raise ConfigError("say where to: --out FOLDER")
         if self.jobs and (named or self.of.extractors or self.first or self.last or self.written_after):
@@ -61,10 +65,11 @@ class DataAsked:
             raise ConfigError("--touched: what an extraction touched is told by its JOB")
         if self.jobs:
             return
+        check_kinds(self.files, self.of.kinds)
         for kind in self.of.kinds:
             for name in self.of.names:
                 # The entity is not known yet; whatever else is asked can be read.
-                assert DataWanted(extractor=kind, entity="-", rfc=name, selection=self.selection).resources
+                DataWanted(extractor=kind, entity="-", rfc=name, selection=self.selection).check()
 
     @property
     def kinds(self) -> list[str] | None:
@@ -84,12 +89,13 @@ class DataAsked:
                 ) from exc
             written = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         try:
-            return Selection(first=_day("--from", self.first), last=_day("--to", self.last), written_after=written)
+            return Selection(first=day_of("--from", self.first), last=day_of("--to", self.last), written_after=written)
         except LocalProtocolError as exc:
             raise ConfigError(f"--from, --to: {exc}") from exc
 
 
-def _day(flag: str, given: str | None) -> date | None:
+def day_of(flag: str, given: str | None) -> date | None:
+    """The day that was *given* with *flag*. Raises `ConfigError` for what is none."""
     if given is None:
         return None
     try:
@@ -124,12 +130,19 @@ def read(flags: Flags, asked: DataAsked) -> int:
                     screen.say(f"docpoll: {exc}; nothing was read")
                     return ExitCode.FAILED
                 assert asked.out is not None
-                async with account.reads(out=asked.out, store=store, files=asked.kinds, replace=asked.replace) as reads:
+                check_kinds(asked.files, [one.extractor for one in wanted])
+                async with account.reads(
+                    out=asked.out, store=store, files=asked.kinds, replace=asked.replace, rate=asked.rate
+                ) as reads:
                     for one in wanted:
                         # Whatever is refused is so before the first is asked for.
                         await reads.check(one)
-                    for one in wanted:
-                        await told.read(reads, await reads.begin(one))
+                    try:
+                        for one in wanted:
+                            await told.read(reads, await reads.begin(one))
+                    except AccountFault as exc:
+                        said = f"{exc}\nput this right, and the same command goes on; what was read stays"
+                        raise AccountFault(said, status=exc.status) from exc
         finally:
             await store.close()
         return told.end()
@@ -155,7 +168,6 @@ async def _wanted(
     else:
         entities = await entities_of(account, asked.of.names, "nothing was read")
         wanted = [DataWanted.of_entity(entity, kind, asked.selection) for entity in entities for kind in asked.of.kinds]
-    for one in wanted:
-        if left := one.left_out:
-            screen.say(f"{one.name} {one.extractor}: {', '.join(left)} left out, of which Syntage has no events")
+    for remark in dict.fromkeys(remark for one in wanted for remark in one.remarks):
+        screen.say(remark)
     return wanted

@@ -860,12 +860,15 @@ class Client:
         return [one for one in entered if one is not None]
 
     async def _being_read(self, jobs: Sequence[Job]) -> set[str]:
-        """The ids of those of *jobs* that finished, and whose data was asked for with them and is not all there."""
+        """The ids of those of *jobs* that finished, and whose data was asked for with them and is not all there.
+
+        In one folder it may be, and in another not.
+        """
         finished = {job.id for job in jobs if job.media_type == EXTRACTION and job.state is JobState.SUCCEEDED}
         if not finished:
             return set()
-        newest = {read.job_id: read for read in await self.store.reads(job_ids=finished)}
-        return {job_id for job_id, read in newest.items() if job_id is not None and read.ended_at is None}
+        reads = await self.store.reads(job_ids=finished)
+        return {read.job_id for read in reads if read.job_id and read.with_extraction and read.ended_at is None}
 
     def _is_wanted_again(
         self,

@@ -15,11 +15,14 @@ import logging
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
 
+import attrs
+
+from docpoll.client.exporting import Exported, bring
 from docpoll.client.reading import READ_TIME, DataWanted, Reads
 from docpoll.clocks import SystemClock
 from docpoll.errors import (
@@ -35,6 +38,7 @@ from docpoll.interfaces import Clock, Read, Store, Transport
 from docpoll.jobs import Job
 from docpoll.providers.answers import UNSAID
 from docpoll.providers.syntage import Page, RemoteExtraction, Syntage
+from docpoll.providers.syntage.data import Export, ExportFormat, FileType
 from docpoll.providers.syntage.resources import (
     EXTRACTION_EVENTS,
     Credential,
@@ -48,6 +52,8 @@ from docpoll.providers.syntage.resources import (
     tidy_rfc,
 )
 from docpoll.providers.syntage.wire import PAGE_LIMIT, TaxpayerType, id_of, request_id
+from docpoll.reading.asking import Asker
+from docpoll.reading.folders import Folder
 from docpoll.reading.reader import Progress
 from docpoll.reads import Selection
 from docpoll.stores import open_store
@@ -423,7 +429,7 @@ class SyntageAccount:
     ) -> Read:
         """Read what *extractor* brought for the entity *of* (RFC, id or IRI) into the folder *out*, or go on with it.
 
-        It is complete where the read that is given has an `ended_at`; else its `trouble` says why it came no further:
+        It is complete where the read that is given has an `ended_at`; else its `troubles` say why it came no further:
         what was read before stays, and the same call goes on there. What is complete is read anew.
 
         *selection*: which rows (default: all of them). *store*: the ledger, which knows how far each table has come.
@@ -450,17 +456,17 @@ class SyntageAccount:
     ) -> Read:
         """As `read()`, for what the extraction *job*, which has finished, was asked for: of its entity, its period.
 
-        *touched*: only what it made or changed, as the vendor's events of the last days tell.
+        *touched*: only what it made or changed, as the vendor's events tell for 7 days; `ConfigError` after that.
         """
         wanted = await self.wanted_of(job, touched=touched)
         return await self._read(wanted, out=out, store=store, files=files, replace=replace, progress=progress)
 
     async def wanted_of(self, job: Job, *, touched: bool = False) -> DataWanted:
         """What is to be read of the extraction *job*. Raises `ConfigError` where there is nothing, or not yet."""
-        wanted = DataWanted.of_job(job, touched=touched)
+        wanted = DataWanted.of_job(job, touched=touched, now=self._clock.now())
         if wanted.rfc is not None:
             return wanted
-        return DataWanted.of_job(job, touched=touched, rfc=(await self.entity(wanted.entity)).rfc)
+        return attrs.evolve(wanted, rfc=(await self.entity(wanted.entity)).rfc)
 
     async def _read(
         self,
@@ -491,15 +497,15 @@ class SyntageAccount:
         store: Store,
         files: Collection[str] | None = None,
         replace: bool = False,
+        rate: float | None = None,
     ) -> AsyncIterator[Reads]:
-        """Several reads into one folder, whose pages may take minutes; *store* is open."""
-        transport = self._given
-        if transport is None:
-            from docpoll.transport import AiohttpTransport
+        """Several reads into one folder, whose pages may take minutes; *store* is open.
 
-            transport = AiohttpTransport(self._clock, request_timeout=READ_TIME)
-        try:
-            async with Reads(
+        *rate*: so many requests a second at most.
+        """
+        async with (
+            self._patient() as transport,
+            Reads(
                 self._provider,
                 out=out,
                 store=store,
@@ -507,11 +513,66 @@ class SyntageAccount:
                 clock=self._clock,
                 files=files,
                 replace=replace,
-            ) as reads:
-                yield reads
+                rate=rate,
+            ) as reads,
+        ):
+            yield reads
+
+    async def export(
+        self,
+        of: str | Entity,
+        resource: str,
+        *,
+        out: str | os.PathLike[str],
+        format: ExportFormat = "json",
+        selection: Selection | None = None,
+        file_types: Collection[FileType] = (),
+        heard: Callable[[Export], object] | None = None,
+    ) -> Exported:
+        """What the vendor puts together of *resource* (`invoices`, …) for the entity *of*, as one file below *out*.
+
+        It holds what the vendor's own filters let through: a day more on either side of the *selection*, and whatever
+        else it takes for the entity's. With *file_types* it is an archive with those files. *heard* is told how it is.
+        Stopped, the same call goes on with the same export; what was brought is asked for anew.
+
+        Raises `AnswerMissing` where the answer to its making was lost: another call asks for one more, which is not
+        billed; `ReadFailed` where none can be had, and `ConfigError` where another program uses the folder.
+        """
+        entity = of if isinstance(of, Entity) else await self.entity(of)
+        reading = self._provider.reading(resource, entity=entity.iri, rfc=entity.rfc, selection=selection)
+        request = self._provider.build_create_export(reading, format=format, file_types=file_types)
+        name = DataWanted(extractor=reading.resource.extractor, entity=entity.iri, rfc=entity.rfc).name
+        folder = Folder(os.path.join(out, name), "exports")
+
+        async def make(request: Request) -> Export:
+            return await self._make(
+                request, self._provider.parse_export, "the export", look="the same command, which asks for one more"
+            )
+
+        async def look(request: Request) -> Export:
+            return await self._one(request, self._provider.parse_export, "export")
+
+        async with self._patient() as transport:
+            held = await asyncio.to_thread(_entered, folder)
+            try:
+                asker = Asker(transport, self._clock)
+                return await bring(reading, request, folder=folder, make=make, look=look, asker=asker, heard=heard)
+            finally:
+                await asyncio.to_thread(held.close)
+
+    @asynccontextmanager
+    async def _patient(self) -> AsyncIterator[Transport]:
+        """A transport for what takes minutes."""
+        if self._given is not None:
+            yield self._given
+            return
+        from docpoll.transport import AiohttpTransport
+
+        transport = AiohttpTransport(self._clock, request_timeout=READ_TIME)
+        try:
+            yield transport
         finally:
-            if transport is not self._given:
-                await transport.close()
+            await transport.close()
 
     # -- requests -------------------------------------------------------------------------------------------------
 
@@ -645,6 +706,13 @@ class SyntageAccount:
             await over.wait()
         finally:
             timer.cancel()
+
+
+def _entered(folder: Folder) -> ExitStack:
+    """Holds *folder* until it is closed."""
+    stack = ExitStack()
+    stack.enter_context(folder.held())
+    return stack
 
 
 @contextmanager

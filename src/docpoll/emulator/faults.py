@@ -49,6 +49,7 @@ __all__ = [
     "SlowPages",
     "Stuck",
     "Truncated",
+    "Unfiltered",
     "Waiting",
     "Words",
     "above_zero",
@@ -565,6 +566,13 @@ class ForeignRow(PageFault):
 
 
 @attrs.frozen(kw_only=True)
+class Unfiltered(PageFault):
+    """All filters of a page are ignored, as the vendor does with those it does not know."""
+
+    kind = "unfiltered"
+
+
+@attrs.frozen(kw_only=True)
 class DeadLinks(JobFault):
     """The first links to a file of Syntage's are dead before they are followed; decided by the file's id."""
 
@@ -588,6 +596,6 @@ FAULTS: Final[Mapping[str, type[Fault | JobFault]]] = {
     for one in (
         *(Error, Lost, Slow, Truncated, Oversized, Endless, ContentType, Nonsense, Words),
         *(Hidden, Backwards, Stuck, Failed, Waiting),
-        *(Deep, SlowPages, Repeating, ForeignLink, ForeignRow, DeadLinks, LateFiles),
+        *(Deep, SlowPages, Repeating, ForeignLink, ForeignRow, Unfiltered, DeadLinks, LateFiles),
     )
 }

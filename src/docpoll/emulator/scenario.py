@@ -64,6 +64,8 @@ class Scenario:
     cfdi_by_link: bool = False
     #: Syntage: which paths the lists of the RPC have: with `mx` in them, as of old without, or both.
     rpc_paths: Literal["new", "old", "both"] = "new"
+    #: Syntage: whether only those lists go by cursors of which the vendor's guide says so, and the others by numbers.
+    numbered: bool = False
     #: By names of their own, in the order in which they are asked; a fault without a `kind` is of the kind of its name.
     faults: Mapping[str, Fault | JobFault] = attrs.field(factory=dict, validator=_check_labels)
 

@@ -4,33 +4,42 @@
 
 A file is whole and on the disk before its line is, and the line before anybody is told. So whatever has a line is
 there, however docpoll ended; and a file without one is asked for again, and is the same file.
+
+A large one that was on its way when docpoll ended is gone on with: every few megabytes that are surely on the disk are
+noted beside it, with what tells its content from a later one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 from urllib.parse import urlsplit
 
 import attrs
 import orjson
 
 from docpoll.errors import ReadFailed
+from docpoll.interfaces import Arriving
+from docpoll.reading.disk import BINARY, MODE, flush_folder, make_folder, private, replace, write_all
 from docpoll.reading.folders import Folder
 from docpoll.reading.forms import Found
 from docpoll.reads import FileRef
 
-__all__ = ["Catalogue", "Entry"]
+__all__ = ["Catalogue", "Coming", "Entry"]
 
 _LINES: Final = "files.jsonl"
 #: Inside `files`: what is on its way, and cleared away when it is left behind.
 _COMING: Final = ".coming"
-_MODE: Final = 0o600
-#: Windows would change line breaks otherwise.
-_BINARY: Final = getattr(os, "O_BINARY", 0)
+#: So many bytes more are noted; smaller files come anew.
+_NOTED: Final = 8 * 1024 * 1024
+_NOTE: Final = ".note"
+#: Where one lies, as its line has it.
+_IS_FILE: Final = re.compile(r"files/[0-9a-f]{2}/[0-9a-z.]+")
 #: So much of a digest tells one file's name from all others.
 _KEY: Final = 16
 
@@ -45,6 +54,119 @@ class Entry:
     found: Found | None = None
     #: Why it cannot be had.
     missing: str | None = None
+
+
+class Coming:
+    """A file on its way in, at *path*; *length* and *validator*: what an earlier start has left of it.
+
+    Everything blocks.
+    """
+
+    def __init__(self, path: str, *, length: int = 0, validator: str | None = None) -> None:
+        self._path = path
+        self._length = length
+        self._arriving: Arriving | None = None
+        self._validator = validator
+
+    @property
+    def file(self) -> BinaryIO:
+        """What has come; open."""
+        assert self._arriving is not None
+        return self._arriving.file
+
+    def open(self) -> Arriving:
+        """Where it arrives."""
+        if self._arriving is None:
+            if self._validator is None:
+                _drop(self._path)
+            file = _Noting(self._path, self._noted)
+            if self._validator is not None and self._length:
+                file.cut(self._length)
+            self._length = 0
+            self._arriving = Arriving(file=cast("BinaryIO", file), validator=self._validator)
+        return self._arriving
+
+    def close(self) -> str:
+        """It is whole; gives where it lies."""
+        if self._arriving is not None:
+            self._arriving.file.close()
+        return self._path
+
+    def rest(self) -> None:
+        """Keep what has come where it can be gone on with, and nothing open."""
+        if self._arriving is None:
+            return
+        self._validator = self._arriving.validator
+        if self._validator is None:
+            self.drop()
+            return
+        self._arriving.file.close()
+        self._arriving = None
+
+    def leave(self) -> None:
+        """Keep what another start can go on with."""
+        self.rest()
+        if not os.path.exists(f"{self._path}{_NOTE}"):
+            self.drop()
+
+    def drop(self) -> None:
+        """Keep nothing of what has come."""
+        if self._arriving is not None:
+            self._arriving.file.close()
+        _drop(self._path)
+        self._validator = self._arriving = None
+
+    def _noted(self) -> str | None:
+        return None if self._arriving is None else self._arriving.validator
+
+
+class _Noting(io.FileIO):
+    """A file that notes beside it how much of it is surely on the disk."""
+
+    def __init__(self, path: str, validator: Callable[[], str | None]) -> None:
+        self._note = f"{path}{_NOTE}"
+        self._validator = validator
+        self._since = 0
+        super().__init__(path, "r+b" if os.path.exists(path) else "x+b", opener=private)
+
+    def write(self, piece: Any) -> int:
+        """Add *piece*."""
+        written = super().write(piece)
+        self._since += written
+        if self._since >= _NOTED and (validator := self._validator()) is not None:
+            os.fsync(self.fileno())
+            with open(f"{self._note}.new", "wb", opener=private) as file:
+                file.write(orjson.dumps({"length": self.tell(), "validator": validator}))
+            os.replace(f"{self._note}.new", self._note)
+            self._since = 0
+        return written
+
+    def truncate(self, size: int | None = None) -> int:
+        """Begin anew."""
+        with suppress(FileNotFoundError):
+            os.unlink(self._note)
+        return super().truncate(size)
+
+    def cut(self, length: int) -> None:
+        """Leave what is surely there."""
+        super().truncate(length)
+
+
+def _drop(path: str) -> None:
+    for one in (path, f"{path}{_NOTE}"):
+        with suppress(OSError):
+            os.unlink(one)
+
+
+def _left(path: str) -> tuple[int, str] | None:
+    """How much of the file at *path* is surely there, and what tells its content; None: nothing can be gone on with."""
+    try:
+        with open(f"{path}{_NOTE}", "rb") as file:
+            told = orjson.loads(file.read())
+        length, validator = told["length"], told["validator"]
+        return (length, validator) if 0 < length <= os.stat(path).st_size and isinstance(validator, str) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 class Catalogue:
@@ -64,15 +186,24 @@ class Catalogue:
         #: Where the lines end.
         self._end = 0
         self._number = 0
+        #: Names of what is on its way, and what an earlier start has left.
+        self._taken: set[str] = set()
+        self._kept: dict[str, tuple[int, str]] = {}
         self._known: set[str] = set()
 
     def open(self) -> None:
         """Read the lines, cut off one that was not finished, and clear away what was on its way."""
         with self._ours():
-            os.makedirs(self._coming, mode=0o700, exist_ok=True)
+            make_folder(self._coming)
             for name in os.listdir(self._coming):
-                os.unlink(os.path.join(self._coming, name))
-            number = os.open(self._path, os.O_RDWR | os.O_CREAT | _BINARY, _MODE)
+                path = os.path.join(self._coming, name)
+                if (left := _left(path)) is not None:
+                    self._kept[name] = left
+                elif name.endswith(_NOTE) and _left(path.removesuffix(_NOTE)) is not None:
+                    continue
+                else:
+                    os.unlink(path)
+            number = os.open(self._path, os.O_RDWR | os.O_CREAT | BINARY, MODE)
             with open(number, "r+b") as file:
                 for line in file:
                     if (told := _told(line)) is None:
@@ -82,7 +213,7 @@ class Catalogue:
                     self._end += len(line)
                 file.truncate(self._end)
                 os.fsync(file.fileno())
-            _flush_folder(self._folder.path)
+            flush_folder(self._folder.path)
             self._tidy()
 
     def close(self) -> None:
@@ -100,39 +231,67 @@ class Catalogue:
         """Whether that is written already."""
         return self._missing.get(_key(ref)) == why
 
-    def new(self) -> tuple[str, BinaryIO]:
-        """A new file for what is to come, open."""
-        with self._ours():
-            self._number += 1
-            path = os.path.join(self._coming, str(self._number))
-            return path, open(path, "x+b", buffering=0, opener=_private)
+    def misses(self, ref: FileRef) -> bool:
+        """Whether the vendor said the last time that there is no such file."""
+        return self._missing.get(_key(ref), "").startswith("HTTP ")
 
-    def again(self, path: str) -> BinaryIO:
-        """A file of which some has come, open once more."""
-        with self._ours():
-            return open(path, "r+b", buffering=0)
+    def coming(self, ref: FileRef) -> Coming:
+        """Where its file arrives, with what an earlier start has left of it."""
+        name = _key(ref).hex()
+        if name in self._taken:
+            self._number += 1
+            name = str(self._number)
+        self._taken.add(name)
+        length, validator = self._kept.pop(name, (0, None))
+        return Coming(os.path.join(self._coming, name), length=length, validator=validator)
+
+    def clear(self) -> None:
+        """All have come that will: what an earlier start has left of others is of no use."""
+        for name in self._kept:
+            _drop(os.path.join(self._coming, name))
 
     def enter(self, entries: Sequence[Entry]) -> None:
         """Put what came in its place, and write a line for each. When it returns, all would survive a power cut."""
         with self._ours():
             for folder in {self._put(entry.coming, entry.found) for entry in entries if entry.coming and entry.found}:
-                _flush_folder(folder)
+                flush_folder(folder)
             lines = [_line(entry) for entry in entries]
             content = b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
-            number = os.open(self._path, os.O_WRONLY | _BINARY)
+            number = os.open(self._path, os.O_WRONLY | BINARY)
             try:
                 # After a disk that was full, half a line may stand here.
                 os.ftruncate(number, self._end)
                 os.lseek(number, self._end, os.SEEK_SET)
-                left = memoryview(content)
-                while left:
-                    left = left[os.write(number, left) :]
+                write_all(number, content)
                 os.fsync(number)
             finally:
                 os.close(number)
         self._end += len(content)
         for line in lines:
             self._learn(line, is_new=True)
+
+    def forget(self, resources: Collection[str]) -> None:
+        """Leave out the lines of these tables, and take away the files that no other line names; not while it is open.
+
+        What is half done is done again: a file goes before its line does.
+        """
+        with self._ours(), suppress(FileNotFoundError):
+            gone: set[str] = set()
+            kept: set[str] = set()
+            for _, told in self._lines():
+                if _IS_FILE.fullmatch(path := str(told.get("path"))):
+                    (gone if told["resource"] in resources else kept).add(path)
+            for path in gone - kept:
+                with suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self._folder.path, path))
+            replace(self._path, (line for line, told in self._lines() if told["resource"] not in resources))
+
+    def _lines(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        with open(self._path, "rb") as file:
+            for line in file:
+                if (told := _told(line)) is None:
+                    return
+                yield line, told
 
     def _learn(self, line: dict[str, Any], *, is_new: bool = False) -> None:
         key = _key_of(line)
@@ -159,9 +318,11 @@ class Catalogue:
         if folder not in self._known:
             with suppress(FileExistsError):
                 os.mkdir(folder, 0o700)
-            _flush_folder(self._folder.files)
+            flush_folder(self._folder.files)
             self._known.add(folder)
         os.replace(coming, os.path.join(self._folder.path, _path(found)))
+        with suppress(OSError):
+            os.unlink(f"{coming}{_NOTE}")
         return folder
 
     def _tidy(self) -> None:
@@ -173,16 +334,8 @@ class Catalogue:
             for number, line in enumerate(file):
                 last[_key_of(orjson.loads(line))] = number
         kept = set(last.values())
-        new, end = f"{self._path}.new", 0
-        with open(self._path, "rb") as file, open(new, "wb", opener=_private) as out:
-            for number, line in enumerate(file):
-                if number in kept:
-                    out.write(line)
-                    end += len(line)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(new, self._path)
-        _flush_folder(self._folder.path)
+        with open(self._path, "rb") as file:
+            end = replace(self._path, (line for number, line in enumerate(file) if number in kept))
         self._old, self._end = 0, end
 
     @contextmanager
@@ -246,18 +399,3 @@ def _key_of(line: Mapping[str, Any]) -> bytes:
 
 def _digest(*parts: str) -> bytes:
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=_KEY).digest()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, _MODE)
-
-
-def _flush_folder(path: str) -> None:
-    """Have the names in a folder on the disk; Windows has no way to ask for that, and needs none."""
-    if os.name == "nt":
-        return
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

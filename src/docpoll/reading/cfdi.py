@@ -7,30 +7,28 @@ Needs lxml: `pip install 'docpoll[cfdi]'`.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import attrs
-import orjson
 
-from docpoll.errors import ConfigError, ReadFailed, RemoteProtocolError
-from docpoll.reading.folders import Folder
+from docpoll.errors import ConfigError, RemoteProtocolError
 
 __all__ = [
     "Cfdi",
     "CfdiLine",
     "CfdiPayment",
-    "Compared",
     "Difference",
     "PaidDocument",
     "Party",
     "Tax",
     "check",
-    "compare",
+    "check_lines",
+    "check_payments",
     "parse_cfdi",
+    "require_lxml",
 ]
 
 #: Version → namespace.
@@ -46,7 +44,6 @@ _HALF_A_CENT: Final = Decimal("0.005")
 _OF_A_RATE: Final = Decimal("0.00005")
 #: Mexico's clocks are so many hours behind UTC, at the most.
 _FURTHEST: Final = 8
-_FILES: Final = "files.jsonl"
 
 
 @attrs.frozen(kw_only=True)
@@ -282,12 +279,18 @@ def _paid(read: _Reader, node: Any) -> PaidDocument:
     )
 
 
-def _root(xml: bytes) -> Any:
-    """The root of *xml*, parsed with everything off that reaches outside or grows."""
+def require_lxml() -> Any:
+    """lxml's `etree`. Raises `ConfigError` where it is not installed."""
     try:
         from lxml import etree
     except ImportError as exc:
         raise ConfigError("a CFDI is read with lxml, which is not installed: pip install 'docpoll[cfdi]'") from exc
+    return etree
+
+
+def _root(xml: bytes) -> Any:
+    """The root of *xml*, parsed with everything off that reaches outside or grows."""
+    etree = require_lxml()
     parser = etree.XMLParser(
         resolve_entities=False,
         load_dtd=False,
@@ -385,24 +388,38 @@ def check(cfdi: Cfdi, row: Mapping[str, Any]) -> list[Difference]:
         # Where it is Mexico's own currency, some write a rate of 1.
         "exchangeRate": ([cfdi.exchange_rate, *([None, Decimal(1)] if cfdi.currency == "MXN" else [])], _OF_A_RATE),
     }
-    differences = [
-        Difference(field=field, xml=said, row=None if told is None else _word(told))
-        for field, said in words.items()
-        for told in _told(row, field)
-        if (said or "").casefold() != _word(told).casefold()
-    ]
-    for field, (any_of, within) in numbers.items():
-        for told in _told(row, field):
-            if not any(_is_near(one, _decimal(told), within) for one in any_of):
-                first = any_of[0]
-                shown = None if first is None else f"{first:f}"
-                differences.append(Difference(field=field, xml=shown, row=None if told is None else str(told)))
+    differences = [*_words_differing(words, row), *_numbers_differing(numbers, row)]
     for field, at in ("issuedAt", cfdi.issued_at), ("certifiedAt", cfdi.certified_at):
         for told in _told(row, field):
             if not _is_the_same_time(at, told):
                 shown = None if at is None else at.isoformat()
                 differences.append(Difference(field=field, xml=shown, row=None if told is None else str(told)))
     return differences
+
+
+def _words_differing(words: Mapping[str, str | None], row: Mapping[str, Any]) -> list[Difference]:
+    return [
+        Difference(field=field, xml=said, row=None if told is None else _word(told))
+        for field, said in words.items()
+        for told in _told(row, field)
+        if (said or "").casefold() != _word(told).casefold()
+    ]
+
+
+def _numbers_differing(
+    numbers: Mapping[str, tuple[Sequence[Decimal | None], Decimal]], row: Mapping[str, Any]
+) -> list[Difference]:
+    """Where none of the numbers that may be meant is near to what *row* says."""
+    return [
+        Difference(
+            field=field,
+            xml=None if any_of[0] is None else f"{any_of[0]:f}",
+            row=None if told is None else str(told),
+        )
+        for field, (any_of, within) in numbers.items()
+        for told in _told(row, field)
+        if not any(_is_near(one, _decimal(told), within) for one in any_of)
+    ]
 
 
 def _told(row: Mapping[str, Any], field: str) -> Iterator[Any]:
@@ -453,74 +470,91 @@ def _is_the_same_time(at: datetime | None, told: Any) -> bool:
     return not rest and 0 <= hours <= _FURTHEST
 
 
-# -- a folder ------------------------------------------------------------------------------------------------------
+# -- with the rows of its lines, and of what it pays ----------------------------------------------------------------
+
+#: The vendor's names of the taxes of a line: withheld, and added; the catalogue's code.
+_LINE_TAXES: Final = {
+    "retainedTaxes.valueAddedTax": (True, "002"),
+    "retainedTaxes.incomeTax": (True, "001"),
+    "retainedTaxes.sinTax": (True, "003"),
+    "transferredTaxes.valueAddedTax": (False, "002"),
+    "transferredTaxes.sinTax": (False, "003"),
+}
+_A_CENT: Final = Decimal("0.01")
 
 
-@attrs.frozen(kw_only=True)
-class Compared:
-    """What came of holding the XML files of a folder against its rows."""
+def check_lines(cfdi: Cfdi, rows: Sequence[Mapping[str, Any]]) -> list[Difference]:
+    """Where *rows*, the vendor's line items of the same invoice (all of them, in any order), say something else.
 
-    #: Rows whose XML was read.
-    compared: int = 0
-    #: Rows of which something differs.
-    differing: int = 0
-    #: Rows whose XML cannot be read as a CFDI.
-    unreadable: int = 0
-
-
-def compare(folder: Folder, *, resource: str = "invoices") -> Compared:
-    """Hold each row of *resource* in *folder* against its XML, where that is there. It blocks, and asks nobody.
-
-    Every difference is a line of `<resource>-differences.jsonl`: `{"id", "uuid", "field", "xml", "row"}`, with
-    `"unreadable"` and why where the XML is no CFDI. The file takes the place of the one before.
-
-    Raises `ReadFailed` where the folder cannot be read or written, `ConfigError` where lxml is missing.
+    A field is called `lines[1].totalAmount`, by the place of the line in the XML.
     """
-    target = folder.table(f"{resource}-differences")
-    compared = differing = unreadable = 0
-    try:
-        paths = _paths(folder, resource)
-        with open(f"{target}.new", "wb", opener=_private) as out, open(folder.table(resource), "rb") as rows:
-            for line in rows:
-                if not line.endswith(b"\n"):
-                    break
-                row = orjson.loads(line)
-                path = paths.get(str(row.get("id")))
-                if path is None:
-                    continue
-                with open(os.path.join(folder.path, path), "rb") as file:
-                    content = file.read()
-                whose = {"id": row.get("id"), "uuid": row.get("uuid")}
-                try:
-                    found = [attrs.asdict(one) for one in check(parse_cfdi(content), row)]
-                except RemoteProtocolError as exc:
-                    unreadable += 1
-                    out.write(orjson.dumps({**whose, "unreadable": str(exc)}, option=orjson.OPT_APPEND_NEWLINE))
-                    continue
-                compared += 1
-                differing += bool(found)
-                out.writelines(orjson.dumps({**whose, **one}, option=orjson.OPT_APPEND_NEWLINE) for one in found)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(f"{target}.new", target)
-    except OSError as exc:
-        said = f"{folder.label} cannot be read or written ({exc.strerror or exc})"
-        raise ReadFailed(said, taxpayer=folder.rfc, resource=resource) from exc
-    return Compared(compared=compared, differing=differing, unreadable=unreadable)
+    differences = []
+    if len(rows) != len(cfdi.lines):
+        differences.append(Difference(field="lines", xml=str(len(cfdi.lines)), row=str(len(rows))))
+    left, odd = list(rows), []
+    for number, line in enumerate(cfdi.lines, 1):
+        same = next((row for row in left if not _line_differences(line, row)), None)
+        if same is None:
+            odd.append((number, line))
+        else:
+            left.remove(same)
+    for number, line in odd:
+        if not left:
+            break
+        # The one that is most like it is meant.
+        row = min(left, key=lambda row: len(_line_differences(line, row)))
+        left.remove(row)
+        differences += [attrs.evolve(one, field=f"lines[{number}].{one.field}") for one in _line_differences(line, row)]
+    return differences
 
 
-def _paths(folder: Folder, resource: str) -> dict[str, str]:
-    """The XML of each row: its id, and where that lies in the folder."""
-    found: dict[str, str] = {}
-    with open(os.path.join(folder.path, _FILES), "rb") as lines:
-        for line in lines:
-            if not line.endswith(b"\n"):
-                break
-            told = orjson.loads(line)
-            if told["resource"] == resource and told["kind"] == "xml" and "path" in told:
-                found[told["id"]] = told["path"]
-    return found
+def _line_differences(line: CfdiLine, row: Mapping[str, Any]) -> list[Difference]:
+    words = {
+        "identificationNumber": line.product_number,
+        "productIdentification": line.product_code,
+        "description": line.description,
+        "unitCode": line.unit_code,
+    }
+    gross = line.amount
+    numbers: dict[str, tuple[list[Decimal | None], Decimal]] = {
+        "quantity": ([line.quantity], _OF_A_RATE),
+        "unitAmount": ([line.unit_price], _HALF_A_CENT),
+        "discountAmount": ([line.discount or Decimal(0)], _HALF_A_CENT),
+        # Before the discount, as the XML has it, or after it.
+        "totalAmount": ([gross, None if gross is None else gross - (line.discount or Decimal(0))], _HALF_A_CENT),
+    }
+    for field, (is_withheld, code) in _LINE_TAXES.items():
+        taxes = [tax.amount for tax in line.taxes if (tax.is_withheld, tax.code) == (is_withheld, code)]
+        numbers[field] = ([sum((amount for amount in taxes if amount is not None), Decimal(0))], _A_CENT)
+    return [*_words_differing(words, row), *_numbers_differing(numbers, row)]
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def check_payments(
+    cfdi: Cfdi, rows: Callable[[PaidDocument], Sequence[Mapping[str, Any]]], *, knows: Callable[[str], bool]
+) -> list[Difference]:
+    """Where the vendor's rows of payments say something else than the payments of *cfdi*.
+
+    *rows* gives those of the same paid invoice and installment; *knows*: whether there should be one for the invoice
+    with that folio. A field is called `payments[1].amount`, by the place of the paid document in the XML.
+    """
+    differences = []
+    paid = [(payment, document) for payment in cfdi.payments for document in payment.documents]
+    for number, (_, document) in enumerate(paid, 1):
+        told = [_payment_differences(document, row) for row in rows(document)]
+        if told:
+            fewest = min(told, key=len)
+            differences += [attrs.evolve(one, field=f"payments[{number}].{one.field}") for one in fewest]
+        elif knows(document.uuid):
+            differences.append(Difference(field=f"payments[{number}]", xml=document.uuid, row=None))
+    return differences
+
+
+def _payment_differences(document: PaidDocument, row: Mapping[str, Any]) -> list[Difference]:
+    paid = document.paid
+    numbers: dict[str, tuple[list[Decimal | None], Decimal]] = {
+        "previousBalance": ([document.balance_before], _HALF_A_CENT),
+        # The vendor writes what is paid with a minus.
+        "amount": ([paid, None if paid is None else -paid], _HALF_A_CENT),
+        "outstandingBalance": ([document.balance_after], _HALF_A_CENT),
+    }
+    return [*_words_differing({"currency": document.currency}, row), *_numbers_differing(numbers, row)]

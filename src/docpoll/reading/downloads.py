@@ -3,9 +3,11 @@
 - What is in the folder is not asked for again. What the row says it has not is told, and not asked for.
 - A link that died (the vendor's are good for some minutes) is asked for anew, at the vendor.
 - What broke off, came wrong or cut off, or was not there yet, is asked for again after the others; a few times.
-  What the vendor says is not there then is *missing*. What came wrong, or did not come, has *failed*: another call
-  asks for it again.
-- A 429 and a window that is used up hold everything back until it ends.
+  What the vendor itself says is not there then is *missing*. What came wrong, or did not come, has *failed*: another
+  call asks for it again.
+- A page of HTML is nobody's word on a file. Where the same refusal comes again and again, and no file in between, it is
+  not the files that are at fault, and no more are asked for.
+- Limits are kept to as those of pages are (`docpoll.reading.asking`).
 """
 
 from __future__ import annotations
@@ -17,17 +19,19 @@ import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from datetime import timedelta
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NoReturn
 
 import attrs
+import orjson
 
 from docpoll.errors import AccountFault, RemoteProtocolError, TransportError, Unauthorized
-from docpoll.interfaces import Arriving, Clock, Downloaded, Downloads
-from docpoll.reading.catalogue import Catalogue, Entry
+from docpoll.interfaces import Downloaded
+from docpoll.keys import origin_of
+from docpoll.reading.asking import Asker, Silence
+from docpoll.reading.catalogue import Catalogue, Coming, Entry
 from docpoll.reading.folders import Folder
-from docpoll.reading.forms import BadContent, Found, inspect
+from docpoll.reading.forms import BadContent, Found, PageOfHtml, inspect
 from docpoll.reads import FileRef
 from docpoll.redirects import link
 from docpoll.wire import Request, Response
@@ -45,26 +49,26 @@ FILE_LIMIT: Final = 2 * 1024**3
 _PAUSES: Final = (1.0, 4.0, 15.0, 30.0)
 #: So many links of a file may die before that counts as a try: another one is asked for at once.
 _DEAD: Final = 3
-#: So often the end of a window is waited for, for one file.
-_WINDOWS: Final = 30
-#: What is waited where the vendor does not say how long; and at the least.
-_UNSAID: Final = timedelta(seconds=30)
-_LEAST: Final = timedelta(seconds=1)
+#: A wish of the vendor's for one file is heeded so far.
 _LONGEST: Final = timedelta(hours=1)
 #: Files that wait to be asked for again: with more, no others are begun.
 _MOST_WAITING: Final = 1000
 #: Files that came and are not entered yet.
 _MOST_COMING: Final = 64
-#: Where nobody answers, nobody is asked for a while, twice as long each time; and after so many seconds no more.
+#: Where nobody answers, nobody is asked for a while, twice as long each time.
 _SILENCE: Final = 1.0
 _LONGEST_SILENCE: Final = 60.0
-_GIVEN_UP: Final = 300.0
+#: The same refusal for so many files in a row: it is not the files.
+_ALIKE: Final = 20
+#: So many missing files are told by name; all of them stand in the list.
+_NAMED: Final = 5
 #: Files that are there are passed over; the loop has its turn after so many.
 _TURN: Final = 200
 #: A wait that is longer is told.
 _QUIET: Final = 5.0
+#: So much of an answer is told.
+_SAID: Final = 200
 
-_TOO_MANY: Final = 429
 _GONE: Final = frozenset({404, 410})
 
 
@@ -78,6 +82,8 @@ class FileCounts:
     stored: int = 0
     #: That cannot be had; why stands in their lines.
     missing: int = 0
+    #: Those of them that their rows have, and the vendor says it has not.
+    denied: int = 0
     #: That came wrong, or did not come.
     failed: int = 0
     #: Bytes that came.
@@ -90,8 +96,7 @@ async def fetch_all(
     refs: AsyncIterator[FileRef],
     into: Folder,
     *,
-    downloads: Downloads,
-    clock: Clock,
+    asker: Asker,
     at_once: int = AT_ONCE,
     limit: int = FILE_LIMIT,
     on_progress: Callable[[FileCounts], object] | None = None,
@@ -105,7 +110,7 @@ async def fetch_all(
     """
     catalogue = Catalogue(into)
     await asyncio.to_thread(catalogue.open)
-    fetching = _Fetching(refs, catalogue, downloads, clock, at_once, limit, on_progress)
+    fetching = _Fetching(refs, catalogue, into.rfc, asker, at_once, limit, on_progress)
     try:
         await fetching.run()
     finally:
@@ -121,46 +126,15 @@ class _Task:
     #: Where it is asked for next: at the vendor, or at a link that an answer held.
     request: Request
     is_link: bool = False
-    #: So often it was asked for in vain, and the end of a window was waited for.
+    #: It was missing the last time, too.
+    was_missing: bool = False
+    #: So often it was asked for in vain.
     tries: int = 0
-    windows: int = 0
     dead: int = 0
     #: How many answers there had been when it was asked for in vain last.
     heard: int | None = None
-    #: What has come of it, and how it is known; open only while more comes.
-    path: str | None = None
-    validator: str | None = None
-    arriving: Arriving | None = None
-
-    def open(self, catalogue: Catalogue) -> Arriving:
-        """Where it arrives. It blocks."""
-        if self.arriving is None:
-            if self.path is None:
-                self.path, file = catalogue.new()
-            else:
-                file = catalogue.again(self.path)
-            self.arriving = Arriving(file=file, validator=self.validator)
-        return self.arriving
-
-    def rest(self) -> None:
-        """Keep what has come where it can be gone on with, and nothing open. It blocks."""
-        if self.arriving is None:
-            return
-        self.validator = self.arriving.validator
-        if self.validator is None:
-            self.drop()
-            return
-        self.arriving.file.close()
-        self.arriving = None
-
-    def drop(self) -> None:
-        """Keep nothing of what has come. It blocks."""
-        if self.arriving is not None:
-            self.arriving.file.close()
-        if self.path is not None:
-            with suppress(OSError):
-                os.unlink(self.path)
-        self.path = self.validator = self.arriving = None
+    #: What has come of it.
+    coming: Coming | None = None
 
 
 class _Stopped(Exception):
@@ -172,21 +146,23 @@ class _Fetching:
         self,
         refs: AsyncIterator[FileRef],
         catalogue: Catalogue,
-        downloads: Downloads,
-        clock: Clock,
+        rfc: str,
+        asker: Asker,
         at_once: int,
         limit: int,
         on_progress: Callable[[FileCounts], object] | None,
     ) -> None:
         self._refs = refs
         self._catalogue = catalogue
-        self._downloads = downloads
-        self._clock = clock
+        self._rfc = rfc
+        self._asker = asker
+        self._clock = asker.clock
         self._at_once = at_once
         self._limit = limit
         self._on_progress = on_progress
         self._counts: Counter[str] = Counter()
         self._trouble: str | None = None
+        self._is_stopped = False
         self._turn = asyncio.Lock()
         self._has_ended = False
         self._passed = 0
@@ -194,12 +170,12 @@ class _Fetching:
         self._later: list[tuple[float, int, _Task]] = []
         self._order = itertools.count()
         self._tasks: set[_Task] = set()
-        #: Nobody is asked before.
+        #: Nobody is asked before, since nobody answers; and how long that is the next time.
         self._not_before = 0.0
-        #: Answers, of which a piece of a file is one, too; since when there was none, and how long it is waited then.
-        self._heard = 0
-        self._silent_since: float | None = None
-        self._silence = _SILENCE
+        self._silence, self._heard = _SILENCE, asker.heard
+        #: The refusal that came last, and how often it has come since a file did.
+        self._refusal: tuple[int, bool] | None = None
+        self._alike = 0
         self._entering = _Entering(catalogue, self._is_entered)
 
     @property
@@ -213,17 +189,26 @@ class _Fetching:
         try:
             await asyncio.gather(*workers)
             await self._entering.end()
+            await asyncio.to_thread(self._catalogue.clear)
         except _Stopped:
             await self._cancel(workers)
             await self._entering.end()
         finally:
             await self._cancel(workers)
             await self._entering.end(quietly=True)
-            await asyncio.to_thread(self._drop_all)
+            await asyncio.to_thread(self._leave_all)
+        if (denied := self._counts["denied"] - _NAMED) > 0:
+            log.warning(
+                "%s: files: %d more that their rows have are not there, says the vendor; files.jsonl names them",
+                self._rfc,
+                denied,
+                extra={"action": "file_missing"},
+            )
 
-    def _drop_all(self) -> None:
+    def _leave_all(self) -> None:
         for task in self._tasks:
-            task.drop()
+            if task.coming is not None:
+                task.coming.leave()
 
     async def _cancel(self, workers: list[asyncio.Task[None]]) -> None:
         for worker in workers:
@@ -265,7 +250,8 @@ class _Fetching:
             elif ref.missing is not None:
                 await self._miss(ref, ref.missing)
             else:
-                task = _Task(ref=ref, request=ref.request)
+                was_missing = self._catalogue.misses(ref)
+                task = _Task(ref=ref, request=ref.request, was_missing=was_missing)
                 self._tasks.add(task)
                 return task
             self._passed += 1
@@ -276,20 +262,20 @@ class _Fetching:
     async def _wait_until(self, when: Callable[[], float]) -> None:
         """Wait until the clock stands there; *when* may change meanwhile."""
         while (seconds := when() - self._clock.monotonic()) > 0:
-            over = asyncio.Event()
-            timer = self._clock.call_later(seconds, over.set)
-            try:
-                await over.wait()
-            finally:
-                timer.cancel()
+            await self._asker.pause(seconds)
 
     # One file
 
     async def _bring(self, task: _Task) -> None:
         """Ask for a file once, and see what came."""
-        arriving = await asyncio.to_thread(task.open, self._catalogue)
+        if task.coming is None:
+            task.coming = await asyncio.to_thread(self._catalogue.coming, task.ref)
+        arriving = await asyncio.to_thread(task.coming.open)
+        began = self._clock.monotonic()
         try:
-            got = await self._downloads.download(task.request, arriving, limit=self._limit, on_bytes=self._came)
+            got = await self._asker.download(
+                task.request, arriving, limit=self._limit, on_bytes=self._came, is_link=task.is_link
+            )
         except OSError as exc:
             raise self._catalogue.cannot_write(exc) from exc
         except AccountFault as exc:
@@ -297,52 +283,62 @@ class _Fetching:
                 raise
             await self._again(task, str(exc))
         except TransportError as exc:
-            await self._again(task, str(exc), is_own=self._is_own(task, str(exc)))
+            await self._again(task, str(exc), is_own=self._is_own(task, str(exc), began))
         except RemoteProtocolError as exc:
             await self._again(task, str(exc))
         else:
-            self._answered()
-            self._heed(got.first)
             if got.is_whole:
-                await self._look(task, got.response)
+                await self._look(task, got)
             else:
                 await self._refused(task, got)
 
     def _came(self, length: int) -> None:
-        self._answered()
         self._counts["bytes"] += length
 
-    def _answered(self) -> None:
-        self._heard += 1
-        self._silent_since, self._silence = None, _SILENCE
-
-    def _is_own(self, task: _Task, why: str) -> bool:
+    def _is_own(self, task: _Task, why: str, began: float) -> bool:
         """Whether it is the file that did not come: others did since it was asked for in vain last.
 
         Raises `_Stopped` where nobody has answered for long.
         """
-        is_own, task.heard = task.heard != self._heard, self._heard
-        now = self._clock.monotonic()
-        if self._silent_since is None:
-            self._silent_since = now
-        elif now - self._silent_since >= _GIVEN_UP:
-            self._trouble = f"nobody has answered for {now - self._silent_since:.0f} s: {why}"
-            raise _Stopped
-        if now >= self._not_before:
-            self._hold_back(timedelta(seconds=self._silence), why)
+        heard = self._asker.heard
+        is_own, task.heard = task.heard != heard, heard
+        if heard != self._heard:
+            self._heard, self._silence = heard, _SILENCE
+        try:
+            self._asker.unanswered(why)
+        except Silence as exc:
+            self._stop(str(exc), exc)
+        # Those that were on their way together are one.
+        if began >= self._not_before:
+            self._not_before = self._clock.monotonic() + self._silence
+            if self._silence > _QUIET:
+                log.warning(
+                    "%s: files: %s; going on in %.0f s",
+                    self._rfc,
+                    why,
+                    self._silence,
+                    extra={"action": "trying_again"},
+                )
             self._silence = min(2 * self._silence, _LONGEST_SILENCE)
         return is_own
 
-    async def _look(self, task: _Task, response: Response) -> None:
+    def _stop(self, why: str, cause: BaseException | None = None) -> NoReturn:
+        if not self._is_stopped:
+            self._is_stopped, self._trouble = True, f"{self._rfc}: files: {why}"
+        raise _Stopped from cause
+
+    async def _look(self, task: _Task, got: Downloaded) -> None:
         """See what came, and have it entered where it is right."""
-        assert task.arriving is not None
+        assert task.coming is not None
         try:
-            found = await asyncio.to_thread(_settle, task.arriving.file, task.ref, response.content_type)
+            found = await asyncio.to_thread(_settle, task.coming.file, task.ref, got.response.content_type)
             elsewhere = None if found.link is None else link(task.request, found.link)
             if elsewhere is not None and task.is_link:
                 raise BadContent("what is there says that it is elsewhere again")
         except (BadContent, RemoteProtocolError) as exc:
-            await asyncio.to_thread(task.drop)
+            await asyncio.to_thread(task.coming.drop)
+            if isinstance(exc, PageOfHtml) and not (got.hops or task.is_link):
+                self._is_refused(task, got.response, is_theirs=False)
             await self._again(task, str(exc))
         except OSError as exc:
             raise self._catalogue.cannot_write(exc) from exc
@@ -350,80 +346,112 @@ class _Fetching:
             if elsewhere is None:
                 await self._enter(task, found)
                 return
-            await asyncio.to_thread(task.drop)
+            await asyncio.to_thread(task.coming.drop)
             task.request, task.is_link = elsewhere, True
             await self._bring(task)
 
     async def _enter(self, task: _Task, found: Found) -> None:
-        assert task.arriving is not None
-        coming = task.path
-        task.arriving.file.close()
+        assert task.coming is not None
+        self._refusal, self._alike = None, 0
+        path = task.coming.close()
         self._tasks.discard(task)
-        await self._entering.put(Entry(ref=task.ref, coming=coming, found=found))
+        await self._entering.put(Entry(ref=task.ref, coming=path, found=found))
 
     async def _refused(self, task: _Task, got: Downloaded) -> None:
         """See why it did not come."""
         response, status = got.response, got.response.status
-        if status == _TOO_MANY and task.windows < _WINDOWS:
-            task.windows += 1
-            wish = min(max(response.comes_back_after or _UNSAID, _LEAST), _LONGEST)
-            self._hold_back(wish, "too many requests (HTTP 429)")
-            await asyncio.to_thread(task.rest)
-            self._ask_later(task, 0.0)
-        elif (got.hops or task.is_link) and 400 <= status < 500 and task.dead < _DEAD:
+        at_link = got.hops > 0 or task.is_link
+        if at_link and 400 <= status < 500 and task.dead < _DEAD:
             task.dead += 1
-            task.request, task.is_link = task.ref.request, False
-            await asyncio.to_thread(task.rest)
-            self._ask_later(task, 0.0)
-        elif got.hops or task.is_link:
+            await self._rest(task, 0.0)
+        elif at_link:
             said = f"its link died (HTTP {status})" if 400 <= status < 500 else f"HTTP {status} at its link"
             await self._again(task, said)
         elif status == 401:
             raise Unauthorized("the API refused the key", status=status)
-        elif status in _GONE and (task.ref.optional or task.tries >= len(_PAUSES)):
-            await asyncio.to_thread(task.drop)
-            self._tasks.discard(task)
-            await self._miss(task.ref, f"HTTP {status}: the vendor has no such file")
+        elif status == 202:
+            await self._again(task, "HTTP 202: the vendor is still at it", wish=response.comes_back_after)
+        elif status >= 500:
+            await self._again(task, f"HTTP {status}", wish=response.comes_back_after)
         else:
-            said = "HTTP 202: the vendor is still at it" if status == 202 else f"HTTP {status}"
-            await self._again(task, said, wish=response.comes_back_after)
+            words, is_theirs = _words(response)
+            many = self._is_refused(task, response, is_theirs=is_theirs)
+            tries = 0 if task.ref.optional or task.was_missing else 1 if many else len(_PAUSES)
+            if is_theirs and status in _GONE and task.tries >= tries:
+                await self._deny(task, status)
+            else:
+                # Where there are many, the one other try is worth most when it is late.
+                wish = timedelta(seconds=_PAUSES[-1]) if many else None
+                await self._again(task, f"HTTP {status}: {words}", wish=wish)
+
+    def _is_refused(self, task: _Task, response: Response, *, is_theirs: bool) -> bool:
+        """Count a refusal; whether there were many like it in a row, so that this is no passing one.
+
+        Raises what ends it, unless it is only files that are not there.
+        """
+        alike = response.status, is_theirs
+        if not task.tries:
+            # In the end it is only they who are left, so other tries say nothing of the rest.
+            self._alike = self._alike + 1 if alike == self._refusal else 1
+            self._refusal = alike
+        if self._alike < _ALIKE or alike != self._refusal:
+            return False
+        words, _ = _words(response)
+        if not is_theirs:
+            raise AccountFault(
+                f"{self._rfc}: files: {origin_of(task.ref.request.url)} answered HTTP {response.status} with {words} "
+                f"{self._alike} times in a row, which is not the vendor's answer; check --base-url, and whether this "
+                "network asks you to log in, or a proxy answers in its place",
+                status=response.status,
+            )
+        if response.status not in _GONE:
+            self._stop(
+                f"refused {self._alike} times in a row with HTTP {response.status}: {words}; no more are asked for"
+            )
+        return True
+
+    async def _deny(self, task: _Task, status: int) -> None:
+        """The vendor itself says that there is no such file."""
+        ref, why = task.ref, f"HTTP {status}: the vendor has no such file"
+        if not ref.optional:
+            why += ", though its row has it"
+            self._counts["denied"] += 1
+            level = logging.WARNING if self._counts["denied"] <= _NAMED else logging.INFO
+            log.log(level, "%s: %s", self._whose(ref), why, extra={"action": "file_missing"})
+        await self._give_up(task)
+        await self._miss(ref, why)
 
     async def _again(self, task: _Task, why: str, *, wish: timedelta | None = None, is_own: bool = True) -> None:
         """Ask for it again, at the vendor, after a pause; or give it up, for this time."""
-        task.request, task.is_link = task.ref.request, False
-        ref = task.ref
-        whose = f"{ref.resource} {ref.row}: {ref.kind}: {why}"
+        whose = f"{self._whose(task.ref)}: {why}"
         if task.tries < len(_PAUSES) or not is_own:
-            pause = _PAUSES[min(task.tries, len(_PAUSES) - 1)]
+            seconds = _PAUSES[min(task.tries, len(_PAUSES) - 1)]
             task.tries += is_own
-            await asyncio.to_thread(task.rest)
             if wish is not None:
-                pause = max(pause, min(wish, _LONGEST).total_seconds())
-            log.info("%s; asking again in %.0f s", whose, pause, extra={"action": "trying_again"})
-            self._ask_later(task, pause)
+                seconds = max(seconds, min(wish, _LONGEST).total_seconds())
+            log.info("%s; asking again in %.0f s", whose, seconds, extra={"action": "trying_again"})
+            await self._rest(task, seconds)
             return
-        await asyncio.to_thread(task.drop)
-        self._tasks.discard(task)
+        await self._give_up(task)
         whose = f"{whose}; tried {len(_PAUSES) + 1} times"
         log.warning("%s", whose, extra={"action": "file_failed"})
         self._trouble = self._trouble or whose
         self._count("failed")
 
-    def _ask_later(self, task: _Task, seconds: float) -> None:
+    def _whose(self, ref: FileRef) -> str:
+        return f"{self._rfc}: {ref.resource} {ref.row}: {ref.kind}"
+
+    async def _rest(self, task: _Task, seconds: float) -> None:
+        """Ask for it again after so many *seconds*, at the vendor; what has come stays where it can be gone on with."""
+        task.request, task.is_link = task.ref.request, False
+        if task.coming is not None:
+            await asyncio.to_thread(task.coming.rest)
         heapq.heappush(self._later, (self._clock.monotonic() + seconds, next(self._order), task))
 
-    def _heed(self, response: Response) -> None:
-        """Hold back where the vendor says that its window is used up."""
-        limit = response.rate_limit
-        if response.status != _TOO_MANY and limit is not None and limit.remaining == 0 and limit.reset is not None:
-            self._hold_back(min(limit.reset, _LONGEST), "the vendor's limit is reached")
-
-    def _hold_back(self, length: timedelta, why: str) -> None:
-        seconds = length.total_seconds()
-        until = self._clock.monotonic() + seconds
-        if until > self._not_before + _QUIET and seconds > _QUIET:
-            log.warning("files: %s; going on in %.0f s", why, seconds, extra={"action": "trying_again"})
-        self._not_before = max(self._not_before, until)
+    async def _give_up(self, task: _Task) -> None:
+        if task.coming is not None:
+            await asyncio.to_thread(task.coming.drop)
+        self._tasks.discard(task)
 
     # What became of them
 
@@ -491,3 +519,18 @@ def _settle(file: BinaryIO, ref: FileRef, content_type: str) -> Found:
     found = inspect(file, ref, content_type)
     os.fsync(file.fileno())
     return found
+
+
+def _words(response: Response) -> tuple[str, bool]:
+    """What a refusal says, bounded; and whether it is the vendor's own, which is JSON."""
+    try:
+        told = orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        told = None
+    if isinstance(told, dict):
+        said = next((told[name] for name in ("message", "hydra:description", "detail") if told.get(name)), "")
+        return " ".join(str(said).split())[:_SAID].rstrip(".") or "without a word", True
+    start = response.body.lstrip()[:_SAID].lower()
+    if not start:
+        return "an empty answer", False
+    return "a page of HTML" if start.startswith(b"<") else "something that is no JSON", False

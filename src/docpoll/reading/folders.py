@@ -7,7 +7,7 @@ is cut off when a read goes on, and what it knows is there, however docpoll ende
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -15,16 +15,13 @@ import orjson
 from filelock import FileLock, Timeout
 
 from docpoll.errors import ConfigError, ReadFailed
+from docpoll.reading.disk import BINARY, MODE, flush_folder, make_folder, replace, write_all
 
 __all__ = ["MANIFEST", "Folder"]
 
 MANIFEST: Final = "manifest.json"
 #: Of whoever reads into the folder at the moment; empty, and harmless where it was left behind.
 _LOCK: Final = ".docpoll.lock"
-_MODE: Final = 0o600
-_PIECE: Final = 1024 * 1024
-#: Windows would change line breaks otherwise.
-_BINARY: Final = getattr(os, "O_BINARY", 0)
 
 
 class Folder:
@@ -59,8 +56,8 @@ class Folder:
         Raises `ConfigError` where it cannot be made, or another program reads into it.
         """
         try:
-            _make(self.path)
-            lock = FileLock(os.path.join(self.path, _LOCK), timeout=0, mode=_MODE, thread_local=False)
+            make_folder(self.path)
+            lock = FileLock(os.path.join(self.path, _LOCK), timeout=0, mode=MODE, thread_local=False)
             lock.acquire()
         except Timeout as exc:
             raise ConfigError(f"{self.label}: another docpoll reads into this folder; wait until it has ended") from exc
@@ -78,7 +75,7 @@ class Folder:
         """Leave the first *length* bytes of a table's file; False, and nothing is done, where it has fewer."""
         with self._writing(self.table(resource)) as path:
             try:
-                number = os.open(path, os.O_WRONLY | _BINARY)
+                number = os.open(path, os.O_WRONLY | BINARY)
             except FileNotFoundError:
                 return False
             try:
@@ -100,8 +97,7 @@ class Folder:
     def begin(self, resource: str, lines: bytes) -> int:
         """Put *lines* in the place of all that a table's file held, at once; gives how many bytes it has."""
         with self._writing(self.table(resource)) as path:
-            self._replace(path, lines)
-        return len(lines)
+            return replace(path, [lines])
 
     def append(self, resource: str, lines: bytes, *, at: int) -> int:
         """Add *lines* behind the first *at* bytes of a table's file; gives how many bytes it has.
@@ -109,12 +105,12 @@ class Folder:
         When it returns, they would survive a power cut.
         """
         with self._writing(self.table(resource)) as path:
-            number = os.open(path, os.O_WRONLY | _BINARY)
+            number = os.open(path, os.O_WRONLY | BINARY)
             try:
                 os.ftruncate(number, at)
                 os.lseek(number, at, os.SEEK_SET)
                 try:
-                    _write(number, lines)
+                    write_all(number, lines)
                     os.fsync(number)
                 except OSError:
                     # What is only half there helps nobody, and on a full disk it takes the room of others.
@@ -143,6 +139,15 @@ class Folder:
                     ) from exc
                 yield row
 
+    def remove(self, resources: Collection[str]) -> None:
+        """Take the files of these tables away, and what was made of them."""
+        for resource in resources:
+            for name in (resource, f"{resource}-differences"):
+                with self._writing(self.table(name)) as path, suppress(FileNotFoundError):
+                    os.unlink(path)
+        with self._writing(self.path):
+            flush_folder(self.path)
+
     # The manifest
 
     def manifest(self) -> Mapping[str, Any]:
@@ -158,18 +163,7 @@ class Folder:
         """Put *manifest* in the place of the one before, at once."""
         content = orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         with self._writing(os.path.join(self.path, MANIFEST)) as path:
-            self._replace(path, content)
-
-    def _replace(self, path: str, content: bytes) -> None:
-        new = f"{path}.new"
-        number = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY, _MODE)
-        try:
-            _write(number, content)
-            os.fsync(number)
-        finally:
-            os.close(number)
-        os.replace(new, path)
-        _flush_folder(self.path)
+            replace(path, [content])
 
     @contextmanager
     def _writing(self, path: str) -> Iterator[str]:
@@ -183,34 +177,6 @@ class Folder:
                 taxpayer=self.rfc,
                 resource=name.partition(".")[0],
             ) from exc
-
-
-def _make(path: str) -> None:
-    """Make the folder, and what leads to it; readable by nobody else where it is new."""
-    if os.path.isdir(path):
-        return
-    above = os.path.dirname(path)
-    _make(above)
-    with suppress(FileExistsError):
-        os.mkdir(path, 0o700)
-        _flush_folder(above)
-
-
-def _flush_folder(path: str) -> None:
-    """Have the names in a folder on the disk; Windows has no way to ask for that, and needs none."""
-    if os.name == "nt":
-        return
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
-def _write(number: int, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[os.write(number, left[:_PIECE]) :]
 
 
 def _said(exc: OSError) -> str:

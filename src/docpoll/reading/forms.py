@@ -16,7 +16,7 @@ import orjson
 
 from docpoll.reads import FileRef, link_in
 
-__all__ = ["BadContent", "Found", "form_of", "inspect"]
+__all__ = ["BadContent", "Found", "PageOfHtml", "form_of", "inspect"]
 
 _PIECE: Final = 1024 * 1024
 _HEAD: Final = 1024
@@ -58,8 +58,17 @@ _SAME: Final = {
 _TELLING: Final = frozenset({"xml", "pdf", "json", "html"})
 
 
+#: The elements of an invoice, and of a retention, that say which one it is, and between whom.
+_STAMP: Final = "TimbreFiscalDigital"
+_PARTIES: Final = frozenset({"Emisor", "Receptor", "Nacional"})
+
+
 class BadContent(Exception):
     """The file is not what was asked for, or not whole; the message says how, without a word of what is in it."""
+
+
+class PageOfHtml(BadContent):
+    """It is a page for people."""
 
 
 @attrs.frozen(kw_only=True)
@@ -97,13 +106,13 @@ def inspect(file: BinaryIO, ref: FileRef, content_type: str) -> Found:
     if form == "json" and ref.indirect and (link := _link(file, size)) is not None:
         return Found(form=form, media_type=_MEDIA_TYPES[form], size=size, digest=digest, link=link)
     if form == "html":
-        raise BadContent("it is a page of HTML, no file")
+        raise PageOfHtml("it is a page of HTML, no file")
     if wanted is not None and form != wanted and form not in _SAME.get(wanted, ()):
         raise BadContent(f"it is {form}, and {wanted} was asked for")
     labelled = _FORMS.get(content_type)
     if labelled in _TELLING and labelled != form and form not in {"txt", "csv", "bin"}:
         raise BadContent(f"it is {form}, and its content type says {content_type}")
-    _check(file, form, size)
+    _check(file, form, size, ref)
     if ref.size is not None and ref.size != size:
         raise BadContent(f"{size} bytes came, and the vendor says that it has {ref.size}")
     form = "csv" if form == "txt" and wanted == "csv" else form
@@ -139,8 +148,8 @@ def _form(file: BinaryIO) -> str:
     return "bin" if b"\x00" in head else "txt"
 
 
-def _check(file: BinaryIO, form: str, size: int) -> None:
-    """Raise `BadContent` for a file that has no end of its kind."""
+def _check(file: BinaryIO, form: str, size: int, ref: FileRef) -> None:
+    """Raise `BadContent` for a file that has no end of its kind, and for an XML that is not that of its row."""
     file.seek(0)
     match form:
         case "pdf":
@@ -151,7 +160,7 @@ def _check(file: BinaryIO, form: str, size: int) -> None:
             if _names(file) is None:
                 raise BadContent(f"the {form} is cut off, or broken")
         case "xml":
-            _check_xml(file)
+            _check_xml(file, ref)
         case "json" if size <= _LONG_JSON:
             try:
                 orjson.loads(file.read())
@@ -159,12 +168,35 @@ def _check(file: BinaryIO, form: str, size: int) -> None:
                 raise BadContent("the JSON is cut off, or broken") from exc
 
 
-def _check_xml(file: BinaryIO) -> None:
-    parser = expat.ParserCreate()
+def _check_xml(file: BinaryIO, ref: FileRef) -> None:
+    parser = expat.ParserCreate(namespace_separator=" ")
+    folios: list[str] = []
+    parties: list[str] = []
+
+    def begins(tag: str, attributes: dict[str, str]) -> None:
+        element = tag.rpartition(" ")[2]
+        if element == _STAMP:
+            folios.append(attributes.get("UUID", "").strip().lower())
+        elif element in _PARTIES:
+            parties.extend(
+                value.strip().upper() for name, value in attributes.items() if name.lower().startswith("rfc")
+            )
+
+    if ref.uuid is not None or ref.rfc is not None:
+        parser.StartElementHandler = begins
     try:
         parser.ParseFile(file)
     except (expat.ExpatError, ValueError, LookupError) as exc:
         raise BadContent("the XML is cut off, or broken") from exc
+    if ref.uuid is not None and ref.uuid.strip().lower() not in folios:
+        raise BadContent(f"it is the XML of {_shown(folios)}, and the row's folio is {ref.uuid}")
+    if ref.rfc is not None and ref.rfc.strip().upper() not in parties:
+        raise BadContent(f"it is an XML between {_shown(parties)}, none of whom is {ref.rfc}")
+
+
+def _shown(words: list[str]) -> str:
+    """What an XML tells, bounded."""
+    return " and ".join(f"{word:.40}" for word in words[:2]) or "nobody"
 
 
 def _is_workbook(file: BinaryIO) -> bool:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 import attrs
 import orjson
@@ -21,10 +23,14 @@ from docpoll.errors import BadPage
 from docpoll.interfaces import Read, ReadTable, Store
 from docpoll.reading.asking import Asker, Pace
 from docpoll.reading.folders import Folder
-from docpoll.reads import FileRef, RowPage
+from docpoll.reads import FileRef, RowPage, Unproven
 from docpoll.wire import Request, Response
 
 __all__ = ["Ids", "Pages", "Table", "id_of_row"]
+
+log = logging.getLogger("docpoll")
+
+_FOUND: Final = 200
 
 #: Rows that a page names, and that are asked for one by one: so many at once.
 _AT_ONCE: Final = 4
@@ -69,6 +75,10 @@ class Table(Protocol):
 
     def parse_item(self, response: Response, asked: Request) -> RowPage:
         """The row that a page only named, or what to ask next for it."""
+        ...
+
+    def parse_proof(self, response: Response, of: Unproven) -> Sequence[Mapping[str, Any]]:
+        """The rows of *of*, where the answer to its request proves whose they are. Raises `ForeignRow`."""
         ...
 
     def files_of(self, row: Mapping[str, Any], *, kinds: Collection[str] | None = None) -> Sequence[FileRef]:
@@ -181,31 +191,48 @@ class Pages:
                 response = moved
         page = await asyncio.to_thread(table.parse_page, response, asked)
         link = self._digest(asked.url)
-        if page.items:
-            page = attrs.evolve(page, rows=[*page.rows, *await self._items(table, page.items, whose)])
+        if page.items or page.unproven:
+            found = await self._items(table, page, whose)
+            rows = [row for one in found for row in one.rows]
+            skipped = page.skipped + sum(one.skipped for one in found)
+            page = attrs.evolve(page, rows=[*page.rows, *rows], skipped=skipped)
         return page, link
 
-    async def _items(self, table: Table, items: Sequence[Request], whose: str) -> list[Mapping[str, Any]]:
-        """The rows that *items* ask for, in their order."""
+    async def _items(self, table: Table, page: RowPage, whose: str) -> list[RowPage]:
+        """The rows that *page* only names, and those that were unproven, in their order."""
         room = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(asked: Request) -> Sequence[Mapping[str, Any]]:
+        async def one(asked: Request) -> RowPage:
             async with room:
                 while True:
                     response = await self.asker.one(asked, whose=whose)
                     found = table.parse_item(response, asked)
                     if not found.items:
-                        return found.rows
+                        break
                     asked = found.items[0]
+            if found.skipped and response.status != _FOUND:
+                log.warning(
+                    "%s: %s, which an event names, is not there (HTTP %d); it is passed over",
+                    whose,
+                    urlsplit(asked.url).path,
+                    response.status,
+                    extra={"action": "row_is_gone"},
+                )
+            return found
 
-        tasks = [asyncio.create_task(one(asked)) for asked in items]
+        async def proven(of: Unproven) -> RowPage:
+            async with room:
+                response = await self.asker.one(of.request, whose=whose)
+                return RowPage(rows=table.parse_proof(response, of))
+
+        tasks = [asyncio.create_task(one(asked)) for asked in page.items]
+        tasks += [asyncio.create_task(proven(of)) for of in page.unproven]
         try:
-            found = await asyncio.gather(*tasks)
+            return await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        return [row for rows in found for row in rows]
 
     async def _keep(
         self,

@@ -8,64 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Container, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
-from operator import attrgetter
-from typing import Any, Final, Protocol
+from typing import Final
 
 import attrs
 
-from docpoll.errors import (
-    AccountFault,
-    ConfigError,
-    DocpollError,
-    ReadFailed,
-    RemoteProtocolError,
-    StoreError,
-    TransportError,
-)
-from docpoll.interfaces import Clock, Read, ReadTable, Store, Transport
+from docpoll.errors import AccountFault, DocpollError, ReadFailed, RemoteProtocolError, StoreError, TransportError
+from docpoll.interfaces import Read, ReadTable, Store
 from docpoll.reading.asking import Asker
-from docpoll.reading.folders import MANIFEST, Folder
+from docpoll.reading.catalogue import Catalogue
+from docpoll.reading.choosing import keeps, manifest_of
+from docpoll.reading.downloads import FileCounts
+from docpoll.reading.folders import Folder
 from docpoll.reading.pages import Ids, Pages, Table, id_of_row
 from docpoll.reads import FileRef
 
-__all__ = ["Counted", "Fetch", "Progress", "Reader", "TableAsked", "check_free", "holds", "manifest_of", "take_up"]
+__all__ = ["Fetch", "Progress", "Reader", "TableAsked"]
 
 log = logging.getLogger("docpoll")
 
 #: Rows whose files are looked at in one go.
 _CHUNK: Final = 200
 
-
-class Counted(Protocol):
-    """What became of files."""
-
-    @property
-    def wanted(self) -> int:
-        """How many the rows have, or should have."""
-        ...
-
-    @property
-    def stored(self) -> int:
-        """How many are there."""
-        ...
-
-    @property
-    def missing(self) -> int:
-        """How many cannot be had, and why is told."""
-        ...
-
-    @property
-    def trouble(self) -> str | None:
-        """Why one of the rest did not come, in words; None: there is no rest."""
-        ...
-
-
-#: Brings the files that are named, and tells what became of them.
-Fetch = Callable[[AsyncIterator[FileRef]], Awaitable[Counted]]
+#: Brings the files that are named, tells how far it is now and then, and gives what became of them.
+Fetch = Callable[[AsyncIterator[FileRef], Callable[[FileCounts], object]], Awaitable[FileCounts]]
 
 
 @attrs.frozen(kw_only=True)
@@ -81,7 +49,7 @@ class TableAsked:
 
 @attrs.define(kw_only=True)
 class Progress:
-    """How far a read is; changed while it goes on."""
+    """How far reads are; changed while they go on, and each adds to what those before have done."""
 
     tables: int = 0
     #: What is read at the moment: a table, or `files`.
@@ -95,144 +63,12 @@ class Progress:
     bytes: int = 0
 
 
-async def take_up(store: Store, folder: Folder, asked: Read, *, replace: bool = False) -> Read:
-    """The read to go on with where *asked*, without tables of its own yet, was begun before; else a new one.
-
-    Call it while the folder is held. Raises `ConfigError` where the folder holds something else, unless it is to be
-    replaced.
-    """
-    reads = [read for read in await store.reads(folder=folder.path) if read.extractor == asked.extractor]
-    newest = reads[-1] if reads else None
-    is_ours = await asyncio.to_thread(_is_ours, folder, asked, reads)
-    if newest is not None and newest.ended_at is None and is_ours and _is_same(newest, asked):
-        if await asyncio.to_thread(_is_there, folder, newest):
-            return newest
-        log.warning(
-            "%s: holds less than what was read into it; %s is read anew",
-            folder.label,
-            asked.extractor,
-            extra={"action": "read_anew"},
-        )
-    elif not replace:
-        await asyncio.to_thread(check_free, folder, asked, reads)
-    return await store.begin_read(asked)
-
-
-def _is_same(known: Read, asked: Read) -> bool:
-    """Whether *asked* goes on with what is *known*."""
-    same = all(
-        getattr(known, name) == getattr(asked, name)
-        for name in ("provider", "account", "origin", "entity", "rfc", "selection")
-    )
-    tables = set(known.tables) == set(asked.tables)
-    return same and tables and asked.job_id in (None, known.job_id)
-
-
-def _is_ours(folder: Folder, asked: Read, reads: Sequence[Read]) -> bool:
-    """Whether what *folder* holds of this extractor was read with this ledger, by one of *reads*; or nothing is there.
-
-    Another ledger's is not to be cut to the length that this one knows of its own.
-    """
-    told = folder.manifest().get("reads")
-    if isinstance(told, dict) and asked.extractor in told:
-        return told[asked.extractor] in {_token(read) for read in reads}
-    return not any(os.path.exists(folder.table(name)) for name in asked.tables)
-
-
-def _token(read: Read) -> str:
-    """What a read is known by in its folder, among those of all ledgers."""
-    return f"{read.number}, {read.begun_at.isoformat()}"
-
-
-def _is_there(folder: Folder, read: Read) -> bool:
-    """Whether the files hold what the ledger says; what is behind that is cut off."""
-    begun = [table for table in read.tables.values() if table.length is not None]
-    return all(folder.cut(table.resource, table.length or 0) for table in begun)
-
-
-def holds(folder: Folder, read: Read) -> bool:
-    """Whether the files hold just what the ledger says of the complete *read*."""
-    return all(folder.length(table.resource) == table.length for table in read.tables.values())
-
-
-def check_free(folder: Folder, asked: Read, reads: Sequence[Read]) -> None:
-    """Raise `ConfigError` where *asked* would take the place of something else."""
-    held = next((read for read in reversed(reads) if read.has_begun), None)
-    if not _is_ours(folder, asked, reads):
-        found = next((f"{name}.jsonl" for name in asked.tables if os.path.exists(folder.table(name))), MANIFEST)
-        raise ConfigError(
-            f"{folder.label}: holds {found}, of which this ledger knows nothing; name the ledger it was read "
-            "with, another folder, or replace it (--replace)"
-        )
-    what = attrgetter("selection", "entity", "origin")
-    if held is not None and what(held) != what(asked):
-        raise ConfigError(
-            f"{folder.label}: holds what {asked.extractor} brings, {_told(held.selection)}, and now it is asked "
-            f"for {_told(asked.selection)}; name another folder, or replace it (--replace)"
-        )
-
-
-def _told(selection: Mapping[str, str | None]) -> str:
-    """A selection in words."""
-    parts = []
-    if selection.get("first") or selection.get("last"):
-        parts.append(f"from {selection.get('first') or 'the beginning'} to {selection.get('last') or 'now'}")
-    if selection.get("written_after"):
-        parts.append(f"written after {selection['written_after']}")
-    if selection.get("extraction"):
-        parts.append(f"touched by extraction {selection['extraction']}")
-    return ", ".join(parts) or "all of it"
-
-
-def manifest_of(folder: Folder, reads: Sequence[Read]) -> dict[str, Any]:
-    """What *folder* holds, of all that was read into it (the newest last)."""
-    current: dict[str, Read] = {}
-    # What has only been asked for anew is not there yet, so it is not complete either.
-    newest = {read.extractor: read for read in reads}
-    for read in reads:
-        if read.has_begun or read.extractor not in current:
-            current[read.extractor] = read
-    resources: dict[str, Any] = {}
-    for read in current.values():
-        for name, table in read.tables.items():
-            resources[name] = {
-                "file": f"{name}.jsonl",
-                "rows": table.rows,
-                "pages": table.pages,
-                "skipped": table.skipped,
-                "bytes": table.length or 0,
-                "complete": table.is_complete,
-                "selection": dict(read.selection),
-                "trouble": table.trouble,
-                "extractor": read.extractor,
-                "job": read.job_id,
-                "entity": read.entity,
-                "origin": read.origin,
-            }
-    troubles = [read.trouble for read in current.values() if read.trouble is not None]
-    return {
-        "version": 1,
-        "rfc": folder.rfc,
-        "complete": bool(newest) and all(read.ended_at is not None for read in newest.values()),
-        #: Which of a ledger's reads these are.
-        "reads": {name: _token(read) for name, read in sorted(newest.items())},
-        "resources": dict(sorted(resources.items())),
-        "files": {
-            "wanted": sum(read.wanted for read in current.values()),
-            "stored": sum(read.stored for read in current.values()),
-            "missing": sum(read.missing for read in current.values()),
-        },
-        "trouble": troubles[0] if troubles else None,
-    }
-
-
 @attrs.define(kw_only=True)
 class Reader:
     """Carries out reads into one *folder*, which is held meanwhile."""
 
-    transport: Transport
+    asker: Asker
     store: Store
-    clock: Clock
     folder: Folder
     #: What two links to the same page have in common.
     page_key: Callable[[str], str]
@@ -240,49 +76,71 @@ class Reader:
     fetch: Fetch | None = None
     #: Only the files of these kinds; None: all.
     kinds: Collection[str] | None = None
+    #: What is wrong where not a single row comes; None: nothing.
+    if_empty: str | None = None
     progress: Progress = attrs.field(factory=Progress)
+    _counted: FileCounts | None = attrs.field(default=None, init=False)
 
     async def read(self, read: Read, asked: Sequence[TableAsked]) -> Read:
-        """Carry *read* on, as `take_up()` gave it, until it is complete or comes no further; gives how it is then.
+        """Carry *read*, which is in the ledger, on until it is complete or comes no further; gives how it is then.
 
-        Raises `AccountFault` and `StoreError`, which end everything, and `ReadFailed` where not even the manifest can
-        be written to begin with; what else goes wrong stands in the read.
+        Raises `AccountFault` and `StoreError`, which end everything, and `ReadFailed` where what has to go cannot be
+        taken away, or not even the manifest be written; what else goes wrong stands in the read.
         """
         self.progress.tables += len(asked)
+        begun_at = read.begun_at if read.has_begun else self.asker.clock.now()
+        read = attrs.evolve(read, begun_at=begun_at, ended_at=None)
+        await self.store.note_read(read)
+        await self._make_room(read)
         tables = dict(read.tables)
         try:
-            troubles, counted = await self._carry_on(read, asked, tables)
+            troubles = await self._carry_on(read, asked, tables)
         except BaseException as exc:
             # Best told now; the next one to go on finds it all the same.
             with suppress(StoreError):
-                await self._end(attrs.evolve(read, tables=tables), str(exc) or "it was interrupted")
+                await self._end(read, tables, [str(exc) or "it was interrupted"])
             raise
-        read = attrs.evolve(read, tables=tables)
-        if counted is not None:
-            read = attrs.evolve(read, wanted=counted.wanted, stored=counted.stored, missing=counted.missing)
-        if troubles:
-            return await self._end(read, troubles[0])
-        return await self._end(attrs.evolve(read, ended_at=self.clock.now()), None)
+        return await self._end(read, tables, troubles)
 
-    async def _carry_on(
-        self, read: Read, asked: Sequence[TableAsked], tables: dict[str, ReadTable]
-    ) -> tuple[list[str], Counted | None]:
-        """Read what is left, the state kept in *tables*; what went wrong, and what became of the files."""
-        troubles: list[str] = []
-        made: dict[str, Table] = {}
+    async def _carry_on(self, read: Read, asked: Sequence[TableAsked], tables: dict[str, ReadTable]) -> list[str]:
+        """Read what is left, the state kept in *tables*; gives what went wrong beside them."""
         await self._write_manifest()
+        made: dict[str, Table] = {}
         for one in asked:
             self.progress.what = one.name
-            trouble = await self._table(attrs.evolve(read, tables=dict(tables)), one, tables, made)
-            if trouble is not None:
-                troubles.append(trouble)
+            await self._table(attrs.evolve(read, tables=dict(tables)), one, tables, made)
             self.progress.done += 1
-        return troubles, await self._files(made, tables, troubles)
+        troubles = []
+        if self.if_empty is not None and all(table.is_complete and not table.rows for table in tables.values()):
+            troubles.append(f"{self.folder.rfc}: {self.if_empty}")
+        return troubles + await self._files(made, tables)
 
-    async def _table(
-        self, read: Read, one: TableAsked, tables: dict[str, ReadTable], made: dict[str, Table]
-    ) -> str | None:
-        """Read one table, its state kept in *tables*; why it came no further, where it did not."""
+    async def _make_room(self, read: Read) -> None:
+        """Take away what the folder holds of another selection, before the first page of *read* comes."""
+        if read.has_begun:
+            return
+        reads = await self.store.reads(folder=self.folder.path)
+        earlier = [one for one in reads if one.extractor == read.extractor and one.number < read.number]
+        if not await asyncio.to_thread(keeps, self.folder, read, earlier):
+            others = [one for one in reads if one not in earlier]
+            await asyncio.to_thread(self._clear, read, earlier, others)
+            await self.store.forget_reads_before(read)
+
+    def _clear(self, read: Read, earlier: Sequence[Read], others: Sequence[Read]) -> None:
+        told = dict(self.folder.manifest())
+        if told:
+            # What is half gone must not be called complete.
+            self.folder.write_manifest({**told, "complete": False})
+        names = {*read.tables, *(name for one in earlier for name in one.tables)}
+        resources = told.get("resources")
+        if isinstance(resources, Mapping):
+            names |= {name for name, one in resources.items() if one.get("extractor") == read.extractor}
+        self.folder.remove(names)
+        Catalogue(self.folder).forget(names)
+        self.folder.write_manifest(manifest_of(self.folder, others))
+
+    async def _table(self, read: Read, one: TableAsked, tables: dict[str, ReadTable], made: dict[str, Table]) -> None:
+        """Read one table, its state kept in *tables*; why it came no further, where it did not, is noted there."""
         at = tables[one.name]
 
         def heard(now: ReadTable) -> None:
@@ -294,62 +152,58 @@ class Reader:
         if one.needs is not None:
             needed = tables[one.needs]
             if not needed.is_complete:
-                return await self._stuck(read, tables, one.name, f"needs all of {one.needs}, which did not come")
+                await self._stuck(read, tables, one.name, f"needs all of {one.needs}, which did not come")
+                return
             ids = await asyncio.to_thread(self._ids, needed)
         table = made[one.name] = one.make(ids)
         if at.is_complete:
-            return None
-        pages = Pages(
-            asker=Asker(self.transport, self.clock),
-            store=self.store,
-            folder=self.folder,
-            page_key=self.page_key,
-            heard=heard,
-        )
+            return
+        pages = Pages(asker=self.asker, store=self.store, folder=self.folder, page_key=self.page_key, heard=heard)
         try:
             tables[one.name] = await pages.read(read, table)
         except AccountFault:
             raise
         except ReadFailed as exc:
-            return await self._stuck(read, tables, one.name, str(exc))
+            await self._stuck(read, tables, one.name, str(exc))
         except (RemoteProtocolError, TransportError) as exc:
             said = str(exc)
             whose = f"{table.taxpayer}: {table.name}"
-            return await self._stuck(read, tables, one.name, said if said.startswith(whose) else f"{whose}: {said}")
+            await self._stuck(read, tables, one.name, said if said.startswith(whose) else f"{whose}: {said}")
         finally:
             await self._tell_manifest()
-        return None
 
-    async def _stuck(self, read: Read, tables: dict[str, ReadTable], name: str, why: str) -> str:
+    async def _stuck(self, read: Read, tables: dict[str, ReadTable], name: str, why: str) -> None:
         """Note in the ledger *why* a table came no further."""
         at = tables[name]
         whose = why if why.startswith(f"{self.folder.rfc}: ") else f"{self.folder.rfc}: {name}: {why}"
         after = tables[name] = attrs.evolve(at, trouble=whose)
         await self.store.note_table(read, after, after=at)
-        return whose
 
     def _ids(self, table: ReadTable) -> Ids:
         return Ids(map(id_of_row, self.folder.rows(table.resource, table.length or 0)))
 
     # Files
 
-    async def _files(
-        self, made: Mapping[str, Table], tables: Mapping[str, ReadTable], troubles: list[str]
-    ) -> Counted | None:
-        """Bring the files of all rows that are there; what keeps one of them away is added to *troubles*."""
+    async def _files(self, made: Mapping[str, Table], tables: Mapping[str, ReadTable]) -> list[str]:
+        """Bring the files of all rows that are there; gives what keeps some of them away."""
         if self.fetch is None:
-            return None
+            return []
         self.progress.what = "files"
+        before = attrs.evolve(self.progress)
+
+        def heard(counts: FileCounts) -> None:
+            self._counted = counts
+            self.progress.files = before.files + counts.stored + counts.missing
+            self.progress.bytes = before.bytes + counts.bytes
+
         try:
-            counted = await self.fetch(self._refs(made, tables))
+            self._counted = await self.fetch(self._refs(made, tables), heard)
         except (AccountFault, StoreError):
             raise
         except DocpollError as exc:
-            troubles.append(f"{self.folder.rfc}: files: {exc}")
-            return None
-        if counted.trouble is not None:
-            troubles.append(counted.trouble)
-        return counted
+            said = str(exc)
+            return [said if said.startswith(f"{self.folder.rfc}: ") else f"{self.folder.rfc}: files: {said}"]
+        return [] if self._counted.trouble is None else [self._counted.trouble]
 
     async def _refs(self, made: Mapping[str, Table], tables: Mapping[str, ReadTable]) -> AsyncIterator[FileRef]:
         for name, table in made.items():
@@ -370,9 +224,15 @@ class Reader:
 
     # What is said of it
 
-    async def _end(self, read: Read, trouble: str | None) -> Read:
-        after = attrs.evolve(read, trouble=trouble)
-        await self.store.end_read(after)
+    async def _end(self, read: Read, tables: Mapping[str, ReadTable], troubles: Sequence[str]) -> Read:
+        """Store how far *read* has come, with what troubles it beside its tables' own troubles."""
+        of_tables = [table.trouble for table in tables.values() if table.trouble is not None and not table.is_complete]
+        after = attrs.evolve(read, tables=dict(tables), troubles=tuple(dict.fromkeys([*of_tables, *troubles])))
+        if (counted := self._counted) is not None:
+            after = attrs.evolve(after, wanted=counted.wanted, stored=counted.stored, missing=counted.missing)
+        if not after.troubles:
+            after = attrs.evolve(after, ended_at=self.asker.clock.now())
+        await self.store.note_read(after)
         await self._tell_manifest()
         return after
 

@@ -189,21 +189,23 @@ def row_from_read(read: Read) -> dict[str, Any]:
         "entity": to_text(read.entity),
         "rfc": to_text(read.rfc),
         "job_id": to_text(read.job_id),
+        "with_extraction": read.with_extraction,
         "selection": _json(dict(read.selection)),
+        "asked_at": to_microseconds(read.asked_at),
         "begun_at": to_microseconds(read.begun_at),
         "ended_at": to_microseconds(read.ended_at),
         "wanted": read.wanted,
         "stored": read.stored,
         "missing": read.missing,
-        "trouble": to_text(read.trouble),
+        "troubles": _json(list(read.troubles)),
     }
 
 
 def read_from_row(row: tuple[Any, ...], tables: Mapping[str, ReadTable]) -> Read:
-    """The read in a row of the statement `reads_into` or `reads_of`."""
+    """The read in a row of one of the statements `reads_*`."""
     (
-        number, provider, account, origin, folder, extractor, entity, rfc, job_id, selection, begun_at, ended_at,
-        wanted, stored, missing, trouble,
+        number, provider, account, origin, folder, extractor, entity, rfc, job_id, with_extraction, selection, asked_at,
+        begun_at, ended_at, wanted, stored, missing, troubles,
     ) = row  # fmt: skip
     return Read(
         number=number,
@@ -215,13 +217,15 @@ def read_from_row(row: tuple[Any, ...], tables: Mapping[str, ReadTable]) -> Read
         entity=from_text(entity) or "",
         rfc=from_text(rfc) or "",
         job_id=from_text(job_id),
+        with_extraction=bool(with_extraction),
         selection=json.loads(selection),
-        begun_at=_EPOCH + timedelta(microseconds=begun_at),
+        asked_at=_EPOCH + timedelta(microseconds=asked_at),
+        begun_at=from_microseconds(begun_at),
         ended_at=from_microseconds(ended_at),
         wanted=wanted,
         stored=stored,
         missing=missing,
-        trouble=from_text(trouble),
+        troubles=tuple(json.loads(troubles)),
         tables=tables,
     )
 

@@ -22,6 +22,7 @@ import attrs
 
 from docpoll.budget import BudgetState, from_json, to_json
 from docpoll.errors import ConfigError, OwnershipLost, StoreError
+from docpoll.extractions import EXTRACTION
 from docpoll.interfaces import Bounds, Change, Draft, LedgerSummary, Owner, Read, ReadTable, Tally, Wish
 from docpoll.jobs import CLOSED, STALLED_AFTER, Job, JobState
 from docpoll.schedules import Durations, Observations
@@ -574,17 +575,39 @@ class SQLiteStore:
 
     async def reads(self, *, folder: str | None = None, job_ids: Collection[str] = ()) -> list[Read]:
         """See `docpoll.interfaces.Store`."""
+        if folder is not None:
+            return await self._reads("reads_into", {"folder": to_text(folder)})
+        return await self._reads("reads_of", {"ids": json.dumps(list(job_ids))})
 
+    async def incomplete_reads(self) -> list[Read]:
+        """See `docpoll.interfaces.Store`."""
+        return await self._reads("reads_incomplete", {})
+
+    async def _reads(self, name: str, values: dict[str, Any]) -> list[Read]:
         def find(connection: sqlite3.Connection) -> list[Read]:
-            if folder is not None:
-                rows = connection.execute(SQL["reads_into"], {"folder": to_text(folder)}).fetchall()
-            else:
-                rows = connection.execute(SQL["reads_of"], {"ids": json.dumps(list(job_ids))}).fetchall()
             found = []
-            for row in rows:
+            for row in connection.execute(SQL[name], values).fetchall():
                 tables = [table_from_row(each) for each in connection.execute(SQL["read_tables"], {"number": row[0]})]
                 found.append(read_from_row(row, {table.resource: table for table in tables}))
             return found
+
+        return await self._read(find)
+
+    async def extracted_at(
+        self, provider: str, account: str, origin: str, *, entity: str, extractor: str
+    ) -> datetime | None:
+        """See `docpoll.interfaces.Store`."""
+        asked = {
+            "state": JobState.SUCCEEDED,
+            "media_type": EXTRACTION,
+            "entity": to_text(entity),
+            "extractor": to_text(extractor),
+        }
+
+        def find(connection: sqlite3.Connection) -> datetime | None:
+            account_id = _known_account_id(connection, provider, account, origin)
+            last: int | None = _value(connection, "extracted_at", asked | {"account_id": account_id})
+            return from_microseconds(last)
 
         return await self._read(find)
 
@@ -601,12 +624,8 @@ class SQLiteStore:
             connection.execute(SQL["set_table"], values)
             if link is not None:
                 connection.execute(SQL["enter_read_page"], values | {"link": link})
-            if table.length is None:
-                return
-            earlier = {"number": read.number, "folder": to_text(read.folder), "extractor": to_text(read.extractor)}
-            for (number,) in connection.execute(SQL["earlier_reads"], earlier).fetchall():
-                for name in ("forget_read_pages", "forget_read_tables", "forget_read"):
-                    connection.execute(SQL[name], {"number": number})
+            if table.length is not None:
+                _forget_reads_before(connection, read)
 
         await self._write(note)
 
@@ -615,15 +634,19 @@ class SQLiteStore:
         values = {"number": read.number, "resource": to_text(resource)}
         return await self._read(lambda connection: {link for (link,) in connection.execute(SQL["read_pages"], values)})
 
-    async def end_read(self, read: Read) -> None:
+    async def note_read(self, read: Read) -> None:
         """See `docpoll.interfaces.Store`."""
         values = row_from_read(read) | {"number": read.number}
 
-        def end(connection: sqlite3.Connection) -> None:
-            if connection.execute(SQL["end_read"], values).rowcount == 0:
+        def note(connection: sqlite3.Connection) -> None:
+            if connection.execute(SQL["note_read"], values).rowcount == 0:
                 raise self._overtaken(read)
 
-        await self._write(end)
+        await self._write(note)
+
+    async def forget_reads_before(self, read: Read) -> None:
+        """See `docpoll.interfaces.Store`."""
+        await self._write(lambda connection: _forget_reads_before(connection, read))
 
     @staticmethod
     def _is_read(connection: sqlite3.Connection, read: Read) -> bool:
@@ -886,6 +909,13 @@ def _value(connection: sqlite3.Connection, name: str, values: dict[str, Any]) ->
     """The first value of the first row, or None."""
     row = connection.execute(SQL[name], values).fetchone()
     return None if row is None else row[0]
+
+
+def _forget_reads_before(connection: sqlite3.Connection, read: Read) -> None:
+    earlier = {"number": read.number, "folder": to_text(read.folder), "extractor": to_text(read.extractor)}
+    for (number,) in connection.execute(SQL["earlier_reads"], earlier).fetchall():
+        for name in ("forget_read_pages", "forget_read_tables", "forget_read"):
+            connection.execute(SQL[name], {"number": number})
 
 
 def _jobs(connection: sqlite3.Connection, name: str, values: dict[str, Any]) -> list[Job]:

@@ -301,6 +301,9 @@ class SyntageCore(Service):
             self._state.note_request("unauthorized")
             return _message(401, "Invalid API key." if key else "No API key provided.")
         self._world.settle(call.at, self._faults(call.at))
+        if self._faults(call.at).scenario.numbered and not self.desk.has_cursors(template):
+            headers = {name: value for name, value in call.headers.items() if name != "x-pagination-style"}
+            call = attrs.evolve(call, headers=headers)
         return handler(attrs.evolve(call, at=call.at.replace(microsecond=call.at.microsecond // 1000 * 1000)), id)
 
     def _found(self, kind: type[_T], id: str) -> _T:

@@ -11,7 +11,7 @@ status, also for a 404: a list may have moved to `Resource.fallback`, or the ent
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urljoin, urlsplit
@@ -24,10 +24,10 @@ from docpoll.keys import origin_of
 from docpoll.providers.answers import is_page
 from docpoll.providers.syntage.tables import RESOURCES, Resource, days_of, value_at
 from docpoll.providers.syntage.wire import PAGE_LIMIT, SyntageWire, id_of, instant, iri, number, text, utc
-from docpoll.reads import FileRef, RowPage, Selection
+from docpoll.reads import FileRef, RowPage, Selection, Unproven
 from docpoll.wire import Request, Response
 
-__all__ = ["Export", "File", "FileType", "Reading", "SyntageData", "page_key"]
+__all__ = ["Export", "ExportFormat", "File", "FileType", "Reading", "SyntageData", "page_key"]
 
 #: Of a list of events each names a row that is asked for by itself, so a page of them is a small one.
 _EVENTS_A_PAGE: Final = 100
@@ -36,6 +36,7 @@ _MARGIN: Final = timedelta(days=1)
 _DAY: Final = timedelta(days=1)
 #: SAT's name of a file: the RFC, the year and month, what it is.
 _SAT_NAME: Final = re.compile(r"([A-ZÑ&]{3,4}\d{6}[A-Z0-9]{3})\d{6}[A-Z]{1,2}\b")
+_INVOICES: Final = RESOURCES["invoices"]
 _SIZE: Final = "itemsPerPage"
 _PAGE: Final = "page"
 
@@ -137,7 +138,17 @@ def _tidy(rfc: str | None) -> str | None:
 
 @attrs.frozen(kw_only=True)
 class Reading:
-    """One resource of one taxpayer, and which of its rows are wanted."""
+    """One resource of one taxpayer, and which of its rows are wanted.
+
+    Whose a row is, is held against everything that can tell, and another taxpayer's is a `ForeignRow`:
+
+    - RFCs in the row (of both parties; in a line item those of its invoice), the entity's IRI, a file's name;
+    - where a row only names its invoices: that one of them is among *invoices*, those that were read and are the
+      taxpayer's. Where none is, it is outside the days, if it is by its invoice that it has one: so it is not wanted,
+      whoever it belongs to. Otherwise it is *unproven*: its invoice is asked for, and tells (`parse_proof()`);
+    - of what an extraction touched, its event names the taxpayer;
+    - what is left says nothing at all (RPC, RUG, BIL): only the address tells, which is the entity's own.
+    """
 
     provider: SyntageData
     resource: Resource
@@ -146,7 +157,7 @@ class Reading:
     #: Whose data it is; None: the entity has none, and rows can only be held against the entity.
     rfc: str | None = attrs.field(default=None, converter=_tidy)
     selection: Selection = attrs.field(factory=Selection)
-    #: Ids of the invoices that were read, for rows that belong to one and have no day; None: all of those are wanted.
+    #: Ids of the invoices that were read, for rows that name theirs; None: none is known, and all those are wanted.
     invoices: Container[str] | None = attrs.field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -242,10 +253,13 @@ class Reading:
             items = [self.build_item(row) for row in self._touched(members)]
             return RowPage(rows=(), skipped=len(members) - len(items), items=tuple(items), next=following)
         rows = self._wanted(members)
-        return RowPage(rows=rows, skipped=len(members) - len(rows), next=following)
+        proven = tuple(row for row in rows if self._witness(row) is None)
+        return RowPage(
+            rows=proven, skipped=len(members) - len(rows), unproven=tuple(self._unproven(rows)), next=following
+        )
 
     def parse_item(self, response: Response, asked: Request) -> RowPage:
-        """The one row that *asked* asked for, where it is wanted and has not been deleted since.
+        """The one row that *asked* asked for, where it is wanted; *skipped*, too, where it has been deleted since.
 
         Where it has another address, that one stands in `items`.
         """
@@ -253,12 +267,29 @@ class Reading:
         if response.status in {404, 410} and not is_page(response):
             other = None if self.resource.item_fallback is None else self.build_item(name, fallback=True)
             again = () if other is None or other.url == asked.url else (other,)
-            return RowPage(rows=(), items=again)
+            return RowPage(rows=(), skipped=0 if again else 1, items=again)
+        rows = self._wanted([self._one(response, name)])
+        return RowPage(rows=rows, skipped=1 - len(rows))
+
+    def parse_proof(self, response: Response, of: Unproven) -> Sequence[Mapping[str, Any]]:
+        """The rows of *of*, whose request was answered so, where they are the taxpayer's. Raises `ForeignRow`."""
+        name = urlsplit(of.request.url).path.rpartition("/")[2]
+        if response.status in {404, 410} and not is_page(response):
+            whose = "is not there"
+        else:
+            invoice = self._one(response, name)
+            named = _rfcs(invoice, _INVOICES.owners)
+            if self.rfc in named:
+                return of.rows
+            whose = f"is of {' and '.join(sorted(named))}" if named else "does not say whose it is"
+        raise self._foreign(_id(of.rows[0]), f"belongs to invoice {name}, which {whose}")
+
+    def _one(self, response: Response, name: str) -> Mapping[str, Any]:
+        """The row that was asked for by its *name*."""
         row = self.provider._resource(response)  # noqa: SLF001 - as above
         if _id(row) != name:
             raise self._bad(f"row {name} was asked for, and another one came: {_id(row) or 'without an id'}")
-        rows = self._wanted([row])
-        return RowPage(rows=rows, skipped=1 - len(rows))
+        return row
 
     def _collection(self, response: Response) -> tuple[list[Mapping[str, Any]], Mapping[str, Any]]:
         """What is on the page, and what is said about it."""
@@ -319,8 +350,8 @@ class Reading:
 
     def _check_owner(self, row: Mapping[str, Any], name: str) -> None:
         resource, foreign = self.resource, None
-        if resource.owners and self.rfc is not None and self._invoice(row) is None:
-            named = {rfc.strip().upper() for path in resource.owners if (rfc := text(value_at(row, path)))}
+        if resource.owners and self.rfc is not None and not self._invoices(row):
+            named = _rfcs(row, resource.owners)
             if self.rfc not in named:
                 foreign = f"is of {' and '.join(sorted(named))}" if named else "does not say whose it is"
         if resource.entity is not None:
@@ -332,31 +363,47 @@ class Reading:
             if told is not None and told[1] != self.rfc:
                 foreign = f"is of {told[1]}"
         if foreign is not None:
-            raise ForeignRow(
-                f"row {name} {foreign}; nothing of its page is kept",
-                taxpayer=self.taxpayer,
-                resource=self.name,
-                row=name,
-            )
+            raise self._foreign(name, foreign)
 
     def _is_wanted(self, row: Mapping[str, Any]) -> bool:
         """Whether *row* is wanted; what it does not say speaks for it."""
         asked, resource = self.selection, self.resource
         if any(value_at(row, path) != value for path, value in resource.only.items()):
             return False
-        if asked.has_days and (days := days_of(row, resource)) and not any(asked.takes(day) for day in days):
+        days = days_of(row, resource)
+        if asked.has_days and days and not any(asked.takes(day) for day in days):
             return False
         written = instant(value_at(row, resource.written))
         if asked.written_after is not None and written is not None and written < asked.written_after:
             return False
-        if self.invoices is not None and asked.has_days and (belongs := self._invoice(row)) is not None:
-            return belongs in self.invoices
-        return True
+        # What has no day of its own is of its invoice's.
+        return not (asked.has_days and not days and self._stranger(row) is not None)
 
-    def _invoice(self, row: Mapping[str, Any]) -> str | None:
-        """The id of the invoice that *row* belongs to; None where it holds the invoice itself, or belongs to none."""
-        told = None if self.resource.invoice is None else value_at(row, self.resource.invoice)
-        return _id({"@id": told})
+    def _invoices(self, row: Mapping[str, Any]) -> list[str]:
+        """Ids of the invoices that *row* only names; none where it holds one itself, or belongs to none."""
+        told = (value_at(row, path) for path in self.resource.invoices)
+        return [name for iri in told if isinstance(iri, str) and (name := _id({"@id": iri}))]
+
+    def _stranger(self, row: Mapping[str, Any]) -> str | None:
+        """The id of the invoice that *row* names, where it names none that was read."""
+        named = self._invoices(row)
+        if self.invoices is None or not named or any(name in self.invoices for name in named):
+            return None
+        return named[0]
+
+    def _witness(self, row: Mapping[str, Any]) -> str | None:
+        """The id of the invoice that has to tell whose *row* is; None where it is known."""
+        return None if self.rfc is None or self.selection.extraction is not None else self._stranger(row)
+
+    def _unproven(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Unproven]:
+        """Those of *rows* of which it is not known whose they are, by who tells."""
+        by_witness: dict[str, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            if (name := self._witness(row)) is not None:
+                by_witness.setdefault(name, []).append(row)
+        for name, found in by_witness.items():
+            request = self.provider._request("GET", _put(_INVOICES.item, name), operation=f"GET {_INVOICES.item}")  # noqa: SLF001 - as above
+            yield Unproven(rows=tuple(found), request=request)
 
     def _touched(self, events: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         """Ids of the rows that the extraction made or changed, each once; the filter may have been ignored."""
@@ -371,17 +418,16 @@ class Reading:
             row = _id({"@id": event.get("resource")}) or _id(_object(value_at(event, "data.object")))
             whose = text(value_at(event, "taxpayer.id"))
             if self.rfc is not None and whose is not None and whose.strip().upper() != self.rfc:
-                raise ForeignRow(
-                    f"row {row} is of {whose[:100]}, says the extraction's event; nothing of its page is kept",
-                    taxpayer=self.taxpayer,
-                    resource=self.name,
-                    row=row or "",
-                )
+                raise self._foreign(row, f"is of {whose[:100]}, says the extraction's event")
             if row is None:
                 raise self._bad("an event does not say which row it is about")
             if row not in seen:
                 seen.add(row)
                 yield row
+
+    def _foreign(self, name: str | None, what: str) -> ForeignRow:
+        said = f"row {name} {what}; nothing of its page is kept"
+        return ForeignRow(said, taxpayer=self.taxpayer, resource=self.name, row=name or "")
 
     def _bad(self, what: str, *, oversized: bool = False) -> BadPage:
         return BadPage(what, taxpayer=self.taxpayer, resource=self.name, oversized=oversized)
@@ -389,11 +435,11 @@ class Reading:
     # Files.
 
     def files_of(self, row: Mapping[str, Any], *, kinds: Collection[str] | None = None) -> list[FileRef]:
-        """The files of *row*, those it lacks among them; *kinds*: only these, by their kind or its last part."""
+        """The files of *row*, those it lacks among them; *kinds*: only these, by their kind, its last part, or form."""
         name = _id(row)
         assert name is not None, "rows without an id are on no page"
         found = [*self._forms(row, name), *self._attached(row, name), *self._made(row, name)]
-        return found if kinds is None else [ref for ref in found if {ref.kind, ref.kind.rpartition(".")[2]} & {*kinds}]
+        return found if kinds is None else [ref for ref in found if _names_of(ref) & {*kinds}]
 
     def _forms(self, row: Mapping[str, Any], name: str) -> Iterator[FileRef]:
         """The forms of a CFDI."""
@@ -407,6 +453,8 @@ class Reading:
                     request=self.provider.build_cfdi(self.resource, name, accept=media_type),
                     media_type=media_type,
                     missing=None if there else f"the row says {kind}: false, so the vendor does not hold it",
+                    uuid=text(row.get("uuid")),
+                    rfc=self.rfc,
                 )
 
     def _attached(self, row: Mapping[str, Any], name: str) -> Iterator[FileRef]:
@@ -453,6 +501,28 @@ class Reading:
             optional=True,
             indirect=indirect,
         )
+
+
+def _rfcs(row: Mapping[str, Any], paths: Iterable[str]) -> set[str]:
+    """The RFCs that stand at *paths* in *row*."""
+    return {rfc.strip().upper() for path in paths if (rfc := text(value_at(row, path)))}
+
+
+#: What else a kind is called.
+_SUFFIXES: Final = {
+    "text/xml": "xml",
+    "application/xml": "xml",
+    "application/pdf": "pdf",
+    "application/json": "json",
+    "application/zip": "zip",
+    "text/csv": "csv",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+}
+
+
+def _names_of(ref: FileRef) -> set[str]:
+    """What a file can be asked for by."""
+    return {ref.kind, ref.kind.rpartition(".")[2], _SUFFIXES.get(ref.media_type or "", ref.kind)}
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -40,7 +40,7 @@ from docpoll.providers.syntage.extractors import (
 from docpoll.providers.syntage.wire import PAGE_LIMIT, instant, text
 from docpoll.reads import Selection
 
-__all__ = ["RESOURCES", "Resource", "days_of", "resources_of", "selection_of", "value_at"]
+__all__ = ["RESOURCES", "Resource", "days_of", "kinds_of", "resources_of", "selection_of", "value_at"]
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 #: Lists that take a minute and fail where pages are large, say those who read them to their end.
@@ -82,8 +82,9 @@ class Resource:
     named_by_owner: str | None = None
     #: Where the entity's IRI stands.
     entity: str | None = None
-    #: Where the IRI of the invoice stands that it belongs to, where the row itself does not tell of when it is.
-    invoice: str | None = None
+    #: Where invoices stand that it belongs to, the one that brought it first. Where it only names them, by their IRIs,
+    #: they tell whose it is, and of when, if it does not.
+    invoices: tuple[str, ...] = ()
     #: How the types of its events begin; empty: it has none, so nothing tells what an extraction did to it.
     #: "Events are guaranteed for 7 days."
     events: tuple[str, ...] = ()
@@ -96,7 +97,7 @@ class Resource:
 
     @property
     def tells_owner(self) -> bool:
-        """Whether a row says whose it is; of others only the address they were asked at does."""
+        """Whether a row says whose it is; of others their invoices do, or only the address they were asked at."""
         return bool(self.owners or self.entity or self.named_by_owner)
 
 
@@ -139,7 +140,7 @@ _TABLE: Final = (
         item="/invoices/line-items/{id}",
         day="invoice.issuedAt",
         owners=tuple(f"invoice.{path}" for path in _PARTIES),
-        invoice="invoice",
+        invoices=("invoice",),
         events=("invoice_line_item",),
         page_size=_SLOW,
     ),
@@ -148,7 +149,7 @@ _TABLE: Final = (
         extractor=INVOICE,
         path="/entities/{id}/invoices/payments",
         item="/invoices/payments/{id}",
-        invoice="invoice",
+        invoices=("invoice",),
         events=("invoice_payment",),
         page_size=_SLOW,
     ),
@@ -159,6 +160,7 @@ _TABLE: Final = (
         item="/invoices/credit-notes/{id}",
         item_fallback="/invoices/credit-note/{id}",
         day="issuedAt",
+        invoices=("issuedInvoice", "appliedInvoice"),
         page_size=_SLOW,
     ),
     Resource(
@@ -293,6 +295,30 @@ def resources_of(extractor: str) -> tuple[Resource, ...]:
         known = ", ".join(sorted({resource.extractor for resource in _TABLE}))
         raise ConfigError(f"extractor {extractor!r}: where its data is read is not known; known are {known}")
     return found
+
+
+#: What the files are that the rows of a table name: by their form, and by the last part of the vendor's type.
+_TAX_RETURNS: Final = frozenset({"pdf", "json", "data", "transcript", "ack_receipt", "payment_receipt"})
+_KINDS: Final[Mapping[str, frozenset[str]]] = {
+    "monthly-tax-returns": _TAX_RETURNS,
+    "annual-tax-returns": _TAX_RETURNS,
+    "rif-tax-returns": _TAX_RETURNS,
+    "tax-status": frozenset({"pdf", "proof"}),
+    "tax-compliance-checks": frozenset({"pdf", "opinion"}),
+    "electronic-accounting-records": frozenset({"xml", "zip", "pdf", "file", "ack_receipt"}),
+    "sat-certificates": frozenset({"cer"}),
+    "rpc-actos": frozenset({"pdf", "document"}),
+    "rug-operaciones": frozenset({"pdf", "file"}),
+    "buro-de-credito-reports": frozenset({"pdf", "xml", "json"}),
+    "bil-reports": frozenset({"pdf", "xml"}),
+    "background-checks": frozenset({"pdf"}),
+}
+_CFDI: Final = frozenset({"xml", "pdf"})
+
+
+def kinds_of(resource: Resource) -> frozenset[str]:
+    """The kinds of files that its rows can have, as far as they are known; the vendor may have more with a dot."""
+    return _KINDS.get(resource.name, frozenset()) | (_CFDI if resource.has_cfdi else frozenset())
 
 
 def selection_of(extraction: Extraction) -> Selection:

@@ -8,18 +8,21 @@ CREATE TABLE reads (
     extractor  TEXT NOT NULL,
     entity     TEXT NOT NULL,
     rfc        TEXT NOT NULL,
-    job        INTEGER REFERENCES jobs (seq),      -- the extraction it was asked for with
+    job        INTEGER REFERENCES jobs (seq),      -- the extraction whose data it is, where it was named
+    with_extraction INTEGER NOT NULL,              -- asked for together with it, so that the job stands until all is there
     selection  TEXT NOT NULL,                      -- JSON, see `docpoll.reads`
-    begun_at   INTEGER NOT NULL,
+    asked_at   INTEGER NOT NULL,
+    begun_at   INTEGER,                            -- when its first page was asked for
     ended_at   INTEGER,                            -- when it was complete
     wanted     INTEGER NOT NULL DEFAULT 0,         -- files
     stored     INTEGER NOT NULL DEFAULT 0,
     missing    INTEGER NOT NULL DEFAULT 0,
-    trouble    TEXT
+    troubles   TEXT NOT NULL                       -- JSON
 );
 
 CREATE INDEX reads_into ON reads (folder, extractor);
 CREATE INDEX reads_of ON reads (job) WHERE job IS NOT NULL;
+CREATE INDEX reads_incomplete ON reads (number) WHERE ended_at IS NULL;
 
 CREATE TABLE read_tables (
     read      INTEGER NOT NULL REFERENCES reads (number),

@@ -331,20 +331,21 @@ ORDER BY earliest_expiry_at, seq
 
 -- name: enter_read
 INSERT INTO reads (
-    account_id, folder, extractor, entity, rfc, job, selection, begun_at, ended_at, wanted, stored, missing, trouble
+    account_id, folder, extractor, entity, rfc, job, with_extraction, selection, asked_at, begun_at, ended_at, wanted,
+    stored, missing, troubles
 )
 VALUES (
-    :account_id, :folder, :extractor, :entity, :rfc, (SELECT seq FROM jobs WHERE id = :job_id), :selection, :begun_at,
-    :ended_at, :wanted, :stored, :missing, :trouble
+    :account_id, :folder, :extractor, :entity, :rfc, (SELECT seq FROM jobs WHERE id = :job_id), :with_extraction,
+    :selection, :asked_at, :begun_at, :ended_at, :wanted, :stored, :missing, :troubles
 )
 RETURNING number
 
--- Of those into one folder, or of jobs; the ended ones of jobs say nothing any more.
+-- Of those into one folder, of jobs, or all that are not complete.
 -- name: reads_into
 SELECT
     reads.number, accounts.provider, accounts.account, accounts.origin, reads.folder, reads.extractor, reads.entity,
-    reads.rfc, jobs.id, reads.selection, reads.begun_at, reads.ended_at, reads.wanted, reads.stored, reads.missing,
-    reads.trouble
+    reads.rfc, jobs.id, reads.with_extraction, reads.selection, reads.asked_at, reads.begun_at, reads.ended_at,
+    reads.wanted, reads.stored, reads.missing, reads.troubles
 FROM reads JOIN accounts ON accounts.id = reads.account_id LEFT JOIN jobs ON jobs.seq = reads.job
 WHERE reads.folder = :folder
 ORDER BY reads.number
@@ -352,11 +353,28 @@ ORDER BY reads.number
 -- name: reads_of
 SELECT
     reads.number, accounts.provider, accounts.account, accounts.origin, reads.folder, reads.extractor, reads.entity,
-    reads.rfc, jobs.id, reads.selection, reads.begun_at, reads.ended_at, reads.wanted, reads.stored, reads.missing,
-    reads.trouble
+    reads.rfc, jobs.id, reads.with_extraction, reads.selection, reads.asked_at, reads.begun_at, reads.ended_at,
+    reads.wanted, reads.stored, reads.missing, reads.troubles
 FROM jobs JOIN reads ON reads.job = jobs.seq JOIN accounts ON accounts.id = reads.account_id
 WHERE jobs.id IN (SELECT value FROM json_each(:ids))
 ORDER BY reads.number
+
+-- name: reads_incomplete
+SELECT
+    reads.number, accounts.provider, accounts.account, accounts.origin, reads.folder, reads.extractor, reads.entity,
+    reads.rfc, jobs.id, reads.with_extraction, reads.selection, reads.asked_at, reads.begun_at, reads.ended_at,
+    reads.wanted, reads.stored, reads.missing, reads.troubles
+FROM reads JOIN accounts ON accounts.id = reads.account_id LEFT JOIN jobs ON jobs.seq = reads.job
+WHERE reads.ended_at IS NULL AND NOT EXISTS (
+    SELECT 1 FROM reads AS later
+    WHERE later.folder = reads.folder AND later.extractor = reads.extractor AND later.number > reads.number
+)
+ORDER BY reads.number
+
+-- name: extracted_at
+SELECT max(finished_at) FROM jobs
+WHERE account_id = :account_id AND state = :state AND media_type = :media_type
+    AND json_extract(options, '$.entity') = :entity AND json_extract(options, '$.extractor') = :extractor
 
 -- name: read_tables
 SELECT resource, cursor, pages, rows, skipped, length, page_size, complete, trouble
@@ -393,6 +411,8 @@ INSERT INTO read_pages (read, resource, link) VALUES (:number, :resource, :link)
 -- name: read_pages
 SELECT link FROM read_pages WHERE read = :number AND resource = :resource
 
--- name: end_read
-UPDATE reads SET ended_at = :ended_at, wanted = :wanted, stored = :stored, missing = :missing, trouble = :trouble
+-- name: note_read
+UPDATE reads SET
+    with_extraction = :with_extraction, begun_at = :begun_at, ended_at = :ended_at, wanted = :wanted, stored = :stored,
+    missing = :missing, troubles = :troubles
 WHERE number = :number

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import attrs
 import orjson
 
 from docpoll.emulator.faults import (
@@ -27,6 +28,7 @@ from docpoll.emulator.faults import (
     Operation,
     Repeating,
     SlowPages,
+    Unfiltered,
     ended,
 )
 from docpoll.emulator.player import FaultPlayer
@@ -39,7 +41,7 @@ from docpoll.emulator.syntage.data.happenings import Happenings
 from docpoll.emulator.syntage.data.invoices import Invoice, Invoices
 from docpoll.emulator.syntage.data.links import LINKS, link_to, opened
 from docpoll.emulator.syntage.data.others import Holding
-from docpoll.emulator.syntage.data.rows import Listed, Rows
+from docpoll.emulator.syntage.data.rows import Listed, Rows, Shape
 from docpoll.emulator.syntage.data.sums import held
 from docpoll.emulator.syntage.data.tables import ITEMS, LISTS, MOVED, OF_ALL, OF_INVOICE, DataList
 from docpoll.emulator.syntage.listing import Filters, collection, cursor_page, page_size, wants_list
@@ -130,6 +132,13 @@ class DataDesk:
             return "page"
         return "poll" if template in self.paths() else None
 
+    def has_cursors(self, template: str) -> bool:
+        """Whether the vendor's guide says that the list at *template* goes by cursors."""
+        told = LISTS.get(template.removeprefix("/entities/{id}")) or OF_INVOICE.get(
+            template.removeprefix("/invoices/{id}")
+        )
+        return told is not None and told.has_cursors
+
     def _entity(self, id: str) -> Entity:
         entity = self._state.get(Entity, id)
         if entity is None:
@@ -140,6 +149,16 @@ class DataDesk:
 
     def _list(self, told: DataList, call: Call, id: str) -> Response:
         entity = self._entity(id)
+        asked, rows = _asked(call), self._narrowed(told, call, entity)
+        depth, size = _depth(call, rows), page_size(call)
+        if self._player(call.at).page_fault(Unfiltered, asked, depth=depth, size=size, at=call.at) is not None:
+            kept = {name: value for name, value in call.query.items() if name in _OF_PAGES}
+            call = attrs.evolve(call, query=kept)
+            rows = self._narrowed(told, call, entity)
+        return self._page(told, call, rows, asked=asked, rfc=entity.rfc)
+
+    def _narrowed(self, told: DataList, call: Call, entity: Entity) -> Rows:
+        """The rows of a list, as far as they need not be looked at for it."""
         first, last = (
             parse_instant(call.query.get("issuedAt[after]")),
             parse_instant(call.query.get("issuedAt[before]")),
@@ -147,12 +166,10 @@ class DataDesk:
         self._check_moved(told.paths, call)
         if told.kind == "rpc_acto" and (by := call.query.get("rpcEntidade.lookupBy")):
             held = self._archive.holdings(told.kind, entity)
-            rows: Rows = Listed([one.shape for one in held if (one.data or {}).get("lookupBy") == by])
-        elif told.kind == "invoice":
-            rows = self._archive.rows(entity, told.kind, first=first, last=last)
-        else:
-            rows = self._archive.rows(entity, told.kind)
-        return self._page(told, call, rows, rfc=entity.rfc)
+            return Listed([one.shape for one in held if (one.data or {}).get("lookupBy") == by])
+        if told.kind == "invoice":
+            return self._archive.rows(entity, told.kind, first=first, last=last)
+        return self._archive.rows(entity, told.kind)
 
     def _check_moved(self, paths: str | None, call: Call) -> None:
         if paths is not None and self._player(call.at).scenario.rpc_paths not in {paths, "both"}:
@@ -168,12 +185,14 @@ class DataDesk:
         invoice, invoices = self._invoice(id)
         return self._page(told, call, Listed(self._archive.of_invoice(invoice, invoices, told.kind)))
 
-    def _page(self, told: DataList, call: Call, rows: Rows, *, rfc: str | None = None) -> Response:
-        asked = _asked(call)
+    def _page(
+        self, told: DataList, call: Call, rows: Rows, *, asked: str | None = None, rfc: str | None = None
+    ) -> Response:
+        asked = asked or _asked(call)
         self._pages[asked] += 1
         if told.only_cursor and "page" in call.query:
             raise RefusedError(_hydra_error(400, "This collection is only paged by cursors."))
-        size, depth = page_size(call), rows.depth(call.query.get("id[lt]"))
+        size, depth = page_size(call), _depth(call, rows)
         player = self._player(call.at)
         if (deep := player.page_fault(Deep, asked, depth=depth, size=size, at=call.at)) is not None:
             fault, turn = deep
@@ -186,15 +205,24 @@ class DataDesk:
             self._delay = slow[0].delay + slow[0].delay_a_row * len(members)
         if rfc and members and (row := player.page_fault(ForeignRow, asked, depth=depth, size=size, at=call.at)):
             middle = len(members) // 2
-            members[middle] = orjson.loads(orjson.dumps(members[middle]).replace(rfc.encode(), row[0].rfc.encode()))
+            members[middle] = self._of_another(told, members[middle], rfc, row[0].rfc)
         view = content["hydra:view"]
         if "hydra:next" in view:
             if (again := player.page_fault(Repeating, asked, depth=depth, size=size, at=call.at)) is not None:
-                changes = {} if again[0].leads_to == "itself" else {"id[lt]": None}
+                changes = {} if again[0].leads_to == "itself" else {"id[lt]": None, "page": None}
                 view["hydra:next"] = _link(call, changes)
             if (away := player.page_fault(ForeignLink, asked, depth=depth, size=size, at=call.at)) is not None:
                 view["hydra:next"] = away[0].origin + view["hydra:next"]
         return ld_response(200, content)
+
+    def _of_another(self, told: DataList, shape: Shape, rfc: str, other: str) -> Shape:
+        """*shape* as one of the taxpayer *other*; where it tells no RFC, one that another entity really has."""
+        content = orjson.dumps(shape)
+        if rfc.encode() in content:
+            changed: Shape = orjson.loads(content.replace(rfc.encode(), other.encode()))
+            return changed
+        theirs = (self._archive.rows(one, told.kind) for one in self._state.all(Entity) if one.rfc not in {None, rfc})
+        return next((found for rows in theirs for found in rows.falling()), shape)
 
     def _content(self, told: DataList, call: Call, rows: Rows) -> Any:
         """The page without faults: JSON-LD, or a bare list."""
@@ -426,6 +454,8 @@ class DataDesk:
 # -- answers -------------------------------------------------------------------------------------------------------
 
 
+#: What of a query is about pages, not about rows.
+_OF_PAGES: Final = frozenset({"id[lt]", "id[gt]", "page", "itemsPerPage"})
 #: Stands for no answer at all.
 _CUT: Final = Response(status=0)
 _OF_RECORDS: Final = Filters(exact=("category",), orders=("createdAt", "updatedAt"))
@@ -435,6 +465,12 @@ def _form_in(call: Call) -> str:
     """The form of a document that *call* accepts."""
     accepts = call.headers.get("accept", "")
     return "pdf" if "application/pdf" in accepts else "xml" if "/xml" in accepts else "json"
+
+
+def _depth(call: Call, rows: Rows) -> int:
+    """About how many of *rows* come before the page that is asked for."""
+    page = call.query.get("page", "")
+    return max(int(page) - 1, 0) * page_size(call) if page.isdecimal() else rows.depth(call.query.get("id[lt]"))
 
 
 def _link(call: Call, changes: Mapping[str, str | None]) -> str:

@@ -16,7 +16,10 @@ __all__ = ["held"]
 
 
 def held(archive: Archive, entity: Entity, *, first: date | None, last: date | None) -> dict[str, Any]:
-    """The rows of each kind, of the days from *first* to *last* in Mexico; of invoices their sums too, by currency."""
+    """The rows of each kind, of the days from *first* to *last* in Mexico.
+
+    Of invoices their sums too, by currency, of all and by type.
+    """
     invoices = archive.invoices(entity)
     begin = 0 if first is None else invoices.place_at(datetime.combine(first, time(), MEXICO))
     end = len(invoices)
@@ -24,11 +27,14 @@ def held(archive: Archive, entity: Entity, *, first: date | None, last: date | N
         end = invoices.place_at(datetime.combine(last + timedelta(days=1), time(), MEXICO))
     types: Counter[str] = Counter()
     totals: dict[str, Decimal] = {}
+    sums: dict[str, dict[str, Decimal]] = {}
     lines = payments = notes = xml = pdf = cancelled = 0
     for place in range(begin, end):
         one = invoices[place]
         types[one.type] += 1
         totals[one.currency] = totals.get(one.currency, Decimal("0.00")) + one.total
+        of_type = sums.setdefault(one.type, {})
+        of_type[one.currency] = of_type.get(one.currency, Decimal("0.00")) + one.total
         lines += len(one.lines)
         payments += one.type == "P"
         notes += one.type == "E"
@@ -42,6 +48,7 @@ def held(archive: Archive, entity: Entity, *, first: date | None, last: date | N
             "count": end - begin,
             "types": dict(types),
             "totals": {currency: str(total) for currency, total in totals.items()},
+            "sums": {kind: {currency: str(total) for currency, total in of.items()} for kind, of in sums.items()},
             "xml": xml,
             "pdf": pdf,
             "cancelled": cancelled,

@@ -23,6 +23,8 @@ class DataList:
     filters: Filters = attrs.field(factory=Filters)
     #: `page=` is refused there, whatever the vendor's guide says.
     only_cursor: bool = False
+    #: The guide says that cursors are had for it.
+    has_cursors: bool = False
     #: Of paths that have moved: whether it is the `new` one or the `old` one.
     paths: Literal["new", "old"] | None = None
 
@@ -99,9 +101,9 @@ _BACKGROUND: Final = Filters(exact=("status", "country"), orders=("score", "crea
 
 #: By what comes after `/entities/{id}`.
 LISTS: Final[Mapping[str, DataList]] = {
-    "/invoices": DataList(kind="invoice", context="Invoice", filters=_INVOICES, only_cursor=True),
-    "/invoices/line-items": DataList(kind="line_item", context="InvoiceLineItem", only_cursor=True),
-    "/invoices/payments": DataList(kind="payment", context="InvoicePayment", only_cursor=True),
+    "/invoices": DataList(kind="invoice", context="Invoice", filters=_INVOICES, only_cursor=True, has_cursors=True),
+    "/invoices/line-items": DataList(kind="line_item", context="InvoiceLineItem", only_cursor=True, has_cursors=True),
+    "/invoices/payments": DataList(kind="payment", context="InvoicePayment", only_cursor=True, has_cursors=True),
     "/invoices/credit-notes": DataList(kind="credit_note", context="InvoiceCreditNote"),
     "/tax-retentions": DataList(kind="tax_retention", context="TaxRetention", filters=_RETENTIONS),
     "/tax-returns": DataList(kind="tax_return", context="TaxReturn", filters=_RETURNS),
@@ -135,7 +137,7 @@ OF_ALL: Final[Mapping[str, DataList]] = {
 
 #: Those of one invoice, by what comes after `/invoices/{id}`.
 OF_INVOICE: Final[Mapping[str, DataList]] = {
-    "/line-items": DataList(kind="line_item", context="InvoiceLineItem"),
+    "/line-items": DataList(kind="line_item", context="InvoiceLineItem", has_cursors=True),
     "/payments": DataList(kind="payment", context="InvoicePayment"),
     "/batch-payments": DataList(kind="batch_payment", context="InvoiceBatchPayment"),
     "/issued-credit-notes": DataList(kind="issued_credit_note", context="InvoiceCreditNote"),
