@@ -18,7 +18,8 @@ import pytest
 if TYPE_CHECKING:  # It takes a library that the other tests need not wait for.
     from tests.openapi import Contract
 
-ROOT = Path(__file__).resolve().parent.parent
+_TESTS = Path(__file__).resolve().parent
+ROOT = _TESTS.parent
 
 #: What a machine may lack, and what takes minutes (`faketime`, `sweep`). `DOCPOLL_REQUIRE`, a comma-separated list of
 #: these, makes a lack a failure, and has the long ones done.
@@ -75,6 +76,14 @@ def _demanded() -> frozenset[str]:
 
 def pytest_configure() -> None:
     _demanded()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The branches of `docpoll.budget` are counted in `tests/test_budget.py`: elsewhere that would only take time."""
+    counted = {f"test_{name.removeprefix('docpoll.')}.py" for name in config.getoption("cov_source", None) or ()}
+    for item in items:
+        if item.path.parent != _TESTS or item.path.name not in counted:
+            item.add_marker("no_cover")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,11 +26,6 @@ pytestmark = [
 SAMPLE = dict(zip(KINDS, (1, 9, 1, 6, 11, 16, 3, 8, 13, 18), strict=True))
 
 
-@pytest.fixture(autouse=True)
-def _uncounted(no_cover: None) -> None:
-    """Branches are counted where a rule is tested by itself; here the counting would only take time."""
-
-
 @pytest.fixture
 def swept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Swept]:
     """`swept(series)`: what the sweep of them found; its table is printed."""

@@ -18,6 +18,7 @@ from docpoll.errors import (
     JobFailed,
     ReadFailed,
     RemoteProtocolError,
+    StoreError,
     Unauthorized,
 )
 from docpoll.events import ErrorInfo
@@ -61,6 +62,12 @@ def test_a_missing_answer_may_have_begun() -> None:
     """It says whether it had not ended when the time was over."""
     assert AnswerMissing("no", endless=True).endless
     assert not AnswerMissing("no").endless
+
+
+def test_an_error_of_the_ledger_may_pass() -> None:
+    """It says whether the same call may succeed later."""
+    assert StoreError("no", passing=True).passing
+    assert not StoreError("no").passing
 
 
 def test_a_document_error_names_its_source() -> None:

@@ -45,11 +45,6 @@ SLACK = 1.0
 LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/local/lib/faketime/libfaketimeMT.so.1")
 
 
-@pytest.fixture(autouse=True)
-def _uncounted(no_cover: None) -> None:
-    """Branches are counted where a rule is tested by itself; here the counting would only take time."""
-
-
 @pytest.fixture
 def library(require: Callable[..., None], only_if_required: Callable[[str, str], None]) -> str:
     """libfaketime's file."""

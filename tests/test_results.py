@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import orjson
@@ -86,6 +86,14 @@ def test_a_result_is_json_ready() -> None:
     assert (plain["object_id"], plain["file_name"], plain["customer"]) == ("0d14", "invoice.pdf", None)
     assert plain["error"] == {"code": 1, "message": "m", "details": ["d"], "retryable": None}
     assert orjson.loads(orjson.dumps(plain)) == plain
+
+
+def test_an_instant_is_written_in_utc() -> None:
+    """With milliseconds and a `Z`, wherever it was read."""
+    there = timezone(timedelta(hours=-6))
+    best = Candidate(value=datetime(2019, 6, 5, 18, 30, tzinfo=there), text="2019-06-05T18:30:00-06:00")
+    field = Field(name="stamped_at", data_type="DATETIME", candidates=(best,))
+    assert field.to_dict()["value"] == "2019-06-06T00:30:00.000Z"
 
 
 def test_an_empty_result_is_json_ready() -> None:

@@ -18,9 +18,6 @@ from tests.simulating.playing import play
 from tests.simulating.shrinking import shrink
 from tests.simulating.stories import Step, Story, lines, story_of
 
-#: Counting the branches of so much takes longer than the rest; each is counted elsewhere.
-pytestmark = pytest.mark.no_cover
-
 _FOUND = Path(__file__).parent / "simulating" / "found"
 
 _SEEDS = 200

@@ -19,11 +19,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(autouse=True)
-def _uncounted(no_cover: None) -> None:
-    """Branches are counted where a rule is tested by itself; here the counting would only take time."""
-
-
 @pytest.fixture
 def documents(folder: Path) -> Callable[..., Path]:
     """`documents(60)`: a folder with so many different documents."""

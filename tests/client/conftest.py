@@ -27,11 +27,6 @@ def pytest_asyncio_loop_factories(
     return {"virtual": VirtualLoop}
 
 
-@pytest.fixture(autouse=True)
-def _uncounted(no_cover: None) -> None:
-    """Branches are counted where a rule is tested by itself; here the counting would take as long as the rest."""
-
-
 @pytest.fixture
 def vendor() -> Vendor:
     return Vendor()

@@ -19,9 +19,6 @@ from docpoll.cli.codes import ExitCode, code_of
 from docpoll.errors import AccountFault
 from tests.simulation import Audit, PowerCut, World, document, extracted
 
-#: Counting the branches of so much takes longer than the rest; each is counted elsewhere.
-pytestmark = pytest.mark.no_cover
-
 #: How many documents share one file name: none, some, all.
 NAMES = {"own names": 0, "three names": 3, "one name": 1}
 

@@ -15,8 +15,6 @@ import pytest
 from docpoll import Client, Document, FixedSchedule, Outcome
 from tests.simulation import World, document, extracted
 
-pytestmark = pytest.mark.no_cover
-
 Make = Callable[..., Client]
 HOUR = 3600.0
 

@@ -22,9 +22,6 @@ from docpoll.wire import Request, Response
 from tests.vendor import RESULT, SUCCESS, Vendor, accepted, envelope, pdf
 from tests.virtual import InlineStore
 
-#: Counting the branches of so much takes longer than the rest; each is counted elsewhere.
-pytestmark = pytest.mark.no_cover
-
 Make = Callable[..., Client]
 Rows = Callable[..., list[dict[str, Any]]]
 

@@ -17,9 +17,6 @@ from docpoll.testing import FakeClock
 from docpoll.wire import Response
 from tests.vendor import SUCCESS, UNFINISHED, Vendor, envelope, noted_refusals, pdf, plain, until
 
-#: Counting the branches of so much takes longer than the rest; each is counted elsewhere.
-pytestmark = pytest.mark.no_cover
-
 Make = Callable[..., Client]
 Rows = Callable[..., list[dict[str, Any]]]
 
