@@ -25,7 +25,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
 from typing import Any, Final, Protocol
 
@@ -423,7 +423,8 @@ def _steady(price: float, age: float, hazard: float) -> float:
     return math.sqrt(2 * price * max(age, _FIRST) / max(hazard, _SLOWEST))
 
 
-def _plan(durations: Durations, price: float) -> tuple[list[float], list[float]]:
+@lru_cache(maxsize=16)  # each client of a program begins with the same one
+def _plan(durations: Durations, price: float) -> tuple[Sequence[float], Sequence[float]]:
     """Ages, and for each of them the age of the best next look.
 
     The cost from a look at s on is `price * S(s) + min over t of ((t - s) * S(s) - (A(s) - A(t)) + W(t))`, where A is
@@ -467,8 +468,7 @@ def _plan(durations: Durations, price: float) -> tuple[list[float], list[float]]
             heights.pop()
         slopes.append(age)
         heights.append(height)
-    looks.reverse()
-    return ages, looks
+    return tuple(ages), tuple(reversed(looks))
 
 
 @attrs.frozen(kw_only=True)
@@ -484,8 +484,8 @@ class LearnedSchedule:
     ceiling: float = attrs.field(default=300.0, validator=_seconds)
     #: Every wait is spread by this share to both sides. It hardly costs: waits are best where the cost is flat.
     jitter: float = attrs.field(default=0.1, validator=_share)
-    _ages: list[float] = attrs.field(init=False, repr=False, eq=False)
-    _looks: list[float] = attrs.field(init=False, repr=False, eq=False)
+    _ages: Sequence[float] = attrs.field(init=False, repr=False, eq=False)
+    _looks: Sequence[float] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if self.floor > self.ceiling:
