@@ -88,13 +88,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_environment_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No key, no setting and no home of whoever runs the tests reaches docpoll; programs it starts included."""
+    """No key, no setting and no home of whoever runs the tests reaches docpoll; programs it starts included.
+
+    Nor do the authorities that this machine trusts: nobody here is asked over TLS, and reading them takes time.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             ours = name.startswith("DOCPOLL_") and name != "DOCPOLL_REQUIRE"
             if ours or name in ENVIRONMENT or name.startswith("XDG_"):
                 patch.delenv(name)
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("SSL_CERT_FILE", os.devnull)
+        patch.setenv("SSL_CERT_DIR", os.devnull)
         yield
 
 
