@@ -35,13 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(given: list[str]) -> int:
-    from docpoll.cli.app import app
+    from docpoll.cli.app import command_for
     from docpoll.cli.codes import ExitCode
     from docpoll.cli.screen import ReaderGone, Screen, let_go_of_stdout
     from docpoll.errors import DocpollError
 
     try:
-        app(args=given, prog_name="docpoll", obj=given)
+        command_for(given[0] if given else "")(args=given, prog_name="docpoll", obj=given)
     except SystemExit as exc:
         code = int(exc.code) if isinstance(exc.code, int) else int(exc.code is not None)
         if code == ExitCode.WRONG:

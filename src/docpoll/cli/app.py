@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from docpoll import __version__
 from docpoll.cli.app_syntage import syntage
@@ -35,7 +38,7 @@ from docpoll.cli.flags import (
     Wait,
 )
 
-__all__ = ["app"]
+__all__ = ["app", "command_for"]
 
 app = typer.Typer(
     add_completion=False,
@@ -66,6 +69,20 @@ def _docpoll(
 
     Invoices in, fields out, without a key and on this machine: docpoll run FOLDER --provider local
     """
+
+
+@functools.cache
+def command_for(word: str) -> Callable[..., Any]:
+    """`app`, made as far as a command line that begins with *word* needs it.
+
+    To make all the commands takes longer than what most of them do.
+    """
+    needed = copy.copy(app)
+    commands = [one for one in app.registered_commands if one.callback and one.callback.__name__ == word]
+    groups = [one for one in app.registered_groups if one.typer_instance and one.typer_instance.info.name == word]
+    if commands or groups:
+        needed.registered_commands, needed.registered_groups = commands, groups
+    return get_command(needed)
 
 
 def _options(values: dict[str, Any]) -> Any:
