@@ -9,10 +9,8 @@ import asyncio
 import math
 import os
 import selectors
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextvars import Context
 from typing import Any, Final, Protocol, TypeVar
 
 from docpoll.stores import SQLiteStore
@@ -56,7 +54,7 @@ class _Selector(selectors.DefaultSelector):
         self.steps += 1
         if self.steps >= self.last:
             self.cut()
-        # Where somebody has work, what is outside the loop waits: asking for it each time would take as long as the rest.
+        # While somebody has work, what is outside the loop waits: asking for it each time takes as long as the rest.
         found = super().select(0) if timeout != 0 and self.steps < self.last else []
         if found or timeout == 0 or self.steps >= self.last:
             self.at_once += 1
@@ -85,10 +83,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual.elapsed
 
-    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
-        if threading.get_ident() == self._thread_id:  # Whoever runs the loop need not wake it up.
-            return self.call_soon(callback, *args, context=context)
-        return super().call_soon_threadsafe(callback, *args, context=context)
+    def call_soon_threadsafe(  # type: ignore[override]  # who is run by the loop need not wake it up
+        self, callback: Any, *args: Any, **told: Any
+    ) -> asyncio.Handle:
+        call = self.call_soon if asyncio._get_running_loop() is self else super().call_soon_threadsafe
+        return call(callback, *args, **told)
 
     def stand_still(self, seconds: float) -> None:
         """Something on the loop takes so long without giving others a turn."""
