@@ -67,6 +67,8 @@ def test_a_signed_link_stays_as_it_is_written():
     "location",
     [
         "https://api.example.com\\@files.example.com/",
+        "https:\\\\api.example.com\\@files.example.com",
+        "\\\\files.example.com\\1",
         "https://user:word@api.example.com/",
         "https://api.example.com%2efiles.example.com/",
         "https://api.example.com:99999/",

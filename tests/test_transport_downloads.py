@@ -242,6 +242,26 @@ async def test_a_link_that_died_is_told(transport, vendor, keeper, into):
     assert written(into) == b""
 
 
+async def test_a_refusal_in_pieces_is_told_whole(transport, vendor, into):
+    """However it comes, all of it is told, up to a bound."""
+    said = [b'{"message": ', b'"Not Found"}', b" " * (100 * KB)]
+
+    async def play(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(status=404)
+        await answer.prepare(request)
+        for piece in said:
+            await answer.write(piece)
+            # The other side reads what there is.
+            for _ in range(20):
+                await asyncio.sleep(0)
+        return answer
+
+    vendor.play = play
+    got = await download(transport, asked(vendor), into)
+    assert (got.is_whole, got.response.status) == (False, 404)
+    assert got.response.body == b"".join(said)[: 64 * KB]
+
+
 async def test_a_keeper_that_is_not_there_is_no_fault_of_the_account(transport, vendor, into):
     """Where the link's host has no name, or nobody answers there, it may be tried again."""
     for location in ("http://no-such-host.invalid/1", "http://127.0.0.1:9/1"):
@@ -287,6 +307,48 @@ async def test_what_changed_meanwhile_begins_anew(transport, vendor, into):
     vendor.play = play
     assert (await download(transport, asked(vendor), into)).is_whole
     assert written(into) == other
+
+
+@pytest.mark.parametrize(
+    ("tag", "length"),
+    [('"b"', len(CONTENT)), ('W/"a"', len(CONTENT)), (None, len(CONTENT) + 1), ('"a"', len(CONTENT) + 1)],
+)
+async def test_a_part_of_another_content_is_not_added(transport, vendor, into, tag, length):
+    """Where a server sends the rest of what it has by now, though it was told of what it had, that begins anew."""
+    first = breaks(700 * KB)
+
+    async def play(request: web.Request) -> web.StreamResponse:
+        if (told := request.headers.get("Range")) is None:
+            return await (first if len(vendor.asked) == 1 else gives())(request)
+        begin = int(told.removeprefix("bytes=").removesuffix("-"))
+        headers = {"Content-Range": f"bytes {begin}-{length - 1}/{length}"} | ({} if tag is None else {"ETag": tag})
+        return web.Response(status=206, body=b"x" * (length - begin), headers=headers)
+
+    vendor.play = play
+    with pytest.raises(RemoteProtocolError, match="not asked for"):
+        await download(transport, asked(vendor), into)
+    assert into.validator is None
+    assert (await download(transport, asked(vendor), into)).is_whole
+    assert written(into) == CONTENT
+
+
+async def test_a_part_need_not_say_how_long_the_whole_is(transport, vendor, into):
+    """What the server said before counts: too little is not taken for all of it."""
+    first = breaks(700 * KB)
+
+    async def play(request: web.Request) -> web.StreamResponse:
+        if (told := request.headers.get("Range")) is None:
+            return await first(request)
+        begin = int(told.removeprefix("bytes=").removesuffix("-"))
+        rest = CONTENT[begin : begin + 1000] if len(vendor.asked) == 2 else CONTENT[begin:]
+        return web.Response(
+            status=206, body=rest, headers={"Content-Range": f"bytes {begin}-{begin + len(rest) - 1}/*"}
+        )
+
+    vendor.play = play
+    assert (await download(transport, asked(vendor), into)).is_whole
+    assert written(into) == CONTENT
+    assert len(vendor.asked) == 3
 
 
 @pytest.mark.parametrize("tag", [None, 'W/"a"'])

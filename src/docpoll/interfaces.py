@@ -713,11 +713,15 @@ class Store(Protocol):
         ...
 
     async def reads(self, *, folder: str | None = None, job_ids: Collection[str] = ()) -> list[Read]:
-        """The reads into *folder*, or those of one of these jobs; the newest last."""
+        """The reads that *folder* holds or is to hold something of, or those of one of these jobs; the newest last."""
         ...
 
     async def incomplete_reads(self) -> list[Read]:
-        """The reads that are not complete and that no later one has taken the place of; the newest last."""
+        """The reads that are not complete and that no later one has taken the place of; the newest last.
+
+        One that was asked for with its extraction counts until it is complete, or another one for the same job is;
+        and not at all once that extraction has ended without success.
+        """
         ...
 
     async def extracted_at(
@@ -732,7 +736,7 @@ class Store(Protocol):
         """Store how far *table* has come, of which *after* was the ledger's word before (None: there was none).
 
         *link*: the digest of what led to the page that was read. Earlier reads into the folder by the same extractor
-        are forgotten once anything of this one is there.
+        are forgotten once anything of this one is there, as by `forget_reads_before()`.
         Raises `OwnershipLost`, and stores nothing, where another program has read on, or begun anew.
         """
         ...
@@ -749,5 +753,9 @@ class Store(Protocol):
         ...
 
     async def forget_reads_before(self, read: Read) -> None:
-        """Forget the earlier reads into its folder by the same extractor: nothing of theirs is there any more."""
+        """Forget the earlier reads into its folder by the same extractor: nothing of theirs is there any more.
+
+        One that was asked for with its extraction, and is not complete, stays among the reads of its job, as one that
+        was not begun: until then that job stands for its key, and nobody pays for it again.
+        """
         ...

@@ -49,6 +49,8 @@ def link(request: Request, address: str, *, status: int | None = None) -> Reques
     The address itself is not told: it may open the file to anybody.
     """
     try:
+        if "\\" in address:
+            raise ValueError("a backslash is a slash to some, and to others none")
         here = _origin(request.url)
         url = urljoin(request.url, quote(address.strip(), safe=_AS_IT_IS)).partition("#")[0]
         there = _origin(url)

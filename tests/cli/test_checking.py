@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -78,3 +79,66 @@ def test_without_the_extra_it_says_what_to_install(cli, data, monkeypatch):
     assert said.code == 2
     assert "pip install 'docpoll[cfdi]'" in said.err
     assert not (data / RFC / "invoices-differences.jsonl").exists()
+
+
+def test_an_xml_that_is_gone_is_a_line(cli, data):
+    """The others are compared all the same; exit code 1."""
+    gone, *others = sorted((data / RFC / "files").glob("*/*.xml"))
+    gone.unlink()
+    said = cli("syntage", "check", "data")
+    assert said.code == 1
+    assert f"cannot be read: files/{gone.parent.name}/{gone.name}: No such file" in said.out
+    told = f"{len(others)} invoices held against their XML, 0 differing, 1 with an XML that is no CFDI, or gone"
+    assert told in said.err
+
+
+@pytest.mark.parametrize("name", ["invoices", "invoice-line-items", "invoice-payments", "files"])
+def test_a_line_that_is_damaged_is_named(cli, data, name):
+    """The file, and which line; exit code 2, and no word of deleting anything."""
+    path = data / RFC / f"{name}.jsonl"
+    first, second, *others = path.read_bytes().splitlines(keepends=True)
+    for damaged in (b"{x\n", b"[1]\n"):
+        path.write_bytes(b"".join([first, damaged, *others]))
+        said = cli("syntage", "check", "data")
+        assert (said.code, f"{name}.jsonl: line 2 is no JSON object" in said.err) == (2, True), said.err
+        assert "delete" not in said.err
+    path.write_bytes(b"".join([first, second, *others]))
+    assert cli("syntage", "check", "data").code == 0
+
+
+def test_half_a_line_at_the_end_is_passed_over(cli, data):
+    """As while a read goes on, or after a kill: it is said, and what is there is compared (one has no XML)."""
+    path = data / RFC / "invoices.jsonl"
+    os.truncate(path, path.stat().st_size - 30)
+    said = cli("syntage", "check", "data")
+    assert said.code == 0
+    assert "invoices.jsonl: its last line is only half there" in said.err
+    assert (
+        "22 invoices held against their XML, 0 differing, 0 with an XML that is no CFDI, or gone, 1 without" in said.err
+    )
+
+
+def test_nothing_to_hold_them_against_is_no_success(cli, data):
+    """Exit code 2, and how to get it; invoices without an XML are counted where others have one."""
+    path = data / RFC / "files.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-2]))
+    said = cli("syntage", "check", "data")
+    assert (said.code, "21 invoices held" in said.err and ", 3 without one" in said.err) == (0, True), said.err
+    for take_away in (lambda: path.write_bytes(b""), path.unlink):
+        take_away()
+        said = cli("syntage", "check", "data")
+        assert (said.code, said.out) == (2, "")
+        assert f"{RFC}: 24 invoices, and nothing to hold them against: no XML was read" in said.err
+        assert "--files xml" in said.err
+
+
+def test_differences_that_cannot_be_written_are_told(cli, data):
+    """As on a copy that can only be read: a warning, and every difference."""
+    change(data / RFC / "invoices.jsonl", total=1.5)
+    # A folder in its place: whoever runs this, even root, cannot put a file there.
+    (data / RFC / "invoices-differences.jsonl").mkdir()
+    said = cli("syntage", "check", "data")
+    assert said.code == 1
+    assert ": total: the XML says " in said.out
+    assert "invoices-differences.jsonl cannot be written" in said.err

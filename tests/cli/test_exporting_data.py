@@ -56,6 +56,11 @@ def pending() -> dict[str, str]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+def is_known() -> bool:
+    """Whether the id of an export is noted."""
+    return bool(pending()) and "asking" not in pending().values()
+
+
 @pytest.mark.parametrize("form", ["json", "csv", "xlsx", "pdf"])
 def test_an_export_is_brought_as_one_file(cli: Cli, vendor: Make, form: str):
     """Whole, with its digest told; the key stays at home."""
@@ -91,7 +96,7 @@ def test_killed_the_same_command_goes_on_with_the_same_export(start: Callable[..
     emulator = vendor(speed=1.0)
     command = words(emulator, *MARCH)
     program = start(*command)
-    until(pending)
+    until(is_known)
     program.send(signal.SIGKILL)
     assert program.end().code == -signal.SIGKILL
     emulator.advance(timedelta(hours=1))
@@ -99,6 +104,25 @@ def test_killed_the_same_command_goes_on_with_the_same_export(start: Callable[..
     assert said.code == 0, said.err
     assert f"{PEDRO}  invoices  " in said.out
     assert (made(emulator), pending()) == (1, {})
+
+
+def test_killed_while_it_is_made_it_is_told_first(start: Callable[..., Program], cli: Cli, vendor: Make):
+    """Between the POST and its answer, as by a second Ctrl-C: one may be there; only then is another one asked for."""
+    slow = {"kind": "slow", "operations": ["poll"], "first": 1, "delay": 3600}
+    emulator = vendor(scenario={"faults": {"slow": slow}})
+    program = start(*words(emulator, *MARCH))
+    until(lambda: made(emulator))
+    assert list(pending().values()) == ["asking"]
+    program.send(signal.SIGINT)
+    program.wait_for("stopping; once more ends at once")
+    program.send(signal.SIGINT)
+    assert program.end().code == 130
+    said = cli(*words(emulator, *MARCH))
+    assert (said.code, made(emulator), pending()) == (1, 1, {})
+    assert f"{PEDRO}: invoices: docpoll was stopped" in said.err
+    assert "made or not; the same command asks for one more" in said.err
+    assert cli(*words(emulator, *MARCH)).code == 0
+    assert made(emulator) == 2
 
 
 def test_a_lost_answer_is_told_and_nothing_is_sent_again(cli: Cli, vendor: Make):
@@ -124,7 +148,7 @@ def test_an_export_that_is_gone_is_forgotten(start: Callable[..., Program], cli:
     """It is said, and the same command asks for another one."""
     command = words(vendor(speed=1.0), *MARCH)
     program = start(*command)
-    until(pending)
+    until(is_known)
     program.send(signal.SIGINT)
     assert program.end().code == 130
     nobody = "018f8e25-e800-7000-8000-0000000000ff"
@@ -139,6 +163,7 @@ def test_an_export_that_is_gone_is_forgotten(start: Callable[..., Program], cli:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
+        ([], "say what: --resource, one of invoices"),
         (["--resource", "invoces"], "give one of invoices"),
         (["--resource", "invoices", "--format", "doc"], "give one of csv, xlsx, json, pdf"),
         (["--resource", "invoices", "--files", "pfd"], "give some of xml, pdf"),

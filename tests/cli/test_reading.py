@@ -269,7 +269,7 @@ def test_killed_twice_the_same_command_goes_on(start: Callable[..., Program], cl
 
 def test_interrupted_it_says_how_to_go_on(start: Callable[..., Program], cli: Cli, vendor: Make):
     """Ctrl-C ends it in order: 130, and the same command goes on."""
-    emulator = vendor(invoices_a_month=400)
+    emulator = vendor(invoices_a_month=150)
     command = ["syntage", "read", "--rfc", PEDRO, "--extractor", "invoice", *JANUARY, "--out", "data"]
     program = start(*command, "--base-url", emulator.url)
     until((FOLDER / "files.jsonl").exists)
@@ -283,7 +283,7 @@ def test_interrupted_it_says_how_to_go_on(start: Callable[..., Program], cli: Cl
 
 def test_of_two_at_once_one_is_refused(start: Callable[..., Program], cli: Cli, vendor: Make):
     """The other one is left in peace."""
-    emulator = vendor(invoices_a_month=400)
+    emulator = vendor(invoices_a_month=150)
     command = ["syntage", "read", "--rfc", PEDRO, "--extractor", "invoice", *JANUARY, "--out", "data"]
     program = start(*command, "--base-url", emulator.url)
     until((FOLDER / "files.jsonl").exists)
@@ -325,6 +325,19 @@ def test_what_an_extraction_brought_is_not_paid_for_again_until_it_is_read(cli: 
     assert (again.code, "nothing new" in again.err, len(emulator.jobs()["jobs"])) == (0, False, 2)
 
 
+def test_another_read_into_the_folder_makes_nobody_pay_again(cli: Cli, vendor: Make):
+    """Neither that of another extraction, complete or not, nor one by itself: what was started is gone on with."""
+    emulator = vendor(scenario={"faults": {"foreign_row": {"lists": ["/invoices"]}}})
+    bare = (*JANUARY, "--files", "none")
+    first, second = (words(emulator, *bare, "--option", f'types=["{one}"]') for one in "IE")
+    assert [cli(*command).code for command in (first, second)] == [1, 1]
+    assert read(cli, emulator, "--rfc", PEDRO, "--extractor", "invoice", *bare).code == 1
+    emulator.play(None)
+    assert [cli(*command).code for command in (first, second)] == [0, 0]
+    assert len(emulator.jobs()["jobs"]) == 2
+    assert manifest()["complete"] is True
+
+
 def test_a_read_by_itself_holds_up_no_extraction(cli: Cli, vendor: Make):
     """However incomplete: it was not asked for with it."""
     emulator = vendor(scenario=FOREIGN)
@@ -360,6 +373,39 @@ def test_what_is_not_read_to_the_end_is_told(cli: Cli, vendor: Make):
     assert cli(*goes_on.split()[1:], *at).code == 0
     assert "not read to the end" not in cli("status", *at).out
     assert "nothing is left to do" in cli("show", line["id"]).out
+
+
+FAILED = {"faults": {"failed": {"codes": ["login_failed"], "extractors": [RETENTIONS]}}}
+STUCK = {"faults": {"stuck": {"hours": 5}}}
+
+
+def test_a_failed_extraction_leaves_nothing_to_read(cli: Cli, vendor: Make):
+    """Nobody is sent to a read that is refused; it is said that the same command is billed."""
+    emulator = vendor(scenario=FAILED)
+    at = ("--base-url", emulator.url)
+    said = cli(*words(emulator, "--files", "none", what=RETENTIONS))
+    assert said.code == 1
+    told = "0 of 1 read complete; of 1 extraction there is nothing to read: the same command starts another, which is b"
+    assert (told in said.err, "goes on" in said.err) == (True, False), said.err
+    (job,) = cli("jobs", "--json").lines
+    assert "not read to the end" not in cli("status", *at).out + cli("show", job["id"]).out
+    assert cli("show", job["id"], "--json").lines[0]["incomplete_reads"] == []
+    assert cli("status", "--json", *at).lines[0]["incomplete_reads"]["number"] == 0
+    assert read(cli, emulator, "--rfc", PEDRO, "--extractor", "rug", "--files", "none").code == 0
+    assert manifest()["complete"] is True
+
+
+def test_what_waits_for_its_extraction_says_so(cli: Cli, vendor: Make):
+    """A harvest ends that, and then it can be read; the command that was given does both."""
+    emulator = vendor(scenario=STUCK)
+    said = cli(*words(emulator, "--files", "none", "--wait", "2s", what=RETENTIONS))
+    assert said.code == 5
+    assert "1 extraction goes on at Syntage, and 1 read is not complete: the same command goes on" in said.err
+    assert "docpoll harvest" not in said.err
+    (job,) = cli("jobs", "--json").lines
+    for told in (cli("status", "--base-url", emulator.url).out, cli("show", job["id"]).out):
+        assert "not begun, as its extraction is RUNNING" in told
+        assert f"brings that to its end, then docpoll syntage read {job['id']} --out" in told
 
 
 def test_files_that_are_wanted_later_are_brought(cli: Cli, vendor: Make):

@@ -285,6 +285,21 @@ def test_what_names_an_invoice_that_was_read_is_the_taxpayers():
     assert (read(attrs.evolve(of, selection=QUARTER), late).unproven, read(of, late).skipped) == ((), 0)
 
 
+@pytest.mark.parametrize("selection", [Selection(), QUARTER])
+@pytest.mark.parametrize(("name", "at"), [("invoice-payments", "invoice"), ("invoice-credit-notes", "appliedInvoice")])
+def test_an_invoice_that_a_row_shows_tells_whose_row_it_is(name, at, selection):
+    """By the vendor's pages it is only named; where it is shown, its RFCs decide, and else it counts as named."""
+    of = reading_of(name, selection=selection, invoices={ID})
+    theirs = row_of("invoices", id=OTHER)
+    nobodys = {"issuer": {"rfc": FOREIGN}, "receiver": {"rfc": FOREIGN}}
+    empty = {"issuedInvoice": None} if at == "appliedInvoice" else {}
+    assert ids(read(of, row_of(name, id="1", **{**empty, at: theirs})).rows) == ["1"]
+    with pytest.raises(ForeignRow, match=f"row 1 is of {FOREIGN}"):
+        read(of, row_of(name, id="1", **{**empty, at: {**theirs, **nobodys}}))
+    assert ids(read(of, row_of(name, id="1", **{**empty, at: {"@id": f"/invoices/{ID}"}})).rows) == ["1"]
+    assert not read(of, row_of(name, id="1", **{**empty, at: {"@id": f"/invoices/{OTHER}"}})).rows
+
+
 def test_what_an_extraction_touched_is_proven_by_its_event():
     """That names the taxpayer, so no invoice is asked for."""
     of = reading_of("invoice-payments", selection=TOUCHED, invoices=set())

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import docpoll.reading.cfdi as cfdi_module
 from docpoll.emulator.syntage.data.invoices import Invoices
 from docpoll.emulator.syntage.data.people import Party as EmulatedParty
 from docpoll.emulator.syntage.data.written import invoice_shape
@@ -319,6 +320,16 @@ def test_a_row_that_says_the_same_differs_in_nothing():
     assert check(cfdi, {"issuer": None}) == []
 
 
+def test_null_says_no_more_than_an_xml_that_says_nothing():
+    """Neither an amount that is not there, nor one of nothing, differs from it."""
+    cfdi = attrs.evolve(parse_cfdi(INCOME.encode()), discount=None, transferred=None, withheld=None, series=None)
+    silent = row(discount=None, tax=None, reference=None)
+    assert check(cfdi, silent) == []
+    assert check(attrs.evolve(cfdi, discount=Decimal(0), transferred=Decimal(0)), silent) == []
+    told = {**LINES[0], "discountAmount": None, "transferredTaxes": {"valueAddedTax": None}}
+    assert check_lines(parse_cfdi(INCOME.encode()), [told, LINES[1]]) == []
+
+
 @pytest.mark.parametrize(
     ("field", "told", "xml", "said"),
     [
@@ -415,6 +426,61 @@ def test_a_line_item_that_says_something_else_is_told(change, field, xml, said):
     assert told == [Difference(field=f"lines[1].{field}", xml=xml, row=said)]
 
 
+def many_lines(count: int) -> tuple[Cfdi, list[dict[str, Any]]]:
+    """An invoice of so many lines that are alike in most, and the vendor's rows of them, the last one first."""
+    lines = tuple(
+        CfdiLine(
+            product_code="15101514",
+            description=f"Litros {number % 7}",
+            quantity=Decimal(number // 3),
+            unit_price=Decimal("24.005"),
+            amount=Decimal(number),
+        )
+        for number in range(count)
+    )
+    rows = [
+        {
+            "productIdentification": line.product_code,
+            "description": line.description,
+            "quantity": float(line.quantity or 0),
+            "unitAmount": 24.01,
+            "totalAmount": float(line.amount or 0),
+        }
+        for line in lines
+    ]
+    return attrs.evolve(parse_cfdi(INCOME.encode()), lines=lines), rows[::-1]
+
+
+def test_thousands_of_line_items_are_not_compared_each_with_each(monkeypatch):
+    """In the vendor's order, which is the other way round: a few looks for each line."""
+    cfdi, rows = many_lines(3000)
+    looks = Counter[str]()
+    look = cfdi_module._line_differences
+
+    def counted(*of: Any) -> Any:
+        looks["all"] += 1
+        return look(*of)
+
+    monkeypatch.setattr(cfdi_module, "_line_differences", counted)
+    assert check_lines(cfdi, rows) == []
+    assert looks["all"] < 9000
+    cfdi, rows = many_lines(600)
+    looks.clear()
+    odd = check_lines(cfdi, [told | {"unitAmount": 25} for told in rows])
+    assert [one.field for one in odd] == [f"lines[{number}].unitAmount" for number in range(1, 601)]
+    assert looks["all"] < 1800
+
+
+@given(st.randoms(use_true_random=False), st.sets(st.integers(0, 39), max_size=5))
+def test_line_items_are_found_in_any_order(random, silent):
+    """Also those that do not tell every field."""
+    cfdi, rows = many_lines(40)
+    for place in silent:
+        del rows[place]["description"]
+    random.shuffle(rows)
+    assert check_lines(cfdi, rows) == []
+
+
 def test_a_line_item_that_is_missing_is_told():
     """And one that is there twice."""
     cfdi = parse_cfdi(INCOME.encode())
@@ -481,7 +547,7 @@ def test_a_folder_is_held_against_itself(folder):
     rows = [row(), row(id="row-2", total=1), row(id="row-3"), row(id="row-4")]
     put(folder, rows, {"row-1": INCOME.encode(), "row-2": INCOME.encode(), "row-3": b"<other/>"})
     for _ in range(2):
-        assert compare(folder) == Compared(compared=2, differing=1, unreadable=1)
+        assert compare(folder) == Compared(compared=2, differing=1, unreadable=1, without=1)
         assert lines(folder) == [
             {"id": "row-2", "uuid": UUID, "field": "total", "xml": "1050.00", "row": "1"},
             {"id": "row-3", "uuid": UUID, "unreadable": "no CFDI of version 3.3 or 4.0, but other None"},

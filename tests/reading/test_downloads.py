@@ -7,12 +7,14 @@ import hashlib
 import io
 import json
 import logging
+import re
 import zipfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import attrs
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -20,6 +22,7 @@ from aiohttp.test_utils import TestServer
 from docpoll.errors import AccountFault, ReadFailed, RequestNotSent, Unauthorized
 from docpoll.interfaces import Arriving, Downloaded, Timer
 from docpoll.reading.asking import Asker
+from docpoll.reading.catalogue import Catalogue
 from docpoll.reading.downloads import FileCounts, fetch_all
 from docpoll.reading.folders import Folder
 from docpoll.reads import FileRef
@@ -333,16 +336,40 @@ async def test_a_line_that_was_not_finished_is_cut_off(vendor, transport, folder
     right(folder, vendor, refs)
 
 
-async def test_a_list_that_was_spoiled_is_believed_up_to_there(vendor, transport, folder):
-    """What stands behind a line that is none is asked for again."""
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        b"spoiled",
+        b"\0\0\xff",
+        b"[]",
+        b'{"resource": "invoices"}',
+        b'{"resource": 1, "id": 2, "kind": 3, "source": 4}',
+        b'{"resource": "a", "id": "b", "kind": "c", "source": "d"}',
+        b'{"resource": "a", "id": "b", "kind": "c", "source": "d", "path": 7, "size": 7}',
+    ],
+)
+async def test_a_line_that_was_spoiled_costs_only_itself(vendor, transport, folder, spoiled):
+    """What stands before and behind a line that is none is believed; the line is gone, its file asked for again."""
     refs = [vendor.holds(number) for number in range(4)]
     await fetch(refs, folder, transport)
     path = Path(folder.path, "files.jsonl")
-    first, *others = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([first, b"spoiled\n", *others]))
+    first, second, *others = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([first, spoiled + b"\n", *others]))
     assert (await fetch(refs, folder, transport)).stored == 4
-    assert sorted(vendor.asked.values()) == [1, 2, 2, 2]
+    assert sorted(vendor.asked.values()) == [1, 1, 1, 2]
+    assert second in path.read_bytes()
     right(folder, vendor, refs)
+
+
+async def test_a_line_that_was_spoiled_costs_no_other_when_tables_are_forgotten(vendor, transport, folder):
+    """Only the lines of those tables go, wherever it stands."""
+    refs = [vendor.holds(number) for number in range(3)]
+    refs[0] = attrs.evolve(refs[0], resource="tax-retentions")
+    await fetch(refs, folder, transport, at_once=1)
+    path = Path(folder.path, "files.jsonl")
+    path.write_bytes(b"spoiled\n" + path.read_bytes())
+    Catalogue(folder).forget(["tax-retentions"])
+    right(folder, vendor, refs[1:])
 
 
 async def test_an_interrupted_call_leaves_what_is_right(vendor, transport, folder):
@@ -552,6 +579,73 @@ async def test_pages_instead_of_all_files_are_a_fault_of_the_address(vendor, tra
     assert lines(folder) == []
 
 
+NOT_FOUND = b'<?xml version="1.0"?>\n<response><title>An error occurred</title> <status>404</status></response>'
+
+
+async def test_a_refusal_in_xml_is_the_vendors_own(vendor, transport, folder, caplog):
+    """Who asks for XML may be refused in XML, at the vendor's own address: the file is missing, however many are."""
+    refs = [vendor.names(number) for number in range(25)]
+    for number in range(25):
+        vendor.at_api[f"/files/{number}-xml"] = [says(404, NOT_FOUND, Content_Type="text/xml; charset=UTF-8")] * 9
+    counts = await fetch(refs, folder, transport)
+    assert (counts.missing, counts.failed, counts.trouble) == (25, 0, None)
+    right(folder, vendor, refs)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "why"),
+    [
+        (NOT_FOUND, "text/xml", "HTTP 403: An error occurred 404; tried"),
+        (b"<a/>", "text/xml", "HTTP 403: without a word; tried"),
+        (NOT_FOUND, "text/html", "HTTP 403: a page of HTML; tried"),
+        (b'<html xmlns="http://www.w3.org/1999/xhtml"/>', "text/xml", "HTTP 403: a page of HTML; tried"),
+        (NOT_FOUND[:-8], "text/xml", "HTTP 403: something that is neither JSON nor XML; tried"),
+    ],
+)
+async def test_a_refusal_in_xml_tells_what_it_says(vendor, transport, folder, body, content_type, why):
+    """Its text, bounded; a page of HTML is none, and neither is what is not well-formed."""
+    vendor.at_api["/files/1-xml"] = [says(403, body, Content_Type=content_type)] * 9
+    counts = await fetch([vendor.names(1)], folder, transport)
+    assert counts.trouble is not None
+    assert counts.trouble.startswith(f"{RFC}: invoices row-1: xml: {why}")
+
+
+async def test_a_refusal_in_xml_behind_the_link_is_nobodys_word(vendor, transport, folder):
+    """Whoever keeps the files does not say what the vendor has."""
+    vendor.at_keeper["/files/1-xml"] = [says(404, NOT_FOUND, Content_Type="text/xml")] * 9
+    counts = await fetch([vendor.holds(1)], folder, transport)
+    assert (counts.missing, counts.failed) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (says(403), "its link died (HTTP 403)"),
+        (says(503), "HTTP 503 at its link"),
+        (says(200, PAGE), "it is a page of HTML, no file"),
+    ],
+)
+async def test_the_same_trouble_behind_all_links_costs_one_try_each(vendor, transport, folder, answer, why):
+    """Where each link fails alike, the rest is asked for once each, so that what lies behind them comes."""
+    refs = [vendor.holds(number) for number in range(301)]
+    vendor.at_keeper |= {f"/files/{number}-xml": [answer] * 40 for number in range(300)}
+    counts = await fetch(refs, folder, transport)
+    assert counts.trouble is not None
+    assert why in counts.trouble
+    assert (counts.stored, counts.failed, counts.missing) == (1, 300, 0)
+    assert sum(vendor.asked.values()) < 300 + 5 * 4 * 20 + 100
+    right(folder, vendor, refs[300:])
+
+
+async def test_trouble_behind_links_among_files_is_each_its_own(vendor, transport, folder):
+    """As long as files come in between, each that fails behind its link has its tries, and fails for itself."""
+    refs = [vendor.holds(number) for number in range(200)]
+    for number in range(0, 200, 8):
+        vendor.at_keeper[f"/files/{number}-xml"] = [says(403)] * 20
+    counts = await fetch(refs, folder, transport, at_once=1)
+    assert (counts.stored, counts.failed) == (175, 25)
+
+
 async def test_refusals_without_end_end_it(vendor, transport, folder):
     """Where each file is refused alike, it is told what with, and the rest is not asked for."""
     good, refs = vendor.holds(900), [vendor.names(number) for number in range(300)]
@@ -626,11 +720,14 @@ async def test_a_window_that_is_used_up_is_not_run_into(vendor, transport, folde
 
 
 async def test_a_key_that_is_refused_ends_it(vendor, transport, folder):
-    """A 401 of the vendor is no verdict on a file: everything ends, and what came before stays."""
+    """A 401 of the vendor is no verdict on a file: all ends, it is said whose key, and what came before stays."""
     refs = [vendor.holds(1), vendor.holds(2)]
     vendor.at_api["/files/2-xml"] = [says(401)] * 9
-    with pytest.raises(Unauthorized):
-        await fetch(refs, folder, transport, at_once=1)
+    told = f"{RFC}: files: {vendor.api.make_url('')} answered HTTP 401: the API refused the key"
+    with pytest.raises(Unauthorized, match=f"^{re.escape(told)} of account 'mine'; check the key$"):
+        await fetch(refs, folder, transport, at_once=1, account="mine")
+    with pytest.raises(Unauthorized, match=f"^{re.escape(told)}; check the key$"):
+        await fetch(refs, folder, transport)
     right(folder, vendor, refs[:1])
 
 

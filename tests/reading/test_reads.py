@@ -296,6 +296,90 @@ async def test_what_was_asked_for_long_ago_and_has_no_page_begins_then(place: Pl
     assert (why, read.begun_at) == ("", NOON + timedelta(days=3))
 
 
+async def begin_with(place: Place, *jobs: Job) -> None:
+    """What each of *jobs* brings is asked for together with it."""
+    async with place.ledger() as store:
+        await store.new_jobs(None, [Draft(job=job) for job in jobs])
+        for job in jobs:
+            async with place.reads(store) as reads:
+                await reads.begin(place.wanted(job_id=job.id), with_extraction=True)
+
+
+async def to_be_read(place: Place, job: str) -> list[bool]:
+    """Whether each read of *job* is still to be made complete with its extraction."""
+    async with place.ledger() as store:
+        return [one.with_extraction and one.ended_at is None for one in await store.reads(job_ids=[job])]
+
+
+async def test_a_read_of_the_same_rows_is_that_of_their_extraction(place: Place):
+    """Made anew without its job, it stands for it until it is complete: nobody pays for another one meanwhile."""
+    await begin_with(place, an_extraction("j1"))
+    await stopped_at(place, 3, place.wanted(job_id="j1"))
+    place.clock.begun += timedelta(days=2)
+    await stopped_at(place, 3)
+    assert await to_be_read(place, "j1") == [True]
+    async with place.ledger() as store, place.reads(store) as reads:
+        begun = await reads.begin(place.wanted(job_id="j1"), with_extraction=True)
+        assert ("goes on" in begun.why, (await reads.carry_out(begun)).ended_at is not None) == (True, True)
+    assert await to_be_read(place, "j1") == [False]
+    assert (numbers(place), len(place.vendor.asked)) == (ALL, 3 + 3 + 3)
+
+
+async def test_a_read_of_another_extraction_does_not_forget_the_first(place: Place):
+    """Its pages are gone, and it is still to be read: whoever starts it again reads anew, and pays nothing."""
+    await begin_with(place, an_extraction("j1"))
+    await stopped_at(place, 3, place.wanted(job_id="j1"))
+    await begin_with(place, an_extraction("j2", finished_at=NOON))
+    await stopped_at(place, 3, place.wanted(job_id="j2"))
+    assert (await to_be_read(place, "j1"), await to_be_read(place, "j2")) == ([True], [True])
+    assert (await place.read(place.wanted(job_id="j2"))).ended_at is not None
+    assert (await to_be_read(place, "j1"), await to_be_read(place, "j2")) == ([True], [False])
+    assert (await place.read(place.wanted(job_id="j1"))).ended_at is not None
+    assert (await to_be_read(place, "j1"), await to_be_read(place, "j2")) == ([False], [])
+
+
+async def test_what_is_replaced_is_to_be_read_all_the_same(place: Place):
+    """Of other rows, it does not stand for the extraction; a read of its job does, even without being told so."""
+    january, february = january_and_february(place)
+    options = {"entity": f"/entities/{ENTITY}", "extractor": "invoice", "options": {}, "rfc": RFC}
+    async with place.ledger() as store:
+        await store.new_jobs(None, [Draft(job=an_extraction("j1", options=options))])
+        async with place.reads(store) as reads:
+            await reads.begin(attrs.evolve(january, job_id="j1"), with_extraction=True)
+    place.vendor.meddle = lambda request: answer({}, status=400) if ITEMS in request.url else None
+    await place.read(attrs.evolve(january, job_id="j1"))
+    place.vendor.meddle = lambda _: None
+    assert (await place.read(february, replace=True)).ended_at is not None
+    assert await to_be_read(place, "j1") == [True]
+    assert (await place.read(attrs.evolve(january, job_id="j1"), replace=True)).with_extraction is True
+    assert await to_be_read(place, "j1") == [False]
+
+
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.FAILED])
+async def test_what_an_extraction_has_not_brought_is_not_read_for_it(place: Place, state: JobState):
+    """What is there meanwhile is complete in itself, and neither goes on with it nor ends it."""
+    await stopped_at(place, 3)
+    await begin_with(place, an_extraction("j1", state=state, finished_at=None))
+    assert "goes on with what was begun" in (await why_of(place))[0]
+    assert (place.manifest["complete"], place.manifest["troubles"]) == (True, [])
+    assert (await place.read()).job_id is None
+    assert await to_be_read(place, "j1") == ([True] if state is JobState.RUNNING else [])
+    assert (numbers(place), place.manifest["complete"]) == (ALL, True)
+
+
+async def test_what_waits_for_its_extraction_is_not_in_the_manifest(place: Place):
+    """That tells of what is there; what was begun and has no page yet makes it incomplete, and says why."""
+    await place.read()
+    await begin_with(place, an_extraction("j1", state=JobState.FAILED))
+    place.vendor.rows[f"/entities/{ENTITY}/datasources/bil/reports"] = [{"id": name_of(1)}]
+    assert (await place.read(place.wanted("bil"))).ended_at is not None
+    assert place.manifest["complete"] is True
+    place.vendor.meddle = lambda request: answer({}, status=400)
+    failed = await place.read()
+    assert (place.manifest["complete"], place.manifest["troubles"]) == (False, list(failed.troubles))
+    assert place.manifest["resources"]["tax-status"]["rows"] == 100
+
+
 # -- what is wrong with pages -------------------------------------------------------------------------------------
 
 
@@ -777,6 +861,44 @@ async def test_what_another_ledger_read_in_between_is_not_cut(place: Place, tmp_
     place.vendor.asked.clear()
     assert (await place.read(replace=True)).ended_at is not None
     assert (numbers(place), len(place.vendor.asked)) == (ALL, 5)
+
+
+async def test_what_other_ledgers_read_stays_in_the_manifest(place: Place, tmp_path: Path):
+    """Of other extractors: their tables, whether they are complete, their files and what troubles them."""
+    place.vendor.rows[f"/entities/{ENTITY}/datasources/bil/reports"] = [{"id": name_of(1)}]
+    other = attrs.evolve(place, path=tmp_path / "other.db")
+    place.vendor.meddle = lambda request: answer({}, status=400) if len(place.vendor.asked) == 3 else None
+    failed = await place.read()
+    assert (await other.read(other.wanted("bil"))).ended_at is not None
+    assert set(place.manifest["resources"]) == {"tax-status", "bil-reports"}
+    assert (place.manifest["complete"], place.manifest["troubles"]) == (False, list(failed.troubles))
+    place.vendor.meddle = lambda _: None
+    assert (await place.read()).ended_at is not None
+    assert (place.manifest["complete"], sorted(place.manifest["reads"])) == (True, ["bil", "tax_status"])
+    assert (await other.read(other.wanted("bil"), replace=True)).ended_at is not None
+    assert (place.manifest["complete"], place.manifest["resources"]["tax-status"]["rows"]) == (True, 100)
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"reads": 1, "resources": []}', '{"reads": {"tax_status": "1"}}'])
+async def test_a_manifest_that_somebody_spoilt_is_named(place: Place, content: str | None):
+    """The ledger knows what is there; that nobody else has read it anew, only the manifest can tell."""
+    await place.read()
+    path = place.out / RFC / "manifest.json"
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(ConfigError, match=r"manifest\.json no longer says whose tax-status\.jsonl is; put it back"):
+        await place.read()
+    assert (await place.read(replace=True)).ended_at is not None
+    assert place.manifest["complete"] is True
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(400, "tell Syntage's support the request"), (404, "whether it is part of the plan")]
+)
+async def test_a_page_that_is_refused_says_what_to_do(place: Place, status: int, said: str):
+    """It would be refused again."""
+    place.vendor.meddle = lambda _: answer({}, status=status)
+    (trouble,) = (await place.read()).troubles
+    assert (f"HTTP {status}" in trouble, said in trouble) == (True, True), trouble
 
 
 async def test_a_line_that_is_no_json_is_told(place: Place):

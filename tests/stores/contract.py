@@ -1192,6 +1192,41 @@ class StoreContract:
             with pytest.raises(OwnershipLost):
                 await store.note_read(gone)
 
+    async def test_what_a_job_stands_for_is_still_to_be_read(self, store: Store) -> None:
+        """Whatever takes its place, but for another read of that job: only its pages are forgotten."""
+        await enter(store, None, *(a_job(number, state=JobState.SUCCEEDED, finished_at=NOW) for number in (1, 2)))
+        first, second = a_job(1).id, a_job(2).id
+        paid = await store.begin_read(
+            a_read(job_id=first, with_extraction=True, begun_at=NOW, wanted=3, troubles=("a",))
+        )
+        await store.note_table(paid, a_table(), after=None, link="a")
+        other = await store.begin_read(a_read(job_id=second, with_extraction=True))
+        await store.note_table(other, a_table(), after=None, link="a")
+        left = attrs.evolve(paid, begun_at=None, wanted=0, troubles=())
+        assert await store.reads(job_ids=[first]) == [left]
+        assert [one.number for one in await store.reads(folder=paid.folder)] == [other.number]
+        assert [one.number for one in await store.incomplete_reads()] == [paid.number, other.number]
+        for words in (store.note_read(paid), store.note_table(paid, a_table(pages=2), after=a_table())):
+            with pytest.raises(OwnershipLost):
+                await words
+        later = await store.begin_read(a_read())
+        await store.note_table(later, a_table(), after=None)
+        assert [one.number for one in await store.incomplete_reads()] == [paid.number, other.number, later.number]
+        own = await store.begin_read(a_read(job_id=second, with_extraction=True))
+        await store.note_table(own, a_table(), after=None)
+        assert [one.number for one in await store.reads(job_ids=[first, second])] == [paid.number, own.number]
+
+    async def test_what_an_extraction_did_not_bring_is_not_to_be_read(self, store: Store) -> None:
+        """Once it has ended without success it is not told of, hides nothing, and goes with the next page."""
+        await enter(store, None, a_job(1, state=JobState.FAILED), a_job(2, state=JobState.RUNNING))
+        first = await store.begin_read(a_read())
+        await store.begin_read(a_read(job_id=a_job(1).id, with_extraction=True))
+        assert [one.number for one in await store.incomplete_reads()] == [first.number]
+        waits = await store.begin_read(a_read(job_id=a_job(2).id, with_extraction=True))
+        later = await store.begin_read(a_read())
+        await store.note_table(later, a_table(), after=None)
+        assert await store.reads(job_ids=[a_job(1).id, a_job(2).id]) == [waits]
+
     async def test_it_is_known_when_an_extraction_finished_last(self, store: Store) -> None:
         """The same of the same entity, whatever its options; only one that succeeded brought something."""
         asked = {"entity": "/entities/1", "extractor": "invoice", "options": {"period": {"from": "2024-01-01"}}}

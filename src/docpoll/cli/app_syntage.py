@@ -310,7 +310,7 @@ def export(
     """Bring rows and files as one file, which Syntage makes.
 
     For large sets; nothing is extracted, and no row is looked at. Interrupted, the same command goes on with the same
-    export. For example:
+    export; killed while it was asked for, it says first that one may have been made. For example:
 
         docpoll syntage export --rfc PEIC211118IS0 --resource invoices --files xml --out data
 
@@ -349,7 +349,8 @@ def check(
 
         docpoll syntage check data
 
-    Exit codes: 0 nothing differs, 1 something does, 2 wrong use, or nothing to compare.
+    Exit codes: 0 nothing differs, 1 something does, or an XML cannot be read, 2 wrong use, nothing to compare, or a
+    folder that is damaged.
     """
     from docpoll.cli.checking import check as carry_out
 

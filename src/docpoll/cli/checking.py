@@ -10,7 +10,7 @@ from docpoll.cli.codes import ExitCode
 from docpoll.cli.screen import Screen, many, printable
 from docpoll.errors import ConfigError
 from docpoll.reading.cfdi import require_lxml
-from docpoll.reading.comparing import compare
+from docpoll.reading.comparing import Compared, compare
 from docpoll.reading.folders import MANIFEST, Folder
 
 __all__ = ["check"]
@@ -20,7 +20,8 @@ def check(paths: Sequence[str], *, json: bool, quiet: bool) -> int:
     """Carry out `docpoll syntage check`; gives the exit code. Raises `DocpollError` for what ends it with 2."""
     screen = Screen(json=json, quiet=quiet)
     require_lxml()
-    differing = unreadable = 0
+    wrong = nothing = False
+    compared = 0
     for folder in [folder for path in paths for folder in _folders(path)]:
 
         def heard(told: Mapping[str, Any], rfc: str = folder.rfc) -> None:
@@ -32,12 +33,32 @@ def check(paths: Sequence[str], *, json: bool, quiet: bool) -> int:
                 screen.show(_words(line))
 
         done = compare(folder, heard=heard)
-        differing, unreadable = differing + done.differing, unreadable + done.unreadable
-        if folder.manifest().get("complete") is not True:
-            screen.say(f"{folder.rfc}: what was read is not complete; what is there was held against its XML")
-        said = f"{many(done.compared, 'invoice')} held against their XML, {done.differing} differing"
-        screen.tell(f"{folder.rfc}: {said}, {done.unreadable} with an XML that is no CFDI")
-    return ExitCode.FAILED if differing or unreadable else ExitCode.DONE
+        wrong, compared = wrong or bool(done.differing or done.unreadable), compared + done.compared
+        nothing = nothing or bool(done.without and not (done.compared or done.unreadable))
+        _tell(screen, folder, done)
+    if wrong:
+        return ExitCode.FAILED
+    return ExitCode.WRONG if nothing or not compared else ExitCode.DONE
+
+
+def _tell(screen: Screen, folder: Folder, done: Compared) -> None:
+    """What came of a folder."""
+    if folder.manifest().get("complete") is not True:
+        screen.say(f"{folder.rfc}: what was read is not complete; what is there was held against its XML")
+    for name in done.unfinished:
+        screen.say(
+            f"{folder.rfc}: {name}: its last line is only half there, as while it is read or after a kill, and was "
+            "passed over; the read that was stopped goes on there"
+        )
+    if done.unwritten is not None:
+        screen.say(f"{done.unwritten}; what differs is told here alone")
+    if not (done.compared or done.unreadable):
+        why = "no XML was read of them; read it with --files xml" if done.without else "no invoice was read"
+        screen.say(f"{folder.rfc}: {many(done.without, 'invoice')}, and nothing to hold them against: {why}")
+        return
+    said = f"{many(done.compared, 'invoice')} held against their XML, {done.differing} differing"
+    said = f"{said}, {done.unreadable} with an XML that is no CFDI, or gone"
+    screen.tell(f"{folder.rfc}: {said}, {done.without} without one")
 
 
 def _folders(path: str) -> list[Folder]:

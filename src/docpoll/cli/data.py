@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from docpoll.cli.codes import ExitCode
-from docpoll.cli.hints import command
+from docpoll.cli.hints import command, harvest_hint
 from docpoll.cli.progress import Progress
 from docpoll.cli.screen import Screen, many, printable
 from docpoll.client.reading import Begun, Reads
@@ -16,6 +16,7 @@ from docpoll.config import Settings
 from docpoll.errors import ConfigError, ReadFailed
 from docpoll.export import instant
 from docpoll.interfaces import Read
+from docpoll.jobs import OPEN, Job
 from docpoll.providers.syntage.tables import kinds_of, resources_of
 from docpoll.reading.reader import Progress as HowFar
 
@@ -179,14 +180,18 @@ def incomplete_line(read: Read) -> dict[str, Any]:
     }
 
 
-def incomplete_words(read: Read, settings: Settings) -> list[str]:
-    """The same for people: what it is, why it is not complete, and what goes on with it."""
+def incomplete_words(read: Read, job: Job | None, settings: Settings) -> list[str]:
+    """The same for people: what it is, why it is not complete, and what goes on with it; *job*: its extraction."""
     rows = many(sum(table.rows for table in read.tables.values()), "row")
     since = f"begun at {instant(read.begun_at)}, {rows} so far" if read.begun_at else "not begun"
+    goes_on = f"{going_on_words(read, settings)} goes on"
+    if job is not None and job.state in OPEN:
+        since += f", as its extraction is {job.state}"
+        goes_on = f"{harvest_hint(settings)} brings that to its end, then {going_on_words(read, settings)} reads it"
     return [
         f"{read.rfc or read.entity} {read.extractor} into {printable(read.folder)}: {since}",
         *(f"  {printable(trouble)}" for trouble in read.troubles),
-        f"  {going_on_words(read, settings)} goes on",
+        f"  {goes_on}",
     ]
 
 

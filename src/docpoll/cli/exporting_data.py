@@ -29,7 +29,7 @@ from docpoll.reads import Selection
 
 __all__ = ["ExportAsked", "export"]
 
-_GO_ON: Final = "Nothing is lost: what was asked for goes on at Syntage. To go on, the same command again."
+_GO_ON: Final = "What was asked for is noted in the folder, and goes on at Syntage. To go on, the same command again."
 
 
 @attrs.frozen(kw_only=True)
@@ -49,8 +49,10 @@ class ExportAsked:
         """Raise `ConfigError` for what cannot be meant."""
         if (self.rfc is None) == (self.entity is None):
             raise ConfigError("say of whom: --rfc or --entity")
-        if self.resource is None or self.resource not in RESOURCES:
-            raise ConfigError(f"--resource {self.resource or ''!r}: give one of {', '.join(RESOURCES)}")
+        if self.resource is None:
+            raise ConfigError(f"say what: --resource, one of {', '.join(RESOURCES)}")
+        if self.resource not in RESOURCES:
+            raise ConfigError(f"--resource {self.resource!r}: give one of {', '.join(RESOURCES)}")
         if self.out is None:
             raise ConfigError("say where to: --out FOLDER")
         if self.selection.has_days and RESOURCES[self.resource].day_filter is None:

@@ -196,7 +196,8 @@ class _Parting:
                 return "Nothing is lost: what was read stays. To go on, the same command again."
             return "Nothing is lost: all have ended, and their results are in the ledger."
         if self.unread:
-            said += "; what was read stays, and the same command goes on"
+            # A harvest reads nothing.
+            return f"Nothing is lost: {said}; what was read stays.\nTo go on with all of it, the same command again."
         return f"Nothing is lost: {said}.\nTo bring the results home: {self._harvest}"
 
 
@@ -390,6 +391,8 @@ class _Report:
         self._read = DataTold(screen)
         #: By the job's id, what is to be read of it and is not all there.
         self._to_read: dict[str, Begun] = {}
+        #: How many were to be read whose extraction has ended and brought nothing.
+        self._in_vain = 0
         #: By its key, the line of a job that is told once it was read.
         self._lines: dict[str, Line] = {}
         #: Those that had ended before, and stood for another one that was not started; and the reads that made them.
@@ -565,6 +568,9 @@ class _Report:
     async def _tell(self, line: Line, job: Job, *, gist: str = "", settled: bool = True) -> None:
         self._left.pop(job.key, None)
         self._states[job.state] += 1
+        if job.state in CLOSED and job.state is not JobState.SUCCEEDED and job.id in self._to_read:
+            del self._to_read[job.id]
+            self._in_vain += 1
         if job.state is JobState.SUCCEEDED and job.finished_at is not None and job.finished_at < self._started_at:
             self._earlier.append(job)
         if job.state is JobState.FAILED and (job.error is None or job.error.retryable is not False):
@@ -596,9 +602,13 @@ class _Report:
         if unsent := states[JobState.PENDING]:
             parts.append(f"{unsent} not started")
         screen.tell(f"{', '.join(parts)}; ledger {printable(settings.store)}")
-        if self._reads is not None and (total_read := self._read.complete + len(self._to_read)):
+        total_read = self._read.complete + len(self._to_read) + self._in_vain
+        if self._reads is not None and total_read:
             has_some = self._read.has_some or any(begun.read.has_begun for begun in self._to_read.values())
             rest = f"; {kept_words(has_some)}" if self._to_read else ""
+            if self._in_vain:
+                number = many(self._in_vain, "extraction", "extractions")
+                rest += f"; of {number} there is nothing to read: the same command starts another, which is billed"
             screen.tell(f"{self._read.complete} of {many(total_read, 'read')} complete{rest}")
         for hint in self._hints(detached=detached):
             screen.say(hint)
@@ -634,7 +644,10 @@ class _Report:
             if self._to_read:
                 number = many(len(self._to_read), "read is", "reads are")
                 said += f", and {number} not complete: the same command goes on"
-            brings = f"; {harvest_hint(settings)} brings the results" if self._open.is_open else ""
+            # A harvest reads nothing.
+            brings = (
+                f"; {harvest_hint(settings)} brings the results" if self._open.is_open and not self._to_read else ""
+            )
             yield f"the waiting ended: {said}{brings}"
         elif detached and self._states[JobState.RUNNING]:
             yield f"{harvest_hint(settings)} brings the results"

@@ -41,7 +41,7 @@ from docpoll.events import ErrorInfo
 from docpoll.export import Export, Line, check_out, flat, instant, line_from_job, with_result
 from docpoll.extractions import EXTRACTION
 from docpoll.interfaces import Blocked, Clock, Explaining, Provider, Read, Store
-from docpoll.jobs import NOT_FOUND, OPEN, Job, JobState, is_stalled
+from docpoll.jobs import CLOSED, NOT_FOUND, OPEN, Job, JobState, is_stalled
 from docpoll.providers import Local
 from docpoll.redaction import redact
 from docpoll.resubmits import is_planned, retry_not_before
@@ -154,6 +154,7 @@ async def _status(
     if any(summary.counts[scope].get(JobState.SUCCEEDED) for scope in explained):
         aside.warned = [job for job in await ledger.warned() if settings.concerns(job.provider, job.account)]
     aside.unread = [read for read in await ledger.incomplete_reads() if settings.concerns(read.provider, read.account)]
+    aside.extractions = await ledger.by_ids({read.job_id for read in aside.unread[:_SHOWN] if read.job_id})
     told = {
         "store": settings.store,
         "counts": {str(state): counts[state] for state in JobState},
@@ -221,6 +222,8 @@ class _Aside:
     warned: list[Job] = attrs.field(factory=list)
     #: What was read of data, and is not all there.
     unread: list[Read] = attrs.field(factory=list)
+    #: By their ids, the jobs of the first of them.
+    extractions: dict[str, Job] = attrs.field(factory=dict)
 
 
 async def _look_at_running(
@@ -324,7 +327,7 @@ def _show_status(told: dict[str, Any], aside: _Aside, settings: Settings, screen
         )
     rows += _blocked_rows(aside.blocked, settings, now)
     rows += _warning_rows(aside.warned, settings, now)
-    rows += _unread_rows(aside.unread, settings)
+    rows += _unread_rows(aside.unread, aside.extractions, settings)
     if told["elsewhere"]:
         rows.append(
             f"elsewhere: {many(told['elsewhere'], 'open job')} made for another address, left alone; "
@@ -411,13 +414,14 @@ def _warning_rows(warned: Sequence[Job], settings: Settings, now: datetime) -> l
     return rows
 
 
-def _unread_rows(unread: Sequence[Read], settings: Settings) -> list[str]:
-    """The data that was asked for and is not all there."""
+def _unread_rows(unread: Sequence[Read], jobs: Mapping[str, Job], settings: Settings) -> list[str]:
+    """The data that was asked for and is not all there; *jobs*: those of the extractions that it is of."""
     if not unread:
         return []
     rows = [f"not read to the end: {many(len(unread), 'read')}"]
     for read in unread[:_SHOWN]:
-        words = incomplete_words(read, attrs.evolve(settings, account=read.account))
+        job = None if read.job_id is None else jobs.get(read.job_id)
+        words = incomplete_words(read, job, attrs.evolve(settings, account=read.account))
         rows += [f"  {redact(row, secrets=settings.secrets)}" for row in words]
     if len(unread) > _SHOWN:
         rows.append(f"  … and {len(unread) - _SHOWN} more")
@@ -490,7 +494,9 @@ def show(settings: Settings, *, job: str, json: bool, clock: Clock | None = None
         line, gist = await _full_line(ledger, settings, found)
         reader = _reader(settings, found.provider)
         blocked = blocked_of(found, reader, now=now)
-        unread = [read for read in await ledger.reads(job_ids=[found.id]) if read.ended_at is None]
+        is_vain = found.state in CLOSED and found.state is not JobState.SUCCEEDED
+        reads = [] if is_vain else await ledger.reads(job_ids=[found.id])
+        unread = [read for read in reads if read.ended_at is None]
         if json:
             lines = [redact(incomplete_line(read), secrets=settings.secrets) for read in unread]
             more = {"blocked": blocked_line(found, blocked), "incomplete_reads": lines}
@@ -500,7 +506,7 @@ def show(settings: Settings, *, job: str, json: bool, clock: Clock | None = None
             if unread:
                 # Something is left to do.
                 steps = [step.replace("; nothing is left to do.", ".") for step in steps]
-                steps += _unread_rows(unread, settings_for(found, settings))
+                steps += _unread_rows(unread, {found.id: found}, settings_for(found, settings))
             _show_job(found, line, gist, steps, settings, screen, now)
         return ExitCode.DONE
 

@@ -24,7 +24,7 @@ from docpoll.providers.syntage.resources import Entity, is_rfc
 from docpoll.providers.syntage.tables import Resource, resources_of, selection_of
 from docpoll.providers.syntage.wire import id_of, iri, number
 from docpoll.reading.asking import Asker
-from docpoll.reading.choosing import Choice, choose, is_alike, told_of
+from docpoll.reading.choosing import Choice, choose, is_alike, is_same, told_of
 from docpoll.reading.downloads import FileCounts, fetch_all
 from docpoll.reading.folders import Folder
 from docpoll.reading.pages import Table
@@ -237,9 +237,7 @@ class Reads:
         asked = attrs.evolve(self._asked(wanted), with_extraction=with_extraction)
         choice, known = await self._choose(folder, asked)
         if choice.read is None:
-            # Whoever reads anew what was asked for with the extraction does that for it.
-            stands = any(one.with_extraction and one.job_id == asked.job_id for one in known if one.ended_at is None)
-            read = await self._store.begin_read(attrs.evolve(asked, with_extraction=with_extraction or stands))
+            read = await self._store.begin_read(await self._standing(asked, known))
             return Begun(wanted=wanted, read=read, folder=folder, why=choice.why)
         read = choice.read
         for table in read.tables.values():
@@ -250,9 +248,34 @@ class Reads:
             await self._store.note_read(read)
         return Begun(wanted=wanted, read=read, folder=folder, why=choice.why)
 
+    async def _standing(self, asked: Read, known: Sequence[Read]) -> Read:
+        """*asked*, with the job that stands for its key until it is complete, where there is one.
+
+        Whoever reads anew what was asked for with an extraction does that for it, and so does whoever reads the same
+        rows without a job.
+        """
+        if asked.with_extraction:
+            return asked
+        if asked.job_id is not None:
+            of_job = await self._store.reads(job_ids=[asked.job_id])
+            known = [one for one in of_job if (one.folder, one.extractor) == (asked.folder, asked.extractor)]
+        for one in reversed(known):
+            if one.with_extraction and one.ended_at is None and (asked.job_id is not None or is_same(one, asked)):
+                return attrs.evolve(asked, job_id=one.job_id, with_extraction=True)
+        return asked
+
     async def _choose(self, folder: Folder, asked: Read) -> tuple[Choice, list[Read]]:
         """What is done with *asked*, and what the ledger knows of it. Raises `ConfigError`."""
         known = [one for one in await self._store.reads(folder=folder.path) if one.extractor == asked.extractor]
+        jobs = await self._store.by_ids({one.job_id for one in known if one.job_id})
+        # What waits for another extraction, or did in vain, is not there and nothing to go on with.
+        known = [
+            one
+            for one in known
+            if one.begun_at is not None
+            or one.job_id in (None, asked.job_id)
+            or jobs[one.job_id].state is JobState.SUCCEEDED
+        ]
         extracted_at = await self._store.extracted_at(
             asked.provider, asked.account, asked.origin, entity=asked.entity, extractor=asked.extractor
         )
@@ -307,7 +330,7 @@ class Reads:
             return None
 
         async def fetch(refs: AsyncIterator[FileRef], heard: Callable[[FileCounts], object]) -> FileCounts:
-            return await fetch_all(refs, folder, asker=self._asker, on_progress=heard)
+            return await fetch_all(refs, folder, asker=self._asker, on_progress=heard, account=self._provider.account)
 
         return fetch
 

@@ -535,18 +535,22 @@ class SyntageAccount:
         else it takes for the entity's. With *file_types* it is an archive with those files. *heard* is told how it is.
         Stopped, the same call goes on with the same export; what was brought is asked for anew.
 
-        Raises `AnswerMissing` where the answer to its making was lost: another call asks for one more, which is not
-        billed; `ReadFailed` where none can be had, and `ConfigError` where another program uses the folder.
+        Raises `AnswerMissing` where the answer to its making was lost, now or in an earlier call that was killed:
+        another call asks for one more; `ReadFailed` where none can be had, and `ConfigError` where another program uses
+        the folder.
         """
         entity = of if isinstance(of, Entity) else await self.entity(of)
         reading = self._provider.reading(resource, entity=entity.iri, rfc=entity.rfc, selection=selection)
         request = self._provider.build_create_export(reading, format=format, file_types=file_types)
         name = DataWanted(extractor=reading.resource.extractor, entity=entity.iri, rfc=entity.rfc).name
         folder = Folder(os.path.join(out, name), "exports")
+        # It is whose folder it is, in messages.
+        folder.rfc = name
+        what = f"the export of {resource} of {name}"
 
         async def make(request: Request) -> Export:
             return await self._make(
-                request, self._provider.parse_export, "the export", look="the same command, which asks for one more"
+                request, self._provider.parse_export, what, look="the same command, which asks for one more"
             )
 
         async def look(request: Request) -> Export:

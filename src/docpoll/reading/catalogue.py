@@ -40,6 +40,8 @@ _NOTED: Final = 8 * 1024 * 1024
 _NOTE: Final = ".note"
 #: Where one lies, as its line has it.
 _IS_FILE: Final = re.compile(r"files/[0-9a-f]{2}/[0-9a-z.]+")
+#: What tells whose file it is.
+_WHOSE: Final = ("resource", "id", "kind", "source")
 #: So much of a digest tells one file's name from all others.
 _KEY: Final = 16
 
@@ -181,7 +183,7 @@ class Catalogue:
         self._coming = os.path.join(folder.files, _COMING)
         self._stored: set[bytes] = set()
         self._missing: dict[bytes, str] = {}
-        #: Lines that a later one has taken the place of.
+        #: Lines that a later one has taken the place of, or that say nothing.
         self._old = 0
         #: Where the lines end.
         self._end = 0
@@ -192,7 +194,10 @@ class Catalogue:
         self._known: set[str] = set()
 
     def open(self) -> None:
-        """Read the lines, cut off one that was not finished, and clear away what was on its way."""
+        """Read the lines, cut off one that was not finished, and clear away what was on its way.
+
+        A line that was spoiled costs what it said, and no other.
+        """
         with self._ours():
             make_folder(self._coming)
             for name in os.listdir(self._coming):
@@ -206,10 +211,13 @@ class Catalogue:
             number = os.open(self._path, os.O_RDWR | os.O_CREAT | BINARY, MODE)
             with open(number, "r+b") as file:
                 for line in file:
-                    if (told := _told(line)) is None:
+                    if (told := _told(line)) is not None:
+                        self._learn(told)
+                    elif line.endswith(b"\n"):
+                        self._old += 1
+                    else:
                         # Nothing is promised of a line that did not get to its end.
                         break
-                    self._learn(told)
                     self._end += len(line)
                 file.truncate(self._end)
                 os.fsync(file.fileno())
@@ -287,11 +295,11 @@ class Catalogue:
             replace(self._path, (line for line, told in self._lines() if told["resource"] not in resources))
 
     def _lines(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """The lines, each as it is and what it says; without those that say nothing."""
         with open(self._path, "rb") as file:
             for line in file:
-                if (told := _told(line)) is None:
-                    return
-                yield line, told
+                if (told := _told(line)) is not None:
+                    yield line, told
 
     def _learn(self, line: dict[str, Any], *, is_new: bool = False) -> None:
         key = _key_of(line)
@@ -326,16 +334,11 @@ class Catalogue:
         return folder
 
     def _tidy(self) -> None:
-        """Leave out the lines that a later one has taken the place of."""
+        """Leave out the lines that a later one has taken the place of, and those that say nothing."""
         if not self._old:
             return
-        last: dict[bytes, int] = {}
-        with open(self._path, "rb") as file:
-            for number, line in enumerate(file):
-                last[_key_of(orjson.loads(line))] = number
-        kept = set(last.values())
-        with open(self._path, "rb") as file:
-            end = replace(self._path, (line for number, line in enumerate(file) if number in kept))
+        kept = set({_key_of(told): number for number, (_, told) in enumerate(self._lines())}.values())
+        end = replace(self._path, (line for number, (line, _) in enumerate(self._lines()) if number in kept))
         self._old, self._end = 0, end
 
     @contextmanager
@@ -374,14 +377,17 @@ def _path(found: Found) -> str:
 
 
 def _told(line: bytes) -> dict[str, Any] | None:
-    """A line, read; None for one that was not finished."""
+    """A line, read; None for one that was not finished, or says nothing."""
     if not line.endswith(b"\n"):
         return None
     try:
         told = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    return told if isinstance(told, dict) and {"resource", "id", "kind", "source"} <= told.keys() else None
+    if not isinstance(told, dict) or not all(isinstance(told.get(name), str) for name in _WHOSE):
+        return None
+    says = isinstance(told.get("missing"), str) or (isinstance(told.get("path"), str) and "size" in told)
+    return told if says else None
 
 
 def _source(ref: FileRef) -> str:
@@ -394,7 +400,7 @@ def _key(ref: FileRef) -> bytes:
 
 
 def _key_of(line: Mapping[str, Any]) -> bytes:
-    return _digest(line["resource"], line["id"], line["kind"], line["source"])
+    return _digest(*(line[name] for name in _WHOSE))
 
 
 def _digest(*parts: str) -> bytes:

@@ -7,9 +7,12 @@ Needs lxml: `pip install 'docpoll[cfdi]'`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from itertools import product
+from operator import ne
 from typing import Any, Final
 
 import attrs
@@ -453,8 +456,11 @@ def _taxes_of(cfdi: Cfdi) -> list[Decimal | None]:
 
 
 def _is_near(one: Decimal | None, other: Decimal | None, within: Decimal) -> bool:
-    if one is None or other is None:
-        return one is other
+    if other is None:
+        # It says nothing: neither does the XML, or that there is nothing.
+        return not one
+    if one is None:
+        return False
     return other.is_finite() and abs(one - other) <= within
 
 
@@ -491,21 +497,70 @@ def check_lines(cfdi: Cfdi, rows: Sequence[Mapping[str, Any]]) -> list[Differenc
     differences = []
     if len(rows) != len(cfdi.lines):
         differences.append(Difference(field="lines", xml=str(len(cfdi.lines)), row=str(len(rows))))
-    left, odd = list(rows), []
-    for number, line in enumerate(cfdi.lines, 1):
-        same = next((row for row in left if not _line_differences(line, row)), None)
-        if same is None:
-            odd.append((number, line))
-        else:
-            left.remove(same)
+    shelves = _Shelves(rows)
+    odd = [(number, line) for number, line in enumerate(cfdi.lines, 1) if not shelves.take(line)]
+    left = {place: [_mark(field, row.get(field)) for field in _MARKS] for place, row in shelves.left.items()}
     for number, line in odd:
         if not left:
             break
-        # The one that is most like it is meant.
-        row = min(left, key=lambda row: len(_line_differences(line, row)))
-        left.remove(row)
+        # The one that is most like it is meant. All are looked at, so no more than these marks are.
+        marks = [_mark(field, getattr(line, name)) for field, name in _MARKS.items()]
+        place = min(left, key=lambda place: sum(map(ne, marks, left[place])))
+        del left[place]
+        row = rows[place]
         differences += [attrs.evolve(one, field=f"lines[{number}].{one.field}") for one in _line_differences(line, row)]
     return differences
+
+
+#: What tells a line from others: as the row calls it, and as the line does; numbers, and how near they may be.
+_NUMBERS: Final = {"quantity": _OF_A_RATE, "unitAmount": _HALF_A_CENT}
+_MARKS: Final = {
+    "identificationNumber": "product_number",
+    "productIdentification": "product_code",
+    "description": "description",
+    "unitCode": "unit_code",
+    "quantity": "quantity",
+    "unitAmount": "unit_price",
+}
+
+
+def _mark(field: str, told: Any, more: Decimal = Decimal(0)) -> str | int | None:
+    """What a field says, so that it can be looked up: a word, or in which cent a number lies, with so much *more*."""
+    if field not in _NUMBERS:
+        return _word(told).casefold()
+    number = _decimal(told) or Decimal(0)
+    if not number.is_finite() or number.adjusted() > _MOST_DIGITS:
+        return None
+    return math.floor((number + more) * 100)
+
+
+class _Shelves:
+    """The rows of lines, each where a line that says the same finds it: an invoice may have thousands."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        #: Those that no line has taken, by their places.
+        self.left = dict(enumerate(rows))
+        #: By the fields that they tell, and what they say there.
+        self._shelves: dict[tuple[str, ...], dict[tuple[str | int | None, ...], list[int]]] = {}
+        for place, row in self.left.items():
+            fields = tuple(field for field in _MARKS if field in row)
+            marks = tuple(_mark(field, row[field]) for field in fields)
+            self._shelves.setdefault(fields, {}).setdefault(marks, []).append(place)
+
+    def take(self, line: CfdiLine) -> bool:
+        """Take a row that says nothing else than *line*; False where there is none."""
+        for fields, shelf in self._shelves.items():
+            may_be = []
+            for field in fields:
+                said, within = getattr(line, _MARKS[field]), _NUMBERS.get(field, Decimal(0))
+                may_be.append({_mark(field, said, -within), _mark(field, said, within)})
+            for marks in product(*may_be):
+                for place in shelf.get(marks, ()):
+                    if not _line_differences(line, self.left[place]):
+                        shelf[marks].remove(place)
+                        del self.left[place]
+                        return True
+        return False
 
 
 def _line_differences(line: CfdiLine, row: Mapping[str, Any]) -> list[Difference]:

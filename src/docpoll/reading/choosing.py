@@ -16,11 +16,12 @@ from docpoll.errors import ConfigError
 from docpoll.interfaces import Read
 from docpoll.reading.folders import MANIFEST, Folder
 
-__all__ = ["STALE_AFTER", "Choice", "choose", "is_alike", "keeps", "manifest_of", "told_of"]
+__all__ = ["STALE_AFTER", "Choice", "choose", "is_alike", "is_same", "keeps", "manifest_of", "told_of"]
 
 #: Pages lead from the newest rows to the oldest, so what is written meanwhile is behind whoever goes on: what was begun
 #: longer ago begins anew.
 STALE_AFTER: Final = timedelta(days=1)
+_COUNTED: Final = ("wanted", "stored", "missing")
 
 
 @attrs.frozen(kw_only=True)
@@ -80,12 +81,15 @@ def is_alike(one: Read, other: Read) -> bool:
     return all(getattr(one, name) == getattr(other, name) for name in ("selection", "entity", "origin"))
 
 
+def is_same(one: Read, other: Read) -> bool:
+    """Whether both are of the same tables, too, with the same account, whatever their jobs."""
+    same = all(getattr(one, name) == getattr(other, name) for name in ("provider", "account", "rfc"))
+    return same and is_alike(one, other) and set(one.tables) == set(other.tables)
+
+
 def _goes_on(known: Read, asked: Read) -> bool:
     """Whether *asked* is what is *known*, asked for again."""
-    same = is_alike(known, asked) and all(
-        getattr(known, name) == getattr(asked, name) for name in ("provider", "account", "rfc")
-    )
-    return same and set(known.tables) == set(asked.tables) and asked.job_id in (None, known.job_id)
+    return is_same(known, asked) and asked.job_id in (None, known.job_id)
 
 
 def _why_anew(folder: Folder, known: Read, *, now: datetime, extracted_at: datetime | None) -> str:
@@ -115,10 +119,16 @@ def _is_ours(folder: Folder, asked: Read, reads: Sequence[Read]) -> bool:
 
     Another ledger's is not to be cut to the length that this one knows of its own.
     """
-    told = folder.manifest().get("reads")
-    if isinstance(told, dict) and asked.extractor in told:
-        return told[asked.extractor] in {_token(read) for read in reads}
+    told = _named(folder.manifest(), "reads")
+    if asked.extractor in told:
+        return told[asked.extractor].get("number") in {_token(read) for read in reads}
     return not any(os.path.exists(folder.table(name)) for name in asked.tables)
+
+
+def _named(manifest: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    """The `reads` that a *manifest* tells of, by extractor, or its `resources`; somebody may have changed it."""
+    told = manifest.get(name)
+    return {name: one for name, one in told.items() if isinstance(one, dict)} if isinstance(told, dict) else {}
 
 
 def _token(read: Read) -> str:
@@ -135,6 +145,12 @@ def _check_free(folder: Folder, asked: Read, reads: Sequence[Read], *, is_ours: 
     """Raise `ConfigError` where *asked* would take the place of something else."""
     if not is_ours:
         found = next((f"{name}.jsonl" for name in asked.tables if os.path.exists(folder.table(name))), MANIFEST)
+        held = next((read for read in reversed(reads) if read.has_begun), None)
+        if asked.extractor not in _named(folder.manifest(), "reads") and held is not None and _holds(folder, held):
+            raise ConfigError(
+                f"{folder.label}: {MANIFEST} no longer says whose {found} is; put it back as it was, name another "
+                "folder, or have it read anew (--replace)"
+            )
         raise ConfigError(
             f"{folder.label}: holds {found}, of which this ledger knows nothing; name the ledger it was read "
             "with, another folder, or replace it (--replace)"
@@ -177,15 +193,27 @@ def _words(instant: datetime) -> str:
 
 
 def manifest_of(folder: Folder, reads: Sequence[Read]) -> dict[str, Any]:
-    """What *folder* holds, of all that was read into it (the newest last)."""
+    """What *folder* holds, of all that was read into it with this ledger (*reads*, the newest last) and others."""
     current: dict[str, Read] = {}
-    # What has only been asked for anew is not there yet, so it is not complete either.
-    newest = {read.extractor: read for read in reads}
-    for read in reads:
+    # What waits for its extraction changes nothing yet; once it is begun anew, it is not complete.
+    begun = [read for read in reads if read.begun_at is not None]
+    newest = {read.extractor: read for read in begun}
+    for read in begun:
         if read.has_begun or read.extractor not in current:
             current[read.extractor] = read
-    resources: dict[str, Any] = {}
-    for read in current.values():
+    before = folder.manifest()
+    told = {name: one for name, one in _named(before, "reads").items() if name not in newest}
+    resources = {name: one for name, one in _named(before, "resources").items() if one.get("extractor") in told}
+    for extractor, read in current.items():
+        files = {name: getattr(read, name) for name in _COUNTED}
+        troubles = [*read.troubles, *newest[extractor].troubles]
+        told[extractor] = {
+            #: Which of a ledger's reads it is.
+            "number": _token(newest[extractor]),
+            "complete": newest[extractor].ended_at is not None,
+            "files": files,
+            "troubles": list(dict.fromkeys(troubles)),
+        }
         for name, table in read.tables.items():
             resources[name] = {
                 "file": f"{name}.jsonl",
@@ -207,16 +235,11 @@ def manifest_of(folder: Folder, reads: Sequence[Read]) -> dict[str, Any]:
     return {
         "version": 1,
         "rfc": folder.rfc,
-        "complete": bool(newest) and all(read.ended_at is not None for read in newest.values()),
-        #: Which of a ledger's reads these are.
-        "reads": {name: _token(read) for name, read in sorted(newest.items())},
+        "complete": bool(told) and all(one.get("complete") is True for one in told.values()),
+        "reads": dict(sorted(told.items())),
         "resources": dict(sorted(resources.items())),
-        "files": {
-            "wanted": sum(read.wanted for read in current.values()),
-            "stored": sum(read.stored for read in current.values()),
-            "missing": sum(read.missing for read in current.values()),
-        },
-        "troubles": list(dict.fromkeys(trouble for read in current.values() for trouble in read.troubles)),
+        "files": {name: sum((one.get("files") or {}).get(name, 0) for one in told.values()) for name in _COUNTED},
+        "troubles": list(dict.fromkeys(trouble for one in told.values() for trouble in one.get("troubles") or ())),
     }
 
 

@@ -36,26 +36,38 @@ class Compared:
     compared: int = 0
     #: Rows of which something differs.
     differing: int = 0
-    #: Rows whose XML cannot be read as a CFDI.
+    #: Rows whose XML cannot be read as a CFDI, or is gone.
     unreadable: int = 0
+    #: Rows without an XML in the folder.
+    without: int = 0
+    #: Files whose last line is only half there, as while they are written; it was passed over.
+    unfinished: tuple[str, ...] = ()
+    #: Why the differences could not be written, in words.
+    unwritten: str | None = None
 
 
 def compare(folder: Folder, *, heard: Callable[[Mapping[str, Any]], object] | None = None) -> Compared:
     """Hold each invoice in *folder* against its XML, where that is there. It blocks, and asks nobody.
 
     Every difference is a line of `invoices-differences.jsonl`, and *heard*: `{"id", "uuid", "field", "xml", "row"}`,
-    with `"unreadable"` and why where the XML is no CFDI. The file takes the place of the one before.
+    with `"unreadable"` and why where the XML is no CFDI, or gone. The file takes the place of the one before; where it
+    cannot be written, *heard* is told all the same.
 
-    Raises `ReadFailed` where the folder cannot be read or written, `ConfigError` where lxml is missing.
+    Raises `ReadFailed` where what was read is damaged or cannot be read, `ConfigError` where lxml is missing.
     """
-    comparison = _Comparison(folder, heard)
-    try:
-        with ExitStack() as stack:
-            replace(folder.table(f"{_INVOICES}-differences"), comparison.lines(stack))
-    except OSError as exc:
-        said = f"{folder.label} cannot be read or written ({exc.strerror or exc})"
-        raise ReadFailed(said, taxpayer=folder.rfc, resource=_INVOICES) from exc
-    return comparison.compared
+    comparison, path, unwritten = _Comparison(folder, heard), folder.table(f"{_INVOICES}-differences"), None
+    with ExitStack() as stack:
+        lines = comparison.lines(stack)
+        try:
+            replace(path, lines)
+        except OSError as exc:
+            unwritten = f"{folder.label}: {os.path.basename(path)} cannot be written ({exc.strerror or exc})"
+            for _ in lines:
+                pass
+            if not comparison.has_ended:
+                # It was *heard* that raised it.
+                raise
+    return attrs.evolve(comparison.compared, unfinished=tuple(sorted(comparison.unfinished)), unwritten=unwritten)
 
 
 class _Comparison:
@@ -63,6 +75,8 @@ class _Comparison:
         self._folder = folder
         self._heard = heard
         self.compared = Compared()
+        self.unfinished: set[str] = set()
+        self.has_ended = False
         self._items: _Rows | None = None
         self._payments: _Rows | None = None
         #: Folios of the invoices that are here.
@@ -70,30 +84,32 @@ class _Comparison:
 
     def lines(self, stack: ExitStack) -> Iterator[bytes]:
         """The lines of the file of differences."""
-        folder = self._folder
-        paths = _paths(folder)
-        self._folios = {str(row.get("uuid")).lower() for row in self._invoices()}
+        paths = self._paths(stack)
+        self._folios = {str(row.get("uuid")).lower() for _, row in self._read(f"{_INVOICES}.jsonl", stack)}
         self._items = self._rows(_LINES, _invoice_of, stack)
         self._payments = self._rows(_PAYMENTS, _paid_of, stack)
-        for row in self._invoices():
+        for _, row in self._read(f"{_INVOICES}.jsonl", stack):
             path = paths.get(str(row.get("id")))
             if path is None:
+                self.compared = attrs.evolve(self.compared, without=self.compared.without + 1)
                 continue
             for told in self._compare(row, path):
                 if self._heard is not None:
                     self._heard(told)
                 yield orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
+        self.has_ended = True
 
     def _compare(self, row: Mapping[str, Any], path: str) -> list[dict[str, Any]]:
         """What differs of one invoice."""
-        with open(os.path.join(self._folder.path, path), "rb") as file:
-            content = file.read()
         whose, done = {"id": row.get("id"), "uuid": row.get("uuid")}, self.compared
         try:
+            with open(os.path.join(self._folder.path, path), "rb") as file:
+                content = file.read()
             cfdi = parse_cfdi(content)
-        except RemoteProtocolError as exc:
+        except (OSError, RemoteProtocolError) as exc:
+            why = f"{path}: {exc.strerror or exc}" if isinstance(exc, OSError) else str(exc)
             self.compared = attrs.evolve(done, unreadable=done.unreadable + 1)
-            return [{**whose, "unreadable": str(exc)}]
+            return [{**whose, "unreadable": why}]
         found = [*check(cfdi, row), *self._of_lines(cfdi, row), *self._of_payments(cfdi)]
         self.compared = attrs.evolve(done, compared=done.compared + 1, differing=done.differing + bool(found))
         return [{**whose, **attrs.asdict(one)} for one in found]
@@ -110,9 +126,17 @@ class _Comparison:
 
         return check_payments(cfdi, of, knows=lambda uuid: uuid in self._folios)
 
-    def _invoices(self) -> Iterator[Mapping[str, Any]]:
-        path = self._folder.table(_INVOICES)
-        return self._folder.rows(_INVOICES, os.stat(path).st_size)
+    def _paths(self, stack: ExitStack) -> dict[str, str]:
+        """The XML of each invoice: its id, and where that lies in the folder; none where no file was read."""
+        if not os.path.exists(os.path.join(self._folder.path, _FILES)):
+            return {}
+        return {
+            str(told.get("id")): path
+            for _, told in self._read(_FILES, stack)
+            if told.get("resource") == _INVOICES
+            and told.get("kind") == "xml"
+            and isinstance(path := told.get("path"), str)
+        }
 
     def _rows(self, name: str, key: Callable[[Mapping[str, Any]], str], stack: ExitStack) -> _Rows | None:
         """The rows of a table by what they belong to; None where it is not complete."""
@@ -120,21 +144,49 @@ class _Comparison:
         table = told.get(name) if isinstance(told, dict) else None
         if not isinstance(table, dict) or table.get("complete") is not True:
             return None
-        return _Rows(stack.enter_context(open(self._folder.table(name), "rb")), key)
+        places: dict[str, array[int]] = {}
+        for at, row in self._read(f"{name}.jsonl", stack):
+            places.setdefault(key(row), array("Q")).append(at)
+        return _Rows(self._open(f"{name}.jsonl", stack), places)
+
+    def _read(self, name: str, stack: ExitStack) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """The rows of a file, each with where it lies. A last line that is only half there is noted, and passed over.
+
+        Raises `ReadFailed` for a line that is none.
+        """
+        at = 0
+        for number, line in enumerate(self._open(name, stack), 1):
+            if not line.endswith(b"\n"):
+                self.unfinished.add(name)
+                return
+            try:
+                row = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                row = None
+            if not isinstance(row, dict):
+                raise self._failed(
+                    f"{name}: line {number} is no JSON object, so somebody changed it; read the data anew, into "
+                    "another folder"
+                )
+            yield at, row
+            at += len(line)
+
+    def _open(self, name: str, stack: ExitStack) -> BinaryIO:
+        try:
+            return stack.enter_context(open(os.path.join(self._folder.path, name), "rb"))
+        except OSError as exc:
+            raise self._failed(f"{name}: cannot be read ({exc.strerror or exc})") from exc
+
+    def _failed(self, what: str) -> ReadFailed:
+        return ReadFailed(f"{self._folder.label}: {what}", taxpayer=self._folder.rfc, resource=_INVOICES)
 
 
 class _Rows:
-    """Rows of a file, by *key*: where they lie is kept, and they are read when they are asked for."""
+    """Rows of a file, by what they belong to: where they lie is kept, and they are read when they are asked for."""
 
-    def __init__(self, file: BinaryIO, key: Callable[[Mapping[str, Any]], str]) -> None:
+    def __init__(self, file: BinaryIO, places: Mapping[str, Sequence[int]]) -> None:
         self._file = file
-        self._places: dict[str, array[int]] = {}
-        at = 0
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            self._places.setdefault(key(orjson.loads(line)), array("Q")).append(at)
-            at += len(line)
+        self._places = places
 
     def of(self, key: str) -> list[Mapping[str, Any]]:
         """Those that belong to it."""
@@ -156,16 +208,3 @@ def _invoice_of(row: Mapping[str, Any]) -> str:
 def _paid_of(row: Mapping[str, Any]) -> str:
     """The invoice that was paid, and which installment that was."""
     return f"{str(row.get('invoiceUuid')).lower()} {row.get('installment')}"
-
-
-def _paths(folder: Folder) -> dict[str, str]:
-    """The XML of each invoice: its id, and where that lies in the folder."""
-    found: dict[str, str] = {}
-    with open(os.path.join(folder.path, _FILES), "rb") as lines:
-        for line in lines:
-            if not line.endswith(b"\n"):
-                break
-            told = orjson.loads(line)
-            if told["resource"] == _INVOICES and told["kind"] == "xml" and "path" in told:
-                found[told["id"]] = told["path"]
-    return found

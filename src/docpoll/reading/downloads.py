@@ -5,8 +5,8 @@
 - What broke off, came wrong or cut off, or was not there yet, is asked for again after the others; a few times.
   What the vendor itself says is not there then is *missing*. What came wrong, or did not come, has *failed*: another
   call asks for it again.
-- A page of HTML is nobody's word on a file. Where the same refusal comes again and again, and no file in between, it is
-  not the files that are at fault, and no more are asked for.
+- A page of HTML is nobody's word on a file. Where the same refusal comes again and again, from the vendor or from where
+  its links lead, and no file in between, it is not the files that are at fault, and no more are asked for.
 - Limits are kept to as those of pages are (`docpoll.reading.asking`).
 """
 
@@ -31,7 +31,7 @@ from docpoll.keys import origin_of
 from docpoll.reading.asking import Asker, Silence
 from docpoll.reading.catalogue import Catalogue, Coming, Entry
 from docpoll.reading.folders import Folder
-from docpoll.reading.forms import BadContent, Found, PageOfHtml, inspect
+from docpoll.reading.forms import BadContent, Found, PageOfHtml, inspect, is_page, text_of_xml
 from docpoll.reads import FileRef
 from docpoll.redirects import link
 from docpoll.wire import Request, Response
@@ -100,17 +100,19 @@ async def fetch_all(
     at_once: int = AT_ONCE,
     limit: int = FILE_LIMIT,
     on_progress: Callable[[FileCounts], object] | None = None,
+    account: str | None = None,
 ) -> FileCounts:
     """Bring the files of *refs* into a folder that is held meanwhile; gives what became of them.
 
     *at_once* of them are asked for at a time, none may have more than *limit* bytes, and *on_progress* is told of each
     that is done. When it ends, however it ends, what is counted as stored would survive a power cut.
 
-    Raises `AccountFault` (`Unauthorized` for the key), and `ReadFailed` where the folder cannot be written.
+    Raises `AccountFault` (`Unauthorized` for the key, which is that of *account*), and `ReadFailed` where the folder
+    cannot be written.
     """
     catalogue = Catalogue(into)
     await asyncio.to_thread(catalogue.open)
-    fetching = _Fetching(refs, catalogue, into.rfc, asker, at_once, limit, on_progress)
+    fetching = _Fetching(refs, catalogue, into.rfc, asker, at_once, limit, on_progress, account=account)
     try:
         await fetching.run()
     finally:
@@ -151,6 +153,8 @@ class _Fetching:
         at_once: int,
         limit: int,
         on_progress: Callable[[FileCounts], object] | None,
+        *,
+        account: str | None,
     ) -> None:
         self._refs = refs
         self._catalogue = catalogue
@@ -160,6 +164,7 @@ class _Fetching:
         self._at_once = at_once
         self._limit = limit
         self._on_progress = on_progress
+        self._account = account
         self._counts: Counter[str] = Counter()
         self._trouble: str | None = None
         self._is_stopped = False
@@ -173,8 +178,9 @@ class _Fetching:
         #: Nobody is asked before, since nobody answers; and how long that is the next time.
         self._not_before = 0.0
         self._silence, self._heard = _SILENCE, asker.heard
-        #: The refusal that came last, and how often it has come since a file did.
-        self._refusal: tuple[int, bool] | None = None
+        #: The refusal that came last, the vendor's or, in words, that behind a link, and how often it has come since a
+        #: file did.
+        self._refusal: tuple[int, bool] | str | None = None
         self._alike = 0
         self._entering = _Entering(catalogue, self._is_entered)
 
@@ -337,9 +343,10 @@ class _Fetching:
                 raise BadContent("what is there says that it is elsewhere again")
         except (BadContent, RemoteProtocolError) as exc:
             await asyncio.to_thread(task.coming.drop)
-            if isinstance(exc, PageOfHtml) and not (got.hops or task.is_link):
+            is_lost = isinstance(exc, PageOfHtml) and (got.hops > 0 or task.is_link)
+            if isinstance(exc, PageOfHtml) and not is_lost:
                 self._is_refused(task, got.response, is_theirs=False)
-            await self._again(task, str(exc))
+            await self._again(task, str(exc), is_last=is_lost and self._are_alike(task, str(exc)))
         except OSError as exc:
             raise self._catalogue.cannot_write(exc) from exc
         else:
@@ -361,14 +368,18 @@ class _Fetching:
         """See why it did not come."""
         response, status = got.response, got.response.status
         at_link = got.hops > 0 or task.is_link
-        if at_link and 400 <= status < 500 and task.dead < _DEAD:
+        is_dead = at_link and 400 <= status < 500
+        at_its_link = f"its link died (HTTP {status})" if is_dead else f"HTTP {status} at its link"
+        if is_dead and task.dead < _DEAD and not self._have_been(at_its_link):
             task.dead += 1
             await self._rest(task, 0.0)
         elif at_link:
-            said = f"its link died (HTTP {status})" if 400 <= status < 500 else f"HTTP {status} at its link"
-            await self._again(task, said)
+            await self._again(task, at_its_link, is_last=self._are_alike(task, at_its_link))
         elif status == 401:
-            raise Unauthorized("the API refused the key", status=status)
+            who = f"{self._rfc}: files: {origin_of(task.ref.request.url)}"
+            whose = "" if self._account is None else f" of account {self._account!r}"
+            said = f"{who} answered HTTP 401: the API refused the key{whose}; check the key"
+            raise Unauthorized(said, status=status)
         elif status == 202:
             await self._again(task, "HTTP 202: the vendor is still at it", wish=response.comes_back_after)
         elif status >= 500:
@@ -389,12 +400,7 @@ class _Fetching:
 
         Raises what ends it, unless it is only files that are not there.
         """
-        alike = response.status, is_theirs
-        if not task.tries:
-            # In the end it is only they who are left, so other tries say nothing of the rest.
-            self._alike = self._alike + 1 if alike == self._refusal else 1
-            self._refusal = alike
-        if self._alike < _ALIKE or alike != self._refusal:
+        if not self._are_alike(task, (response.status, is_theirs)):
             return False
         words, _ = _words(response)
         if not is_theirs:
@@ -410,6 +416,18 @@ class _Fetching:
             )
         return True
 
+    def _are_alike(self, task: _Task, refusal: tuple[int, bool] | str) -> bool:
+        """Count a refusal; whether there were many like it in a row."""
+        if not task.tries:
+            # In the end it is only they who are left, so other tries say nothing of the rest.
+            self._alike = self._alike + 1 if refusal == self._refusal else 1
+            self._refusal = refusal
+        return self._have_been(refusal)
+
+    def _have_been(self, refusal: tuple[int, bool] | str) -> bool:
+        """Whether the last ones, many in a row, were refused like that."""
+        return self._alike >= _ALIKE and refusal == self._refusal
+
     async def _deny(self, task: _Task, status: int) -> None:
         """The vendor itself says that there is no such file."""
         ref, why = task.ref, f"HTTP {status}: the vendor has no such file"
@@ -421,10 +439,12 @@ class _Fetching:
         await self._give_up(task)
         await self._miss(ref, why)
 
-    async def _again(self, task: _Task, why: str, *, wish: timedelta | None = None, is_own: bool = True) -> None:
-        """Ask for it again, at the vendor, after a pause; or give it up, for this time."""
+    async def _again(
+        self, task: _Task, why: str, *, wish: timedelta | None = None, is_own: bool = True, is_last: bool = False
+    ) -> None:
+        """Ask for it again, at the vendor, after a pause; or give it up, for this time, as where it *is_last*."""
         whose = f"{self._whose(task.ref)}: {why}"
-        if task.tries < len(_PAUSES) or not is_own:
+        if not is_last and (task.tries < len(_PAUSES) or not is_own):
             seconds = _PAUSES[min(task.tries, len(_PAUSES) - 1)]
             task.tries += is_own
             if wish is not None:
@@ -433,8 +453,8 @@ class _Fetching:
             await self._rest(task, seconds)
             return
         await self._give_up(task)
-        whose = f"{whose}; tried {len(_PAUSES) + 1} times"
-        log.warning("%s", whose, extra={"action": "file_failed"})
+        whose += f"; tried {task.tries + 1} times" if task.tries else ""
+        log.log(logging.INFO if is_last else logging.WARNING, "%s", whose, extra={"action": "file_failed"})
         self._trouble = self._trouble or whose
         self._count("failed")
 
@@ -522,7 +542,7 @@ def _settle(file: BinaryIO, ref: FileRef, content_type: str) -> Found:
 
 
 def _words(response: Response) -> tuple[str, bool]:
-    """What a refusal says, bounded; and whether it is the vendor's own, which is JSON."""
+    """What a refusal says, bounded; and whether it is the vendor's own, which is JSON, or XML."""
     try:
         told = orjson.loads(response.body)
     except orjson.JSONDecodeError:
@@ -530,7 +550,10 @@ def _words(response: Response) -> tuple[str, bool]:
     if isinstance(told, dict):
         said = next((told[name] for name in ("message", "hydra:description", "detail") if told.get(name)), "")
         return " ".join(str(said).split())[:_SAID].rstrip(".") or "without a word", True
-    start = response.body.lstrip()[:_SAID].lower()
-    if not start:
+    if not response.body.strip():
         return "an empty answer", False
-    return "a page of HTML" if start.startswith(b"<") else "something that is no JSON", False
+    if is_page(response.body, response.content_type):
+        return "a page of HTML", False
+    if (text := text_of_xml(response.body)) is not None:
+        return text[:_SAID].rstrip(".") or "without a word", True
+    return "something that is neither JSON nor XML", False

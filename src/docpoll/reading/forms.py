@@ -16,7 +16,7 @@ import orjson
 
 from docpoll.reads import FileRef, link_in
 
-__all__ = ["BadContent", "Found", "PageOfHtml", "form_of", "inspect"]
+__all__ = ["BadContent", "Found", "PageOfHtml", "form_of", "inspect", "is_page", "text_of_xml"]
 
 _PIECE: Final = 1024 * 1024
 _HEAD: Final = 1024
@@ -119,6 +119,27 @@ def inspect(file: BinaryIO, ref: FileRef, content_type: str) -> Found:
     return Found(form=form, media_type=_MEDIA_TYPES[form], size=size, digest=digest)
 
 
+def is_page(content: bytes, content_type: str) -> bool:
+    """Whether *content*, labelled *content_type*, is a page for people."""
+    return _FORMS.get(content_type) == "html" or _is_html(content[:_HEAD])
+
+
+def text_of_xml(content: bytes) -> str | None:
+    """What an XML says, without its tags; None for what is no XML, or not all of it."""
+    said: list[str] = []
+    parser = expat.ParserCreate()
+    parser.CharacterDataHandler = said.append
+    try:
+        parser.Parse(content, True)
+    except (expat.ExpatError, ValueError, LookupError):
+        return None
+    return " ".join("".join(said).split())
+
+
+def _is_html(start: bytes) -> bool:
+    return b"<html" in (lower := start.lower()) or b"<!doctype html" in lower
+
+
 def _digest(file: BinaryIO) -> tuple[str, int]:
     file.seek(0)
     digest, size = hashlib.sha256(), 0
@@ -141,8 +162,7 @@ def _form(file: BinaryIO) -> str:
         return "xml"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text[:1] == b"<":
-        start = text.lower()
-        return "html" if b"<html" in start or b"<!doctype html" in start else "xml"
+        return "html" if _is_html(text) else "xml"
     if text[:1] in {b"{", b"["}:
         return "json"
     return "bin" if b"\x00" in head else "txt"

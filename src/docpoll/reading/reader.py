@@ -166,7 +166,7 @@ class Reader:
         except ReadFailed as exc:
             await self._stuck(read, tables, one.name, str(exc))
         except (RemoteProtocolError, TransportError) as exc:
-            said = str(exc)
+            said = f"{exc}{_what_to_do(exc)}"
             whose = f"{table.taxpayer}: {table.name}"
             await self._stuck(read, tables, one.name, said if said.startswith(whose) else f"{whose}: {said}")
         finally:
@@ -246,3 +246,19 @@ class Reader:
             await self._write_manifest()
         except ReadFailed as exc:
             log.warning("%s", exc, extra={"action": "manifest_failed"})
+
+
+def _what_to_do(exc: DocpollError) -> str:
+    """What to do about a page that is answered with an error and will be so again; nothing where that is not known."""
+    status = exc.status if isinstance(exc, RemoteProtocolError) else None
+    if status == 404:
+        return (
+            "; there is no such list for this entity, or not in this account: ask Syntage's support whether it is part "
+            "of the plan. What else is read is kept"
+        )
+    if status is not None and 400 <= status < 500:
+        return (
+            "; to ask again as it is may not help: tell Syntage's support the request, or try a newer docpoll. What "
+            "else is read is kept"
+        )
+    return ""

@@ -71,6 +71,9 @@ _NOBODY: Final = 0
 #: How many jobs a message names where an id is ambiguous.
 _NAMED: Final = 3
 
+#: The states of jobs that have ended and brought nothing, as statements take them.
+_IN_VAIN: Final = json.dumps(sorted(CLOSED - {JobState.SUCCEEDED}))
+
 
 class SQLiteStore:
     """A ledger in the file *path*, made where there is none; the folder must exist.
@@ -581,7 +584,7 @@ class SQLiteStore:
 
     async def incomplete_reads(self) -> list[Read]:
         """See `docpoll.interfaces.Store`."""
-        return await self._reads("reads_incomplete", {})
+        return await self._reads("reads_incomplete", {"in_vain": _IN_VAIN})
 
     async def _reads(self, name: str, values: dict[str, Any]) -> list[Read]:
         def find(connection: sqlite3.Connection) -> list[Read]:
@@ -912,9 +915,9 @@ def _value(connection: sqlite3.Connection, name: str, values: dict[str, Any]) ->
 
 
 def _forget_reads_before(connection: sqlite3.Connection, read: Read) -> None:
-    earlier = {"number": read.number, "folder": to_text(read.folder), "extractor": to_text(read.extractor)}
-    for (number,) in connection.execute(SQL["earlier_reads"], earlier).fetchall():
-        for name in ("forget_read_pages", "forget_read_tables", "forget_read"):
+    values = {"number": read.number, "in_vain": _IN_VAIN}
+    for number, stays in connection.execute(SQL["earlier_reads"], values).fetchall():
+        for name in ("forget_read_pages", "forget_read_tables", "replace_read" if stays else "forget_read"):
             connection.execute(SQL[name], {"number": number})
 
 

@@ -350,9 +350,9 @@ class Reading:
 
     def _check_owner(self, row: Mapping[str, Any], name: str) -> None:
         resource, foreign = self.resource, None
-        if resource.owners and self.rfc is not None and not self._invoices(row):
-            named = _rfcs(row, resource.owners)
-            if self.rfc not in named:
+        if self.rfc is not None and not self._invoices(row):
+            named = _rfcs(row, resource.owners or _owners_at(resource.invoices))
+            if self.rfc not in named and (named or resource.owners):
                 foreign = f"is of {' and '.join(sorted(named))}" if named else "does not say whose it is"
         if resource.entity is not None:
             link = text(value_at(row, resource.entity))
@@ -380,9 +380,12 @@ class Reading:
         return not (asked.has_days and not days and self._stranger(row) is not None)
 
     def _invoices(self, row: Mapping[str, Any]) -> list[str]:
-        """Ids of the invoices that *row* only names; none where it holds one itself, or belongs to none."""
-        told = (value_at(row, path) for path in self.resource.invoices)
-        return [name for iri in told if isinstance(iri, str) and (name := _id({"@id": iri}))]
+        """Ids of the invoices that *row* only names; none where it shows whose one is, or belongs to none."""
+        if _rfcs(row, _owners_at(self.resource.invoices)):
+            return []
+        told = [value_at(row, path) for path in self.resource.invoices]
+        shown = [{"@id": one} if isinstance(one, str) else one for one in told]
+        return [name for one in shown if isinstance(one, Mapping) and (name := _id(one))]
 
     def _stranger(self, row: Mapping[str, Any]) -> str | None:
         """The id of the invoice that *row* names, where it names none that was read."""
@@ -501,6 +504,11 @@ class Reading:
             optional=True,
             indirect=indirect,
         )
+
+
+def _owners_at(paths: Iterable[str]) -> tuple[str, ...]:
+    """Where whose they are stands in the invoices at *paths*."""
+    return tuple(f"{path}.{owner}" for path in paths for owner in _INVOICES.owners)
 
 
 def _rfcs(row: Mapping[str, Any], paths: Iterable[str]) -> set[str]:

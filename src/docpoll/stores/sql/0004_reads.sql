@@ -1,6 +1,7 @@
 -- Schema 4: what was read of the data that a vendor holds, and how far each table of it has come.
 
--- A row for each time it was asked for. What an earlier one brought goes when a later one brings its first page.
+-- A row for each time it was asked for. What an earlier one brought goes when a later one brings its first page; its row
+-- goes, too, unless the job of its extraction stands until what it brought was read.
 CREATE TABLE reads (
     number     INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice, so a program that was overtaken is noticed
     account_id INTEGER NOT NULL REFERENCES accounts (id),
@@ -17,7 +18,8 @@ CREATE TABLE reads (
     wanted     INTEGER NOT NULL DEFAULT 0,         -- files
     stored     INTEGER NOT NULL DEFAULT 0,
     missing    INTEGER NOT NULL DEFAULT 0,
-    troubles   TEXT NOT NULL                       -- JSON
+    troubles   TEXT NOT NULL,                      -- JSON
+    replaced   INTEGER NOT NULL DEFAULT 0          -- nothing of it is there any more, and it is still to be read
 );
 
 CREATE INDEX reads_into ON reads (folder, extractor);

@@ -347,7 +347,7 @@ SELECT
     reads.rfc, jobs.id, reads.with_extraction, reads.selection, reads.asked_at, reads.begun_at, reads.ended_at,
     reads.wanted, reads.stored, reads.missing, reads.troubles
 FROM reads JOIN accounts ON accounts.id = reads.account_id LEFT JOIN jobs ON jobs.seq = reads.job
-WHERE reads.folder = :folder
+WHERE reads.folder = :folder AND NOT reads.replaced
 ORDER BY reads.number
 
 -- name: reads_of
@@ -365,10 +365,14 @@ SELECT
     reads.rfc, jobs.id, reads.with_extraction, reads.selection, reads.asked_at, reads.begun_at, reads.ended_at,
     reads.wanted, reads.stored, reads.missing, reads.troubles
 FROM reads JOIN accounts ON accounts.id = reads.account_id LEFT JOIN jobs ON jobs.seq = reads.job
-WHERE reads.ended_at IS NULL AND NOT EXISTS (
-    SELECT 1 FROM reads AS later
-    WHERE later.folder = reads.folder AND later.extractor = reads.extractor AND later.number > reads.number
-)
+WHERE reads.ended_at IS NULL
+    AND coalesce(jobs.state NOT IN (SELECT value FROM json_each(:in_vain)), TRUE)
+    AND NOT EXISTS (
+        SELECT 1 FROM reads AS later LEFT JOIN jobs AS its ON its.seq = later.job
+        WHERE later.folder = reads.folder AND later.extractor = reads.extractor AND later.number > reads.number
+            AND coalesce(its.state NOT IN (SELECT value FROM json_each(:in_vain)), TRUE)
+            AND (NOT reads.with_extraction OR later.job IS reads.job)
+    )
 ORDER BY reads.number
 
 -- name: extracted_at
@@ -381,10 +385,23 @@ SELECT resource, cursor, pages, rows, skipped, length, page_size, complete, trou
 FROM read_tables WHERE read = :number ORDER BY resource
 
 -- name: read_exists
-SELECT 1 FROM reads WHERE number = :number
+SELECT 1 FROM reads WHERE number = :number AND NOT replaced
 
+-- Whether its row stays: the job of its extraction stands for it, and *number* does not do that in its place.
 -- name: earlier_reads
-SELECT number FROM reads WHERE number < :number AND folder = :folder AND extractor = :extractor
+SELECT
+    earlier.number,
+    earlier.with_extraction AND earlier.ended_at IS NULL
+        AND coalesce(jobs.state NOT IN (SELECT value FROM json_each(:in_vain)), FALSE)
+        AND NOT (later.with_extraction AND later.job IS earlier.job)
+FROM reads AS later
+    JOIN reads AS earlier ON earlier.folder = later.folder AND earlier.extractor = later.extractor
+    LEFT JOIN jobs ON jobs.seq = earlier.job
+WHERE later.number = :number AND earlier.number < later.number
+
+-- name: replace_read
+UPDATE reads SET replaced = TRUE, begun_at = NULL, wanted = 0, stored = 0, missing = 0, troubles = '[]'
+WHERE number = :number
 
 -- name: forget_read_pages
 DELETE FROM read_pages WHERE read = :number
@@ -415,4 +432,4 @@ SELECT link FROM read_pages WHERE read = :number AND resource = :resource
 UPDATE reads SET
     with_extraction = :with_extraction, begun_at = :begun_at, ended_at = :ended_at, wanted = :wanted, stored = :stored,
     missing = :missing, troubles = :troubles
-WHERE number = :number
+WHERE number = :number AND NOT replaced
