@@ -38,9 +38,9 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 def test_a_kill_costs_one_page_at_most(verdicts: list[dict[str, Any]]):
-    """Before and after each write, flush and commit: then everything is there, in order, and nothing twice."""
+    """Before each write, flush and commit: then everything is there, in order, and nothing twice."""
     once = [one for one in verdicts if "nth" in one]
-    assert len(once) > 60
+    assert len(once) > 50
     for one in once:
         where = f"killed at moment {one['nth']}"
         assert (one["first"], one["again"]) == (-9, 0), where
