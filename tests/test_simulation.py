@@ -20,8 +20,9 @@ from tests.simulating.stories import Step, Story, lines, story_of
 
 _FOUND = Path(__file__).parent / "simulating" / "found"
 
-_SEEDS = 200
-_BLOCK = 20
+#: Every planted bug is found by a seed below; `make simulate` goes far beyond.
+_SEEDS = 100
+_BLOCK = 10
 
 _NUDGED = Story(
     seed=1,
@@ -48,7 +49,8 @@ def test_no_seed_breaks_a_promise(first: int) -> None:
 def test_a_planted_bug_is_found(name: str) -> None:
     """The story that is known to find the bug finds it, and keeps every promise without it."""
     bug = PLANTED[name]
-    assert play(bug.story).broken is None
+    if bug.seed is None or bug.seed >= _SEEDS:  # The others are told above.
+        assert play(bug.story).broken is None
     with bug.plant():
         assert play(bug.story).broken is not None
 
@@ -61,7 +63,7 @@ def test_a_story_that_broke_a_promise_once_breaks_none_now(path: Path) -> None:
 
 def test_a_seed_tells_the_same_story_on_every_machine(root: Path) -> None:
     """Another order of sets changes nothing: not what is sent, committed and told, nor when."""
-    seeds = range(4, 10)
+    seeds = (1, 3, 4, 5, 11, 13)
     here = [play(story_of(seed)).trace for seed in seeds]
     script = (
         "import sys; from tests.simulating.playing import play; from tests.simulating.stories import story_of; "
