@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,6 +66,20 @@ def _fit_aioresponses_to_aiohttp() -> None:
 
 
 _fit_aioresponses_to_aiohttp()
+
+
+def _keep_files_in_memory() -> None:
+    """Have `tmp_path` in memory where there is room: otherwise a ledger's tests wait for the disk most of their time.
+
+    A disk that is full, or refuses, is made by the tests about it; what a power cut would take shows on no disk.
+    """
+    memory = "/dev/shm"
+    is_there = os.path.isdir(memory) and os.access(memory, os.W_OK | os.X_OK)
+    if is_there and shutil.disk_usage(memory).free > 2 * 1024**3:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", memory)
+
+
+_keep_files_in_memory()
 
 
 def _demanded() -> frozenset[str]:
