@@ -157,7 +157,8 @@ def _edge(number: int) -> float:
     return _FIRST * math.exp((number - 1) * _STEP) if number else 0.0
 
 
-def _guess(typical: float) -> list[float]:
+@lru_cache(maxsize=16)
+def _guess(typical: float) -> tuple[float, ...]:
     """The hazard of each bin as it is believed before anything was seen."""
     spread = math.sqrt(2) * _GUESS_SPREAD
     survival = [1.0, *(0.5 * math.erfc(math.log(_edge(number) / typical) / spread) for number in range(1, _BINS + 1))]
@@ -165,7 +166,7 @@ def _guess(typical: float) -> list[float]:
     for number, (begin, end) in enumerate(pairwise(survival)):
         hazard = math.log(begin / end)
         hazards.append(max(min(hazard, _GUESS_TAIL * _STEP) if _edge(number + 1) > typical else hazard, _LEAST))
-    return hazards
+    return tuple(hazards)
 
 
 def _smoothed(values: Sequence[float], width: float) -> list[float]:
@@ -174,10 +175,9 @@ def _smoothed(values: Sequence[float], width: float) -> list[float]:
     for distance in range(1, math.ceil(3 * width) + 1):
         weight = math.exp(-0.5 * (distance / width) ** 2)
         near = [weight * value for value in values]
-        for number, value in enumerate(near[distance:]):
-            smooth[number] += value
-        for number, value in enumerate(near[:-distance], start=distance):
-            smooth[number] += value
+        beyond = [0.0] * distance
+        beside = zip(smooth, near[distance:] + beyond, beyond + near[:-distance], strict=True)
+        smooth = [value + above + below for value, above, below in beside]
     return smooth
 
 
@@ -249,22 +249,22 @@ class Durations:
         """The hazards, and how many jobs were seen to finish near each bin."""
         hazards = _guess(self.typical)
         if not self.finished:
-            return tuple(hazards), [0.0] * _BINS
+            return hazards, [0.0] * _BINS
         width = _BROAD / _STEP
         ended, exposed = _smoothed(self.ended, width), _smoothed(self.exposed, width)
         weight = _GUESS_WEIGHT * width * math.sqrt(2 * math.pi)
-        hazards = [
+        hazards = tuple(
             (end + weight * hazard) / (open_ + weight)
             for end, open_, hazard in zip(ended, exposed, hazards, strict=True)
-        ]
+        )
         near = ended
         for finer in _FINER:
             near, exposed = _smoothed(self.ended, finer / _STEP), _smoothed(self.exposed, finer / _STEP)
-            hazards = [
+            hazards = tuple(
                 (end + _TRUST) / (open_ + _TRUST / hazard)
                 for end, open_, hazard in zip(near, exposed, hazards, strict=True)
-            ]
-        return tuple(hazards), ended
+            )
+        return hazards, ended
 
     def to_json(self) -> str:
         """These durations as text for the ledger, below 3 KB; *typical* is the provider's and not in it."""

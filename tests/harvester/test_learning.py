@@ -299,8 +299,8 @@ async def estimated(ledger: dict[str, Durations], *, kinds: int, **most: int) ->
 
 async def test_more_kinds_than_are_in_hand_are_learned_as_well_as_few():
     """Finishes are not counted without the looks before them, or all jobs would seem to be quick."""
-    few = await estimated({}, kinds=12, most_kinds=12)
-    many = await estimated({}, kinds=12, most_kinds=4)
+    few = await estimated({}, kinds=6, most_kinds=6)
+    many = await estimated({}, kinds=6, most_kinds=2)
     for age in (4, 10, 20, 30):
         assert many.expected(after=0, until=age) == pytest.approx(few.expected(after=0, until=age), rel=0.1, abs=0.02)
 
