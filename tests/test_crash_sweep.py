@@ -22,6 +22,9 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 
+#: Docpolls at once, where all moments are swept: each waits for its emulator half of the time.
+_WORKERS = 3
+
 #: In `make test`, of each kind of moment the n-th: from the beginning, the middle and the end of a run.
 SAMPLE = dict(zip(KINDS, (1, 9, 1, 6, 11, 16, 3, 8, 13, 18), strict=True))
 
@@ -71,7 +74,7 @@ def test_every_kill_point(swept: Callable[..., Swept], only_if_required):
     The next start goes on at once: it is over before an owner without a lock would be called dead.
     """
     only_if_required("sweep", "every kill point takes minutes: .ci/run sweeps them all, and here is a sample of them")
-    found = swept(every_kind(), workers=2)
+    found = swept(every_kind(), workers=_WORKERS)
     assert found.broken == []
     for kind in KINDS:
         assert len(found.rows[kind].crashes) >= (15 if kind.startswith("commit") else COUNT), kind
@@ -98,7 +101,7 @@ def test_every_call_that_writes(swept: Callable[..., Swept], only_if_required, r
             traced("pwrite64", faults[0]),
             *(traced("pwrite64", fault, every_until=40, then=5) for fault in faults[1:]),
         ],
-        workers=2,
+        workers=_WORKERS,
     )
     assert found.broken == []
     points = {name: len(row.crashes) for name, row in found.rows.items()}
