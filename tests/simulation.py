@@ -150,6 +150,7 @@ class World:
         *,
         seed: int = 0,
         ledger: Path | None = None,
+        others: bool = True,
         latency: float = 0.2,
         **settings: Any,
     ) -> None:
@@ -159,6 +160,7 @@ class World:
         self.wire = Wire(self.emulator, self.time, self.dice, latency)
         self.told = _Told()
         self._ledger = ledger
+        self._others = others
         self._owners = 0
         self._dead: list[VirtualLoop] = []
         self._clients: list[Client] = []
@@ -196,7 +198,7 @@ class World:
     def store(self) -> SQLiteStore:
         """The ledger, not opened yet; one in memory is another one each time."""
         # Nobody else writes to a ledger in memory, so nobody need look for it five times a second.
-        look = 1.0 if self._ledger is not None else 25.0
+        look = 1.0 if self._ledger is not None and self._others else 25.0
         ways: dict[str, Any] = {
             "runner": InlineRunner,
             "new_id": self._new_owner,

@@ -95,7 +95,7 @@ def test_what_is_done_about_them_is_as_it_was_asked_for(how: int | str, policy: 
 def test_an_hour_of_503_with_hundreds_of_inputs_waiting(after: float) -> None:
     """Three, and those in flight when it began, are uncertain; none of them is lost, and all the rest are stored."""
     outage = {"kind": "error", "answers": [503], "from_seconds": after, "to_seconds": after + 3600}
-    inputs = documents(300)
+    inputs = documents(200)
     with World({"faults": {"outage": outage}}, seed=2, latency=2.0) as world:
 
         async def work() -> tuple[list[Outcome], Audit, int]:
@@ -110,7 +110,7 @@ def test_an_hour_of_503_with_hundreds_of_inputs_waiting(after: float) -> None:
     audit.check()
     stored, uncertain = checked(found, inputs)
     assert uncertain <= sent <= 3 + (16 if after else 0)
-    assert audit.at_vendor == stored == 300 - uncertain
+    assert audit.at_vendor == stored == 200 - uncertain
 
 
 # --- everything at once -----------------------------------------------------------------------------
@@ -189,7 +189,7 @@ FOREIGN: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("minutes", [2, 40])
 def test_a_foreign_key_or_host_in_the_middle_of_a_run_closes_nothing(foreign: dict[str, Any], minutes: int) -> None:
     """While it lasts no job ends; put right, and run again where the run had ended, all are stored, each paid once."""
-    inputs = documents(60)
+    inputs = documents(40)
     fault = {"kind": "error", "from_seconds": 3, "to_seconds": 3 + 60 * minutes, **foreign}
     with World({"faults": {"foreign": fault}}, seed=1, latency=0.8) as world:
 
@@ -206,8 +206,8 @@ def test_a_foreign_key_or_host_in_the_middle_of_a_run_closes_nothing(foreign: di
 
         found, audit = world.run(work())
     audit.check()
-    assert checked(found, inputs) == (60, 0)
-    assert (audit.at_vendor, audit.twice) == (60, 0)
+    assert checked(found, inputs) == (40, 0)
+    assert (audit.at_vendor, audit.twice) == (40, 0)
 
 
 async def _none_closed(client: Client) -> None:
