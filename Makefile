@@ -37,10 +37,10 @@ demo: .venv/.local
 	@.venv/bin/docpoll run recipes/invoices --provider local --store demo/docpoll.db --out demo/invoices.csv
 	@echo "The same as a file: demo/invoices.csv. The ledger: demo/docpoll.db."
 
-# Three workers, as some only wait for programs; with ARGS='-n 0' in one process.
+# Four workers, as half of the time they only wait; with ARGS='-n 0' in one process.
 test: .venv/.dev
 	@$(PYTHON) -m coverage erase
-	@$(PYTHON) -m pytest -n 3 --dist worksteal $(RULE:%=--cov=docpoll.%) --cov-report= $(ARGS)
+	@$(PYTHON) -m pytest -n 4 --dist worksteal $(RULE:%=--cov=docpoll.%) --cov-report= $(ARGS)
 	@$(if $(ARGS),exit,:) 0; $(PYTHON) -m coverage report --skip-covered --fail-under=100 \
 		--include='$(subst $(space),$(comma),$(RULE:%=src/docpoll/%.py))'
 	@$(if $(ARGS),:,echo "floors 0 to 3: every branch is tested")

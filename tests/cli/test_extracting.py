@@ -231,8 +231,9 @@ def test_what_was_refused_is_not_advised_to_be_paid_for_again(cli: Cli, vendor: 
     assert "docpoll retry" not in said.err
 
 
-def test_nobody_listening_is_told_with_what_to_check(cli: Cli, vendor: Make):
+def test_nobody_listening_is_told_with_what_to_check(cli: Cli, vendor: Make, monkeypatch: pytest.MonkeyPatch):
     """What could not be reached, and that nothing was started."""
+    monkeypatch.setattr("docpoll.client.syntage._PAUSES", (0.01, 0.01, 0.01))
     vendor()
     said = cli("syntage", "extract", "--rfc", PEDRO, "--extractor", "rpc", "--base-url", "http://127.0.0.1:9")
     assert said.code == 1

@@ -183,8 +183,11 @@ def test_another_period_does_not_take_the_place_of_what_is_there(cli: Cli, vendo
     assert len(rows("invoices")) < len(before)
 
 
-def test_a_vendor_that_cannot_be_reached_is_no_fault_of_the_command(cli: Cli, vendor: Make):
+def test_a_vendor_that_cannot_be_reached_is_no_fault_of_the_command(
+    cli: Cli, vendor: Make, monkeypatch: pytest.MonkeyPatch
+):
     """Exit code 1, and nothing is on the disk."""
+    monkeypatch.setattr("docpoll.client.syntage._PAUSES", (0.01, 0.01, 0.01))
     emulator = vendor()
     url = emulator.url
     emulator.close()
@@ -321,7 +324,8 @@ def test_what_an_extraction_brought_is_not_paid_for_again_until_it_is_read(cli: 
     assert cli(*command).code == 0
     assert len(emulator.jobs()["jobs"]) == 1
     assert manifest()["complete"] is True
-    again = cli("syntage", "extract", "--rfc", PEDRO, "--extractor", RETENTIONS, "--base-url", emulator.url)
+    flags = ("--base-url", emulator.url, "--poll-every", "0.1s")
+    again = cli("syntage", "extract", "--rfc", PEDRO, "--extractor", RETENTIONS, *flags)
     assert (again.code, "nothing new" in again.err, len(emulator.jobs()["jobs"])) == (0, False, 2)
 
 
@@ -342,6 +346,7 @@ def test_a_read_by_itself_holds_up_no_extraction(cli: Cli, vendor: Make):
     """However incomplete: it was not asked for with it."""
     emulator = vendor(scenario=FOREIGN)
     plain = ("syntage", "extract", "--rfc", PEDRO, "--extractor", RETENTIONS, "--base-url", emulator.url)
+    plain += ("--poll-every", "0.1s")
     job = cli(*plain, "--json").lines[0]["id"]
     assert read(cli, emulator, job).code == 1
     assert cli(*plain).code == 0
@@ -450,7 +455,7 @@ def test_jobs_that_would_replace_each_other_are_refused(cli: Cli, vendor: Make):
     emulator = vendor()
     jobs = []
     for first, last in (("2024-01-01", "2024-01-31"), ("2024-02-01", "2024-02-29")):
-        period = ("--from", first, "--to", last, "--json", "--base-url", emulator.url)
+        period = ("--from", first, "--to", last, "--json", "--base-url", emulator.url, "--poll-every", "0.1s")
         jobs.append(cli("syntage", "extract", "--rfc", PEDRO, "--extractor", "invoice", *period).lines[0]["id"])
     for more in ((), ("--replace",)):
         refused = read(cli, emulator, *jobs, "--files", "none", *more)
