@@ -110,7 +110,7 @@ async def check_what_was_told(path: Path, told: list[str], count: int) -> None:
     assert os.listdir(path.parent) == [path.name]
 
 
-@pytest.mark.parametrize("after", [1, 2, 3, 5, 8, 13, 21, 34, 55])
+@pytest.mark.parametrize("after", [1, 3, 8, 21, 55])
 async def test_a_killed_writer_loses_nothing_it_reported(tmp_path: Path, after: int) -> None:
     """kill -9 after so many reports, at whatever it does then; log and index left behind are taken up."""
     path = tmp_path / "ledger" / "docpoll.db"
