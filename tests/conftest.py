@@ -93,6 +93,17 @@ def pytest_configure() -> None:
     _demanded()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """In a worker, end the counting that pytest-cov 7.1 begins for a process without workers, before it begins anew.
+
+    Both would count, and `no_cover` pauses one of them: every test would be traced, and take nearly twice as long.
+    """
+    counting = session.config.pluginmanager.get_plugin("_cov")
+    if hasattr(session.config, "workerinput") and counting is not None and counting.cov_controller is not None:
+        counting.cov_controller.cov.stop()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The branches of `docpoll.budget` are counted in `tests/test_budget.py`: elsewhere that would only take time."""
     counted = {f"test_{name.removeprefix('docpoll.')}.py" for name in config.getoption("cov_source", None) or ()}
