@@ -20,9 +20,8 @@ from tests.simulating.stories import Step, Story, lines, story_of
 
 _FOUND = Path(__file__).parent / "simulating" / "found"
 
-#: Every planted bug is found by a seed below; `make simulate` goes far beyond.
-_SEEDS = 80
-_BLOCK = 8
+_SEEDS = 200
+_BLOCK = 20
 
 _NUDGED = Story(
     seed=1,
