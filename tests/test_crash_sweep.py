@@ -83,9 +83,8 @@ def test_every_kill_point(swept: Callable[..., Swept], only_if_required):
 def test_every_call_that_writes(swept: Callable[..., Swept], only_if_required, require):
     """Killed at the n-th call that writes to the disk, or refused it: it goes on or says why; the next run completes.
 
-    At every n, but for `pwrite64`, of which there are hundreds and some seven for each commit: killed at each of the
-    first 160 and then at every second, refused each of the first 40 and then every fifth, as a refusal changes little
-    from one to the next.
+    Killed at every n. Refused, of `pwrite64`, of which there are hundreds, each of the first 40 and then every fifth:
+    a refusal changes little from one to the next, and all of them take a quarter of an hour.
     The n-th is that of a thread, as strace counts; so one n may stand for several calls. And a SIGKILL leaves what the
     system has been given: what a power cut would take shows nowhere here, only that the calls which guard against it
     are made before anybody is told.
@@ -99,7 +98,7 @@ def test_every_call_that_writes(swept: Callable[..., Swept], only_if_required, r
         [
             *(traced("fdatasync", fault) for fault in faults),
             *(traced("fsync", fault) for fault in faults),
-            traced("pwrite64", faults[0], every_until=160, then=2),
+            traced("pwrite64", faults[0]),
             *(traced("pwrite64", fault, every_until=40, then=5) for fault in faults[1:]),
         ],
         workers=_WORKERS,
