@@ -37,6 +37,19 @@ def test_a_flag_wins_over_a_variable_and_an_empty_variable_is_none():
     assert (settings.store, settings.account, settings.api_key) == ("y.db", None, None)
 
 
+def test_what_guards_webhooks_is_kept_secret():
+    """One token, and a secret for each endpoint; the empty ones are none."""
+    environ = {"DOCPOLL_WEBHOOK_TOKEN": "the-token", "SYNTAGE_WEBHOOK_SECRET": " first, second,,"}
+    settings = read_settings({}, environ)
+    assert (settings.webhook_token, settings.webhook_secrets) == ("the-token", ("first", "second"))
+    assert settings.secrets == ("the-token", "first", "second")
+    assert not any(secret in repr(settings) for secret in settings.secrets)
+    typed = read_settings({"webhook_token": "other", "webhook_secret": "three"}, environ)
+    assert (typed.webhook_token, typed.webhook_secrets) == ("other", ("three",))
+    none = read_settings({}, {"DOCPOLL_WEBHOOK_TOKEN": "", "SYNTAGE_WEBHOOK_SECRET": ""})
+    assert (none.webhook_token, none.webhook_secrets, none.secrets) == (None, (), ())
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 import docpoll
 from docpoll.cli.app import app
 from docpoll.emulator import Scenario
+from docpoll.emulator.deliveries import Deliveries
 from docpoll.emulator.faults import FAULTS, OPERATIONS, Fault, JobFault, Nonsense
 from docpoll.emulator.limits import Limit
 from docpoll.errors import __all__ as error_names
@@ -88,6 +89,8 @@ def _default(field: attrs.Attribute) -> str:
         value = value.factory()
     if value is None:
         return "none"
+    if value == Deliveries():
+        return "none of them"
     whole = {"operations": OPERATIONS, "bodies": Nonsense().bodies}.get(field.name)
     return "all of them" if value == whole else f"`{json.dumps(value)}`"
 
@@ -98,7 +101,7 @@ def test_the_emulators_page_has_every_key_with_its_default():
     of_requests = {field.name for field in attrs.fields(Fault)} - common
     expected = Counter(
         (field.name, _default(field))
-        for cls in (Scenario, Limit, Fault)
+        for cls in (Scenario, Limit, Deliveries, Fault)
         for field in attrs.fields(cls)
         if field.name != "rate" or cls is not Fault
     )
@@ -132,7 +135,7 @@ def test_the_scenarios_on_the_emulators_page_can_be_played():
     """As they stand."""
     as_toml = re.findall(r"```toml\n(.*?)```", EMULATOR, re.DOTALL)
     as_json = re.findall(r"```json\n(.*?)```", EMULATOR, re.DOTALL)
-    assert (len(as_toml), len(as_json)) == (2, 2)
+    assert (len(as_toml), len(as_json)) == (3, 2)
     for told in [*map(tomllib.loads, as_toml), *map(json.loads, as_json)]:
         assert Scenario.from_mapping(told) != Scenario()
 
@@ -140,7 +143,7 @@ def test_the_scenarios_on_the_emulators_page_can_be_played():
 SAMPLES = re.findall(r"```python\n(.*?)```", EMULATOR, re.DOTALL)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=["http", "memory"])
+@pytest.mark.parametrize("sample", SAMPLES, ids=["http", "memory", "webhooks"])
 def test_the_tests_on_the_emulators_page_pass(sample: str, tmp_path: Path):
     """Each as it stands, with invoices beside it."""
     (tmp_path / "test_sample.py").write_text(sample, encoding="utf-8")

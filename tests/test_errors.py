@@ -12,6 +12,7 @@ from docpoll.errors import (
     AccountFault,
     AnswerMissing,
     BadPage,
+    ConfigError,
     DocpollError,
     DocumentError,
     ForeignRow,
@@ -20,6 +21,7 @@ from docpoll.errors import (
     RemoteProtocolError,
     StoreError,
     Unauthorized,
+    WebhookError,
 )
 from docpoll.events import ErrorInfo
 
@@ -56,6 +58,11 @@ def test_an_error_of_theirs_carries_the_http_status() -> None:
     assert Unauthorized("no", status=401).status == 401
     assert AccountFault("no").status is None
     assert isinstance(Unauthorized("no"), RemoteProtocolError)
+
+
+def test_a_receiver_that_cannot_be_is_a_setting_that_cannot_work() -> None:
+    """Who catches `ConfigError`, as the command line does, catches it too."""
+    assert issubclass(WebhookError, ConfigError)
 
 
 def test_a_missing_answer_may_have_begun() -> None:

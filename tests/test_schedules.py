@@ -21,6 +21,7 @@ from docpoll.schedules import (
     GrowingSchedule,
     LearnedSchedule,
     Observations,
+    SparseSchedule,
     StallWatch,
 )
 from tests.policies import (
@@ -430,6 +431,86 @@ def stalled(*, at: float) -> tuple[StallWatch, float]:
         if watch.stalled_since is not None:
             watch.probed(now=now)
     return watch, now
+
+
+# -- where deliveries tell -----------------------------------------------------------------------------------------
+
+
+def lasting(seconds: float, *, share: float, jobs: int = 200) -> Durations:
+    """What is known of jobs of which a *share* took so long, and the others ten times as long."""
+    seen = Observations(Durations())
+    for number in range(jobs):
+        took = seconds if number < share * jobs else 10 * seconds
+        seen.add_unfinished(after=0, until=0.97 * took)
+        seen.add_finished(after=0.97 * took, by=took)
+    return Durations().learned(seen)
+
+
+def sparse_looks(schedule: SparseSchedule, *, dice: float = 0.5) -> list[float]:
+    age, seen = timedelta(0), []
+    for _ in range(7):
+        age += schedule.wait(age=age, dice=dice)
+        seen.append(age.total_seconds())
+    return seen
+
+
+def test_sparse_looks_are_ever_further_apart() -> None:
+    """Each wait is twice the one before, up to a quarter of an hour."""
+    assert sparse_looks(SparseSchedule(first=60.0)) == [60, 180, 420, 900, 1800, 2700, 3600]
+
+
+def test_a_look_before_the_first_leaves_that_where_it_was() -> None:
+    """It was for a delivery that came too early."""
+    schedule = SparseSchedule(first=60.0, jitter=0.0)
+    assert schedule.wait(age=timedelta(seconds=10), dice=0.5) == timedelta(seconds=50)
+    assert SparseSchedule(first=60.0).wait(age=timedelta(seconds=55), dice=0.5) == timedelta(seconds=115)
+
+
+@given(AGES, DICE, st.floats(0.1, 800))
+def test_a_sparse_wait_stays_between_its_bounds(age: timedelta, dice: float, first: float) -> None:
+    """Whatever the age: never longer than its ceiling, never nothing."""
+    wait = SparseSchedule(first=first).wait(age=age, dice=dice).total_seconds()
+    assert 0.09 * first < wait <= 900
+
+
+def test_the_dice_keep_sparse_looks_apart() -> None:
+    """By a tenth to both sides."""
+    schedule = SparseSchedule(first=100.0)
+    waits = [schedule.wait(age=timedelta(0), dice=dice).total_seconds() for dice in (0, 0.5, 0.999999)]
+    assert waits == pytest.approx([90, 100, 110], abs=0.001)
+
+
+@pytest.mark.parametrize(("seconds", "first"), [(1.0, 30.0), (100.0, 100.0), (5000.0, 300.0)])
+def test_the_first_sparse_look_is_when_nearly_all_have_finished(seconds: float, first: float) -> None:
+    """Between half a minute and five; after a minute where nobody knows."""
+    assert SparseSchedule.from_durations(Durations()).first == 60
+    schedule = SparseSchedule.from_durations(lasting(seconds, share=1.0))
+    assert schedule.first == pytest.approx(first, rel=0.25)
+
+
+def test_nearly_all_are_19_of_20() -> None:
+    """Where more take longer, it is the time of those."""
+    assert Durations().nearly_all is None
+    assert lasting(50.0, share=1.0).nearly_all == pytest.approx(50, rel=0.25)
+    assert lasting(50.0, share=0.5).nearly_all == pytest.approx(500, rel=0.25)
+    quick = lasting(0.02, share=1.0).nearly_all
+    assert quick is not None
+    assert quick < 0.1
+
+
+def test_where_hardly_any_finishes_nearly_all_take_longer_than_can_be_told() -> None:
+    """As long as results are kept, that is."""
+    seen = Observations(Durations())
+    for _ in range(5000):
+        seen.add_unfinished(after=0, until=172_000)
+    seen.add_finished(after=171_000, by=172_000)
+    assert Durations().learned(seen).nearly_all == 172_800
+
+
+def test_a_sparse_schedule_that_would_not_wait_is_refused() -> None:
+    """As any other."""
+    with pytest.raises(ConfigError, match="first: 0 s"):
+        SparseSchedule(first=0)
 
 
 def test_a_stall_is_noticed_when_too_much_did_not_happen() -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         SubmitsRefused,
         SubmitUncertain,
         Unauthorized,
+        WebhookError,
     )
     from docpoll.events import ErrorInfo
     from docpoll.extractions import Extraction
@@ -77,6 +78,7 @@ __all__ = [
     "Syntage",
     "Typless",
     "Unauthorized",
+    "WebhookError",
     "__version__",
     "extract_all",
 ]
@@ -105,6 +107,7 @@ _HOMES: Final = {
             "SubmitUncertain",
             "SubmitsRefused",
             "Unauthorized",
+            "WebhookError",
         ),
         "docpoll.events": ("ErrorInfo",),
         "docpoll.extractions": ("Extraction",),

@@ -25,6 +25,8 @@ __all__ = [
     "DEFAULT_STORE",
     "KEY_VARIABLES",
     "PROVIDERS",
+    "WEBHOOK_SECRET_VARIABLE",
+    "WEBHOOK_TOKEN_VARIABLE",
     "Settings",
     "parse_length",
     "parse_retry",
@@ -40,6 +42,10 @@ PROVIDERS: Final = ("typless", "syntage", "local")
 
 #: Where the key of each is looked for; the emulator beside the client needs none.
 KEY_VARIABLES: Final[Mapping[str, str]] = {"typless": "TYPLESS_API_KEY", "syntage": "SYNTAGE_API_KEY"}
+
+#: Where the token stands with which deliveries come that nobody signs, and the secrets (with commas) of signed ones.
+WEBHOOK_TOKEN_VARIABLE: Final = "DOCPOLL_WEBHOOK_TOKEN"  # noqa: S105 - a name, no token
+WEBHOOK_SECRET_VARIABLE: Final = "SYNTAGE_WEBHOOK_SECRET"  # noqa: S105 - a name, no secret
 
 #: How they are written in a sentence.
 _NAMES: Final[Mapping[str, str]] = {"typless": "Typless", "syntage": "Syntage"}
@@ -72,6 +78,10 @@ class Settings:
     api_key: str | None = attrs.field(default=None, repr=False)
     #: The key for Syntage, where there is one.
     syntage_key: str | None = attrs.field(default=None, repr=False)
+    #: The last part of the address at which deliveries are taken that nobody signs.
+    webhook_token: str | None = attrs.field(default=None, repr=False)
+    #: What Syntage signs its deliveries with: a secret for each endpoint that delivers here.
+    webhook_secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
     #: Send the job's id in each file name.
     tag_file_names: bool = False
 
@@ -79,7 +89,8 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown."""
         tidy = (re.sub(r"(?i)^\s*token\s+", "", key).strip() for key in (self.api_key, self.syntage_key) if key)
-        return tuple(filter(None, tidy))
+        given = (self.webhook_token, *self.webhook_secrets)
+        return tuple(filter(None, (*tidy, *given)))
 
     def key_of(self, provider: str) -> str | None:
         """The key for *provider*, where there is one."""
@@ -176,7 +187,13 @@ def read_settings(given: Mapping[str, str | None], environ: Mapping[str, str] | 
         # A key that is typed is for the provider that is named.
         api_key=either("" if provider == "syntage" else "api_key", "TYPLESS_API_KEY"),
         syntage_key=either("api_key" if provider == "syntage" else "", "SYNTAGE_API_KEY"),
+        webhook_token=either("webhook_token", WEBHOOK_TOKEN_VARIABLE),
+        webhook_secrets=_listed(either("webhook_secret", WEBHOOK_SECRET_VARIABLE)),
     )
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(filter(None, map(str.strip, (text or "").split(","))))
 
 
 def parse_length(flag: str, text: str | None) -> timedelta | None:

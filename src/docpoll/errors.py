@@ -3,6 +3,7 @@
     DocpollError
     ├── LocalProtocolError            ours: a call that cannot be
     │   ├── ConfigError               a setting, an option or an address that cannot work
+    │   │   └── WebhookError          a receiver of webhooks that would be open to anybody, or to nobody
     │   └── DocumentError             an input that cannot be read
     ├── RemoteProtocolError           theirs: an answer that cannot be
     │   └── AccountFault              the account or the address, never a verdict on a job
@@ -59,6 +60,7 @@ __all__ = [
     "SubmitsRefused",
     "TransportError",
     "Unauthorized",
+    "WebhookError",
 ]
 
 
@@ -72,6 +74,10 @@ class LocalProtocolError(DocpollError):
 
 class ConfigError(LocalProtocolError):
     """A setting, an option or an address that cannot work; the message says what to do."""
+
+
+class WebhookError(ConfigError):
+    """A receiver of webhooks that cannot be: it would let anybody in, or nobody; the message says what to do."""
 
 
 class DocumentError(LocalProtocolError):

@@ -16,6 +16,7 @@ from docpoll.extractions import Extraction
 from docpoll.jobs import Job, JobState
 from docpoll.results import Result
 from docpoll.schedules import Durations, Observations, PollSchedule
+from docpoll.signatures import Verdict
 from docpoll.sweeps import Sweep, SweepQuestion
 from docpoll.wire import Conversation, Request, Response
 
@@ -26,6 +27,7 @@ __all__ = [
     "Bounds",
     "Change",
     "Clock",
+    "Delivering",
     "Downloaded",
     "Downloads",
     "Draft",
@@ -37,6 +39,7 @@ __all__ = [
     "Provider",
     "Read",
     "ReadTable",
+    "Recipient",
     "Stoppable",
     "Store",
     "Sweepable",
@@ -251,6 +254,54 @@ class Stoppable(Protocol):
         ...
 
 
+@runtime_checkable
+class Delivering(Protocol):
+    """A provider whose vendor tells by a webhook that there may be news of a job."""
+
+    @property
+    def signs_deliveries(self) -> bool:
+        """Whether the vendor signs them; where it does not, only the receiver's address can be kept secret."""
+        ...
+
+    def verify_delivery(
+        self, headers: Mapping[str, str], body: bytes, *, secrets: Collection[str], now: datetime
+    ) -> Verdict:
+        """Whether *body*, the bytes as they came, was signed with one of *secrets*; only asked where they are signed.
+
+        Raises `ConfigError` where a secret is empty, or none is given.
+        """
+        ...
+
+    def parse_delivery(self, body: bytes) -> str | None:
+        """The remote id of the job that *body* says there is news of; None where it speaks of none. Never raises."""
+        ...
+
+
+class Recipient(Protocol):
+    """What takes in the deliveries of one provider: a client, as its receiver sees it."""
+
+    @property
+    def provider(self) -> Provider:
+        """Whose deliveries these are."""
+        ...
+
+    def now(self) -> datetime:
+        """The instant, by the client's own clock."""
+        ...
+
+    def expect_deliveries(self) -> None:
+        """There is a receiver from now on, so polls may become rare; calling it again changes nothing."""
+        ...
+
+    def take_delivery(self, body: bytes) -> bool:
+        """Take *body*, of a delivery that was let in; returns at once, whatever it holds, and looks at it afterwards.
+
+        False, and nothing is taken, before the client is entered and after it was left. Never raises. What does not
+        fit in the bounded queue any more is dropped: a lost delivery costs a late poll.
+        """
+        ...
+
+
 @attrs.frozen(kw_only=True)
 class Blocked:
     """What an open job waits for that only the user can bring."""
@@ -371,7 +422,10 @@ class Change:
 
 @attrs.frozen(kw_only=True)
 class Wish:
-    """Something asked of a job that another process owns: `cancel`, `nudge` or `reload`."""
+    """Something asked of a job that another process owns: `cancel`, `nudge`, `delivery`, `resend` or `reload`.
+
+    A `delivery` is a nudge that nobody made by hand: the owner keeps to a limit with those.
+    """
 
     job_id: str
     kind: str
@@ -570,6 +624,9 @@ class Store(Protocol):
         A `PENDING` or `UNCERTAIN` row takes all of *job*'s fields; a closed one without a remote id only
         `remote_id` and `accepted_at`; any other is left alone. Where another owner holds the row,
         that owner is sent the wish `reload`.
+
+        A name that `park()` has kept is no longer parked then; the job that takes it while it is young enough is due at
+        once: its `next_poll_at` is its `accepted_at`.
         """
         ...
 
@@ -601,6 +658,16 @@ class Store(Protocol):
 
     async def by_remote_id(self, remote_id: str) -> list[Job]:
         """Every job with this remote id, oldest first; two jobs may share one."""
+        ...
+
+    async def park(self, provider: str, origin: str, remote_ids: Collection[str], *, now: datetime) -> list[Job]:
+        """The jobs there with any of these remote ids, in any state; the names that none of them has may be parked.
+
+        They are as long as a submit is on its way there (`on_their_way()`), in whatever process: its answer may bring
+        the name, and `accept()` hears then that there was news of it. A name is parked for 10 minutes, and of so many
+        that more than 4,096 would be, those that were parked first are dropped.
+        No job is missed: either it is given, or the name was parked before the job has it. Writes nothing but that.
+        """
         ...
 
     async def newest(self, keys: Collection[str]) -> dict[str, Job]:

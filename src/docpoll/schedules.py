@@ -35,12 +35,14 @@ import orjson
 from docpoll.errors import ConfigError
 
 __all__ = [
+    "LONGEST_SPARSE",
     "Durations",
     "FixedSchedule",
     "GrowingSchedule",
     "LearnedSchedule",
     "Observations",
     "PollSchedule",
+    "SparseSchedule",
     "StallWatch",
 ]
 
@@ -99,6 +101,43 @@ class GrowingSchedule:
         return _spread(min(max(interval, self.first / 2), self.ceiling), self.jitter, dice)
 
 
+#: Where deliveries tell of news, a poll is for those that were lost: the first look comes when nearly all have
+#: finished, within these bounds, or after so long where nothing is known; seconds.
+_SPARSE_FIRST: Final = 60.0
+_SPARSE_SOONEST: Final = 30.0
+_SPARSE_LATEST: Final = 300.0
+_SPARSE_CEILING: Final = 900.0
+LONGEST_SPARSE: Final = timedelta(seconds=_SPARSE_CEILING)
+
+
+@attrs.frozen(kw_only=True)
+class SparseSchedule:
+    """First poll after *first* seconds, then intervals of twice the length each time up to *ceiling* seconds.
+
+    For jobs of which deliveries tell when there is news: what is found by these polls is what was lost of them.
+    """
+
+    first: float = attrs.field(default=_SPARSE_FIRST, validator=_seconds)
+    ceiling: float = attrs.field(default=_SPARSE_CEILING, validator=_seconds)
+    #: Every wait is spread by this share to both sides, though not beyond *ceiling*.
+    jitter: float = attrs.field(default=0.1, validator=_share)
+
+    @classmethod
+    def from_durations(cls, durations: Durations) -> SparseSchedule:
+        """The schedule for jobs that take as long as is known from *durations*."""
+        nearly_all = durations.nearly_all
+        if nearly_all is None:
+            return cls()
+        return cls(first=min(max(nearly_all, _SPARSE_SOONEST), _SPARSE_LATEST))
+
+    def wait(self, *, age: timedelta, dice: float) -> timedelta:
+        """See `PollSchedule`."""
+        seconds = max(age.total_seconds(), 0.0)
+        # A look before the first one was for a delivery that came too early: the first one stays where it was.
+        interval = self.first - seconds if seconds < self.first * (1 - self.jitter) else seconds + self.first
+        return min(_spread(interval, self.jitter, dice), timedelta(seconds=self.ceiling))
+
+
 @attrs.frozen
 class FixedSchedule:
     """Every *seconds*, the same for every age, with the jitter that keeps jobs apart."""
@@ -140,6 +179,9 @@ _MEMORY: Final = 1000.0
 #: A plan is made anew when so large a share has come to what it was made from.
 _NEWS: Final = 0.07
 
+#: The sum of the hazards at which one job of 20 is still open.
+_NEARLY_ALL: Final = -math.log(0.05)
+
 #: The layout of `Durations.to_json()`.
 _VERSION: Final = 1
 
@@ -155,6 +197,11 @@ def _place(age: float) -> float:
 def _edge(number: int) -> float:
     """The age at which bin *number* begins."""
     return _FIRST * math.exp((number - 1) * _STEP) if number else 0.0
+
+
+def _age(place: float) -> float:
+    """The age that lies at *place*."""
+    return place * _FIRST if place < 1 else _FIRST * math.exp((place - 1) * _STEP)
 
 
 @lru_cache(maxsize=16)
@@ -226,6 +273,18 @@ class Durations:
         It counts only what jobs were seen to do: nothing where nothing is known, less where little is.
         """
         return max(_at(self._surely, _place(until)) - _at(self._surely, _place(after)), 0.0)
+
+    @cached_property
+    def nearly_all(self) -> float | None:
+        """The age, in seconds, by which 95 of 100 jobs have finished; None where none was ever seen to finish."""
+        if not self.finished:
+            return None
+        number = bisect_right(self.cumulative, _NEARLY_ALL) - 1
+        if number >= _BINS:
+            return _LAST
+        begin, end = self.cumulative[number : number + 2]
+        # As hazards are held to be even over an age's logarithm.
+        return _age(number + (_NEARLY_ALL - begin) / (end - begin))
 
     @cached_property
     def hazards(self) -> tuple[float, ...]:

@@ -39,6 +39,7 @@ from docpoll.emulator import (
     TyplessSettings,
     Vendor,
 )
+from docpoll.emulator.deliveries import Delivery, webhook_urls
 from docpoll.errors import AnswerMissing, ConfigError, DocumentError, RemoteProtocolError
 from docpoll.interfaces import Arriving, Clock, Downloaded, Timer
 from docpoll.providers import Syntage, Typless
@@ -231,6 +232,19 @@ class _Emulated(ABC):
         """The scenario, and how often what was played, as `GET /_emulator/faults` tells it."""
         return self._control("faults")
 
+    def webhooks(self) -> dict[str, Any]:
+        """Where webhook calls go and what became of them, as `GET /_emulator/webhooks` tells it."""
+        return self._control("webhooks")
+
+    def deliver_to(self, *urls: str) -> None:
+        """Have an emulated Typless tell there, and nowhere else, when a job finishes.
+
+        Raises `ConfigError` for an emulated Syntage: its own API is told.
+        """
+        if self.vendor != "typless":
+            raise ConfigError(f"deliver_to: {self.vendor} is told by its own API; add a webhook endpoint there")
+        self._control("webhooks", {"urls": list(webhook_urls(urls))})
+
     @abstractmethod
     def _control(self, path: str, body: Any = None) -> dict[str, Any]:
         """What the control path answers to a GET, or to a POST of *body*."""
@@ -309,7 +323,10 @@ class EmulatedTransport(_Emulated, _Downloading):
     A document is read when it arrives, by *read*, from its bytes and its name to the members of a result that it has
     (`extracted_fields`, `line_items`, `vat_rates`); without *read* all are empty.
     *scenario* is as with `RunningEmulator`; the other *settings* are those of `docpoll.emulator.TyplessSettings` or
-    `docpoll.emulator.SyntageSettings`. Webhooks are not delivered.
+    `docpoll.emulator.SyntageSettings`.
+    Webhook calls are made by *deliver*, a function of the body and the headers of one, at their instant on *clock*;
+    it must return at once, and may give the receiver's status (else 200). Without it none are made. An emulated
+    Typless needs no address for that; at an emulated Syntage an endpoint must have been added.
     """
 
     url = "http://127.0.0.1"
@@ -321,10 +338,16 @@ class EmulatedTransport(_Emulated, _Downloading):
         vendor: Vendor = "typless",
         scenario: _Told = None,
         read: Callable[[bytes, str], Mapping[str, Any]] | None = None,
+        deliver: Callable[[bytes, Mapping[str, str]], object] | None = None,
         request_timeout: float = 30.0,
         body_limit: int = 64 * 1024 * 1024,
         **settings: Any,
     ) -> None:
+        if deliver is not None and vendor == "typless":
+            settings.setdefault("webhook_urls", (f"{self.url}/webhooks",))
+        self._deliver = deliver
+        #: Until something is to be delivered next.
+        self._timer: Timer | None = None
         self.vendor = vendor
         self._clock = clock
         self._read = read or (lambda _content, _name: {})
@@ -344,6 +367,7 @@ class EmulatedTransport(_Emulated, _Downloading):
         """The answer, whole; raises what `docpoll.interfaces.Transport` says."""
         answer = self._core.play(_with_content(request), now=self._clock.now())
         self._read_documents()
+        self._deliver_first()
         seconds = answer.delay
         if answer.bytes_per_second is not None:
             length = answer.length
@@ -369,6 +393,9 @@ class EmulatedTransport(_Emulated, _Downloading):
 
     async def close(self) -> None:
         """Forget everything."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._deliver = None
         self._state.close()
 
     async def _wait(self, seconds: float) -> None:
@@ -378,6 +405,38 @@ class EmulatedTransport(_Emulated, _Downloading):
             await over.wait()
         finally:
             timer.cancel()
+
+    def _deliver_due(self) -> None:
+        """Make the calls that are due, and come back when the next one is."""
+        now = self._clock.now()
+        while due := self._core.deliveries_due(now=now):
+            for delivery in due:
+                self._make(delivery, now)
+        self._deliver_later()
+
+    def _deliver_first(self) -> None:
+        """Make the calls that are made before an answer goes out; all others come after it, however soon."""
+        about, now = self._core.deliveries_first(), self._clock.now()
+        if about is not None:
+            for delivery in self._core.deliveries_due(now=now):
+                if delivery.fault == "early" and delivery.about == about:
+                    self._make(delivery, now)
+        self._deliver_later()
+
+    def _deliver_later(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = self._clock.now()
+        wait = None if self._deliver is None else self._core.next_delivery_after(now=now)
+        if wait is not None:
+            self._timer = self._clock.call_later(wait.total_seconds(), self._deliver_due)
+
+    def _make(self, delivery: Delivery, now: datetime) -> None:
+        if self._deliver is not None:
+            answered = self._deliver(delivery.body, delivery.headers)
+            status = answered if isinstance(answered, int) else _OK
+            self._core.delivered(delivery, status=status, seconds=0.0, now=now)
 
     def _read_documents(self) -> None:
         core = self._core
@@ -396,6 +455,7 @@ class EmulatedTransport(_Emulated, _Downloading):
             operation="control",
         )
         answer: dict[str, Any] = orjson.loads(self._core.answer(request, now=self._clock.now()).body)
+        self._deliver_later()  # its clock may have been moved
         return answer
 
 

@@ -58,6 +58,19 @@ def test_a_vendor_that_nobody_knows(cli):
     assert "--vendor mindee: give one of typless, syntage" in said.err
 
 
+def test_where_the_end_of_jobs_is_told(start, cli):
+    """To each receiver that is named; Syntage has an API for that."""
+    urls = ["http://127.0.0.1:9/a", "http://127.0.0.1:9/b"]
+    program = start("emulate", "--port", "0", *(word for url in urls for word in ("--webhook-url", url)))
+    assert ask(f"{program.line().split()[-1]}/_emulator/webhooks")["urls"] == urls
+    said = cli("emulate", "--vendor", "syntage", "--webhook-url", urls[0])
+    assert said.code == 2
+    assert "use docpoll syntage webhooks create" in said.err
+    said = cli("emulate", "--webhook-url", "localhost")
+    assert said.code == 2
+    assert "webhook_urls: 'localhost': give an address such as http" in said.err
+
+
 def test_a_port_that_is_taken_is_told(cli):
     """Exit code 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

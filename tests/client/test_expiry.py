@@ -143,9 +143,11 @@ async def test_a_rescue_ends_when_what_was_in_danger_is_safe(client: Make, vendo
     vendor.polls = {"r1": [SUCCESS], "r2": [envelope("EXPIRED")], "r3": [UNFINISHED]}
     ids = await away(client, clock, 3, hours=47)
     async with client(limits=Limits(submits=0)) as it:
+        vendor.gate = asyncio.Event()
         later = await it.submit(pdf(9), document_type="invoice", wait=False)
         rescue = it.rescue()
         assert set(rescue.forecast.saved) == set(ids)
+        vendor.gate.set()
         waiting = asyncio.ensure_future(_states(rescue))
         await settle(clock, 30)
         assert await waiting == {ids[0]: JobState.SUCCEEDED, ids[1]: JobState.EXPIRED}

@@ -37,6 +37,9 @@ FLAGS = {
     "submit": TAKES | LOSES,
     "harvest": SENDS | LOSES | {"poll-every", "give-up-after", "wait"},
     "rescue": SENDS | {"poll-every", "expiring", "wait"},
+    "serve": (SENDS - {"json"})
+    | LOSES
+    | {"poll-every", "give-up-after", "host", "port", "access-log", "webhook-token", "webhook-secret"},
     "status": {"expiring", "provider", "account", "base-url", "store", "json", "quiet"},
     "jobs": {"state", "provider", "account", "store", "json", "quiet"},
     "show": {"provider", "account", "base-url", "store", "json", "quiet"},
@@ -45,7 +48,10 @@ FLAGS = {
     "recover": SENDS,
     "resolve": SENDS | {"found", "resend", "drop", "all", "tag-file-names", "dry-run"},
     "cancel": {"pending", "provider", "account", "store", "json", "quiet"},
-    "emulate": {"port", "host", "vendor", "speed", "api-key", "state", "scenario", "invoices-a-month", "quiet"},
+    "emulate": {
+        *("port", "host", "vendor", "speed", "api-key", "state", "scenario", "quiet"),
+        *("invoices-a-month", "webhook-url"),
+    },
     "syntage": set(),
 }
 

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docpoll.emulator import Answer, Scenario, State, TyplessCore, TyplessSettings
+from docpoll.emulator.deliveries import Deliveries
 from docpoll.emulator.faults import FAULTS
 from docpoll.emulator.limits import Limit, Window
 from docpoll.errors import ConfigError
@@ -130,13 +131,14 @@ Make = Callable[..., Service]
 def test_every_shipped_scenario_reads_and_survives_json(name: str) -> None:
     """By its name, as the JSON it is told as, and with a comment that says what it is for."""
     scenario = Scenario.named(name)
-    assert scenario.faults or scenario.limit
+    assert scenario.faults or scenario.limit or scenario.deliveries != Deliveries()
     assert Scenario.from_mapping(json.loads(orjson.dumps(scenario.to_mapping()))) == scenario
 
 
 def test_the_shipped_scenarios() -> None:
     """These names stay."""
-    assert Scenario.names() == ["chaos", "flapping", "liar", "lost-answers", "outage", "rate-limited"]
+    names = ["chaos", "flapping", "liar", "lost-answers", "outage", "rate-limited", "webhooks"]
+    assert Scenario.names() == names
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,11 @@ from typing import Any
 
 import aiohttp
 import attrs
+import orjson
 import pytest
+from aiohttp import web
 
+from docpoll.emulator.scenario import Scenario
 from docpoll.emulator.server import EmulatorServer
 from docpoll.errors import ConfigError, StoreError
 
@@ -445,3 +448,96 @@ async def test_closing_a_state_that_cannot_be_written_is_no_error(
         await poll(http, server.url, extraction_id)
     async with a_server(now, state=tmp_path / "emulator.db") as server:
         assert (await poll(http, server.url, extraction_id))["status"] == "IN_PROGRESS"
+
+
+# -- webhooks ------------------------------------------------------------------------------------------------------
+
+
+class Hook:
+    """A receiver of webhook calls, which keeps what came; one that is silent never answers."""
+
+    def __init__(self) -> None:
+        self.came: asyncio.Queue[bytes] = asyncio.Queue()
+        self.silent = False
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.came.put_nowait(await request.read())
+        if self.silent:
+            await asyncio.get_running_loop().create_future()
+        return web.Response(status=204)
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[Hook]:
+    hook = Hook()
+    app = web.Application()
+    app.router.add_post("/hook", hook.handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    hook.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    yield hook
+    await runner.cleanup()
+
+
+async def answered(http: aiohttp.ClientSession, url: str) -> Any:
+    """What is told of webhook calls, once one was answered."""
+    while not (told := await get(http, url, "/_emulator/webhooks"))["sent"]:
+        await asyncio.sleep(0.01)
+    return told
+
+
+async def test_the_end_of_a_job_is_told_over_http(now: FakeNow, http: aiohttp.ClientSession, hook: Hook) -> None:
+    """Once its time has passed, to a receiver that was named after the job was accepted."""
+    async with a_server(now) as server:
+        extraction_id = await submit(http, server.url)
+        async with http.post(f"{server.url}/_emulator/webhooks", json={"urls": [hook.url]}) as response:
+            assert (await response.json())["urls"] == [hook.url]
+        await server.read_all()
+        assert hook.came.empty()
+        now.advance(HOUR)
+        assert orjson.loads(await hook.came.get())["data"]["id"] == extraction_id
+        told = await answered(http, server.url)
+        assert (told["sent"], told["answers"]) == (1, {"204": 1})
+
+
+async def test_an_early_call_has_been_answered_before_the_202(
+    now: FakeNow, http: aiohttp.ClientSession, hook: Hook
+) -> None:
+    """And the result is there."""
+    early = Scenario.from_mapping({"deliveries": {"early": 1}})
+    async with a_server(now, webhook_urls=[hook.url], scenario=early) as server:
+        extraction_id = await submit(http, server.url)
+        assert orjson.loads(hook.came.get_nowait())["data"]["id"] == extraction_id
+        assert (await get(http, server.url, "/_emulator/webhooks"))["answers"] == {"204": 1}
+        assert (await poll(http, server.url, extraction_id))["status"] == "SUCCESS"
+
+
+async def test_a_202_is_not_held_back_for_ever(
+    now: FakeNow, http: aiohttp.ClientSession, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document that is never read has no early call."""
+    monkeypatch.setattr("docpoll.emulator.server._HELD_SECONDS", 0.05)
+    early = Scenario.from_mapping({"deliveries": {"early": 1}})
+    settings = {"webhook_urls": [hook.url], "scenario": early, "reader": ScriptedReader(stuck=True)}
+    async with a_server(now, **settings) as server:
+        await submit(http, server.url)
+        assert hook.came.empty()
+
+
+async def test_a_call_that_was_not_answered_is_made_after_a_restart(
+    now: FakeNow, http: aiohttp.ClientSession, hook: Hook, tmp_path: Path
+) -> None:
+    """Also where the next server is told of no receiver."""
+    hook.silent = True
+    state = tmp_path / "emulator.db"
+    async with a_server(now, webhook_urls=[hook.url], state=state) as server:
+        await submit(http, server.url)
+        await server.read_all()
+        now.advance(HOUR)
+        first = await hook.came.get()
+    hook.silent = False
+    async with a_server(now, state=state) as server:
+        assert await hook.came.get() == first
+        assert (await answered(http, server.url))["answers"] == {"204": 1}

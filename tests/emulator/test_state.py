@@ -40,25 +40,29 @@ def add(state: State, job: EmulatedJob) -> bool:
         return state.add_job(job, content=CONTENT)
 
 
+def make_old(path: Path) -> None:
+    """Turn the file into one of the first version."""
+    db = sqlite3.connect(path)
+    db.execute("ALTER TABLE jobs DROP COLUMN path")
+    db.execute("DROP TABLE deliveries")
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+
+
 def test_an_older_state_is_brought_up_to_date(tmp_path: Path) -> None:
-    """A file of the first version has no places of documents; it opens with all it holds, once and for all."""
+    """A file of the first version has no places of documents and no webhook calls; it opens with all it holds."""
     path = tmp_path / "emulator.db"
     state = State(path)
     add(state, a_job())
     state.close()
-    db = sqlite3.connect(path)
-    db.execute("ALTER TABLE jobs DROP COLUMN path")
-    db.execute("PRAGMA user_version = 1")
-    db.close()
+    make_old(path)
     for _ in range(2):
         state = State(path)
         assert state.job("a") == a_job()
+        assert not state.has_deliveries()
         state.close()
     with ThreadPoolExecutor(2) as pool:
-        db = sqlite3.connect(path)
-        db.execute("ALTER TABLE jobs DROP COLUMN path")
-        db.execute("PRAGMA user_version = 1")
-        db.close()
+        make_old(path)
         for state in [one.result() for one in [pool.submit(State, path) for _ in range(2)]]:
             assert state.job("a") == a_job()
             state.close()

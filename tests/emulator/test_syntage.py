@@ -14,13 +14,13 @@ from typing import Any
 import orjson
 import pytest
 
-from docpoll.emulator import State, SyntageSettings, SyntageState, TyplessCore
+from docpoll.emulator import State, SyntageSettings, SyntageState
 from docpoll.emulator.deliveries import Delivery, signed_headers
 from docpoll.emulator.faults import ERROR_CODES
 from docpoll.emulator.scenario import Scenario
 from docpoll.emulator.syntage.cron import next_run
 from docpoll.emulator.syntage.records import EXTRACTORS
-from docpoll.errors import ConfigError, LocalProtocolError, StoreError
+from docpoll.errors import ConfigError, StoreError
 from docpoll.wire import Response
 from tests.emulator.syntage_account import ATLIXCO, GOLFO, NOON, PEDRO, TAG, YEAR, Account
 from tests.openapi import Contract, Deviation
@@ -1132,16 +1132,3 @@ def test_a_deviation_that_is_not_in_the_overlay_is_caught(syntage_contract: Cont
     assert syntage_contract.violations(request, response) == []
     (violation,) = strict.violations(request, response)
     assert "status: 'pending' is not one of" in violation
-
-
-def test_only_a_vendor_with_webhooks_has_deliveries(account: Account) -> None:
-    """A delivery that nobody made is none of Typless' business."""
-    hooked(account)
-    account.start()
-    account.advance(minutes=1)
-    state = State()
-    core = TyplessCore(state)
-    assert core.deliveries_due(now=NOON) == ()
-    with pytest.raises(LocalProtocolError, match="makes none"):
-        core.delivered(due(account)[0], status=200, seconds=0, now=NOON)
-    state.close()

@@ -691,15 +691,16 @@ EVENT = {
     "data": {"object": {"id": ID, "status": "finished"}, "changes": {"status": {"old": "running", "new": "finished"}}},
     "createdAt": "2026-06-16 12:00:00",
 }
+TOLD = Delivery(id=OTHER, type="extraction.updated", extraction_id=ID, status="finished", rfc=RFC, created_at=NOON)
 
 
 @pytest.mark.parametrize(
     ("event", "told"),
     [
-        (EVENT, Delivery(id=OTHER, type="extraction.updated", extraction_id=ID, rfc=RFC, created_at=NOON)),
+        (EVENT, TOLD),
         (
             {**EVENT, "id": None, "resource": None},
-            Delivery(id=OTHER, type="extraction.updated", extraction_id=ID, rfc=RFC, created_at=NOON),
+            TOLD,
         ),
         (
             {"type": "extraction.created", "data": {"object": {"@id": f"/extractions/{ID}"}}},
@@ -715,7 +716,7 @@ EVENT = {
     ],
 )
 def test_a_delivery_names_the_extraction_to_look_at(event, told):
-    """With `@id`s or without, and whatever is missing; its state is not taken from it."""
+    """With `@id`s or without, and whatever is missing; its status only tells whether to look."""
     assert parse_delivery(orjson.dumps(event)) == told
 
 

@@ -40,6 +40,7 @@ from docpoll.schedules import Durations, Observations
 
 NOW = datetime(2024, 5, 17, 9, 30, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 SCOPE = {"provider": "typless", "account": "default", "origin": "https://developers.typless.com:443"}
 SCOPE_KEY = (SCOPE["provider"], SCOPE["account"], SCOPE["origin"])
@@ -124,6 +125,15 @@ async def enter(store: Store, owner: Owner | None, *jobs: Job) -> list[Job]:
     return await store.new_jobs(owner, [Draft(job=job) for job in jobs])
 
 
+def sent(number: int, **changes: Any) -> Job:
+    """A job whose submit is on its way."""
+    return a_job(number, **({"sent_at": NOW} | changes))
+
+
+async def park(store: Store, *names: str, now: datetime = NOW) -> list[Job]:
+    return await store.park(SCOPE["provider"], SCOPE["origin"], names, now=now)
+
+
 async def claim(store: Store, owner: Owner, limit: int = 1000) -> list[Job]:
     return await store.claim(owner, **SCOPE, limit=limit)
 
@@ -197,6 +207,7 @@ class StoreContract:
             lambda: store.job("x"),
             lambda: store.by_ids(["x"]),
             lambda: store.by_remote_id("x"),
+            lambda: store.park("typless", "https://a", ["x"], now=NOW),
             lambda: store.newest(["x"]),
             store.jobs,
             lambda: store.result("x"),
@@ -755,6 +766,140 @@ class StoreContract:
     async def test_an_unknown_job_cannot_be_accepted(self, store: Store) -> None:
         with pytest.raises(StoreError, match=a_job(1).id):
             await store.accept(running(a_job(1)))
+
+    # Names that deliveries spoke of
+
+    async def test_what_is_told_of_a_job_before_its_answer_is_heard_with_it(self, store: Store) -> None:
+        """The row, and what is given, are due when it was accepted; that is heard once, and of that name alone."""
+        owner = await store.register(now=NOW)
+        await enter(store, owner, sent(1), sent(2))
+        assert await park(store, running(a_job(1)).remote_id, "of nobody") == []
+        told, untold = running(a_job(1), accepted_at=NOW + SECOND), running(a_job(2))
+        assert await store.accept(told) == attrs.evolve(told, next_poll_at=NOW + SECOND)
+        assert await store.job(told.id) == attrs.evolve(told, next_poll_at=NOW + SECOND)
+        assert await store.accept(untold) == untold
+        await enter(store, owner, sent(3))
+        assert await store.accept(running(a_job(3), remote_id=told.remote_id)) == running(
+            a_job(3), remote_id=told.remote_id
+        )
+
+    async def test_known_names_give_their_jobs(self, store: Store) -> None:
+        """All that share one, in any state, the oldest first; of this place alone, and they are not parked."""
+        owner = await store.register(now=NOW)
+        ended, twin = succeeded(a_job(1), remote_id="shared"), running(a_job(2), remote_id="shared")
+        elsewhere = running(a_job(3), remote_id="shared", origin="https://elsewhere:443")
+        other = running(a_job(4), remote_id="shared", provider="syntage")
+        label = running(a_job(5), remote_id="own", account="label")
+        await enter(store, owner, ended, twin, elsewhere, other, label, sent(6))
+        assert await park(store, "own", "unknown", "shared") == [ended, twin, label]
+        again = running(a_job(6), remote_id="shared")
+        assert await store.accept(again) == again
+
+    async def test_an_account_under_another_label_is_told_too(self, store: Store) -> None:
+        """The name is the place's; who submits there may call the account as they like."""
+        owner = await store.register(now=NOW)
+        job = sent(1, account="label")
+        await enter(store, owner, job)
+        await park(store, "name")
+        accepted = running(job, remote_id="name")
+        assert (await store.accept(accepted)).next_poll_at == accepted.accepted_at
+
+    @pytest.mark.parametrize("place", [{"provider": "local"}, {"origin": "https://elsewhere:443"}])
+    async def test_a_name_of_another_place_is_another_name(self, store: Store, place: dict[str, str]) -> None:
+        """Each vendor, and each address, names jobs as it likes."""
+        owner = await store.register(now=NOW)
+        await enter(store, owner, sent(1), sent(2, **place))
+        await park(store, "name")
+        accepted = running(a_job(2, **place), remote_id="name")
+        assert await store.accept(accepted) == accepted
+
+    @pytest.mark.parametrize(
+        "job",
+        [
+            a_job(1),
+            a_job(1, state=JobState.UNCERTAIN, sent_at=NOW, lost_sent_at=NOW, lost_at=NOW + SECOND),
+            a_job(1, state=JobState.FAILED, sent_at=NOW),
+            a_job(1, origin="https://elsewhere:443", sent_at=NOW),
+        ],
+        ids=["unsent", "lost", "refused", "elsewhere"],
+    )
+    async def test_while_nothing_is_on_its_way_nothing_is_parked(self, store: Store, job: Job) -> None:
+        """What nobody has asked for cannot be named by an answer."""
+        owner = await store.register(now=NOW)
+        await enter(store, owner, job, a_job(2))
+        assert await park(store, "name") == []
+        accepted = running(a_job(2), remote_id="name")
+        assert await store.accept(accepted) == accepted
+
+    async def test_a_document_that_is_sent_again_is_on_its_way_again(self, store: Store) -> None:
+        """Its first answer was lost; that of the second may bring the name."""
+        owner = await store.register(now=NOW)
+        again = a_job(1, state=JobState.UNCERTAIN, sent_at=NOW + 2 * SECOND, lost_sent_at=NOW, lost_at=NOW + SECOND)
+        await enter(store, owner, again)
+        await park(store, "name")
+        accepted = running(again, remote_id="name", accepted_at=NOW + 3 * SECOND)
+        assert (await store.accept(accepted)).next_poll_at == accepted.accepted_at
+
+    async def test_names_of_a_clock_that_was_ahead_take_no_room(self, store: Store) -> None:
+        """They would stand before all that come now, until it has caught up."""
+        owner = await store.register(now=NOW)
+        await enter(store, owner, sent(1))
+        ahead = NOW + 24 * HOUR
+        await park(store, *(f"n{number}" for number in range(4096)), now=ahead)
+        await park(store, "name")
+        accepted = running(a_job(1), remote_id="name", accepted_at=NOW + SECOND)
+        assert (await store.accept(accepted)).next_poll_at == accepted.accepted_at
+
+    async def test_a_parked_name_is_forgotten_though_nothing_else_is_parked(self, store: Store) -> None:
+        """Strangers may have chosen it; who lives sees to that."""
+        owner = await store.register(now=NOW)
+        await enter(store, owner, sent(1))
+        await park(store, "name")
+        await store.heartbeat(owner, now=NOW + 11 * MINUTE)
+        back = running(a_job(1), remote_id="name", accepted_at=NOW + SECOND)  # A clock that was set back since.
+        assert await store.accept(back) == back
+
+    async def test_a_name_is_parked_for_ten_minutes(self, store: Store) -> None:
+        """An answer that takes longer was given up long before; one told of again counts anew."""
+        owner = await store.register(now=NOW)
+        await enter(store, owner, *(sent(number) for number in range(1, 5)))
+        await park(store, "old", "again")
+        await park(store, "again", now=NOW + 9 * MINUTE)
+        late = NOW + 10 * MINUTE + SECOND
+        old = running(a_job(1), remote_id="old", accepted_at=late)
+        assert await store.accept(old) == old
+        again = running(a_job(2), remote_id="again", accepted_at=late)
+        assert (await store.accept(again)).next_poll_at == late
+
+    async def test_the_names_parked_first_make_room_for_others(self, store: Store) -> None:
+        """4,096 are kept; one that is told of again is among the last."""
+        owner = await store.register(now=NOW)
+        await enter(store, owner, *(sent(number) for number in range(1, 5)))
+        await park(store, "first", "again", "third")
+        await park(store, "again", now=NOW + SECOND)
+        await park(store, *(f"made up {number}" for number in range(4095)), now=NOW + SECOND)
+        due = []
+        for number, name in enumerate(("first", "again", "third", "made up 4094"), 1):
+            accepted = running(a_job(number), remote_id=name, accepted_at=NOW + 2 * SECOND)
+            due.append((await store.accept(accepted)).next_poll_at == accepted.accepted_at)
+        assert due == [False, True, False, True]
+
+    async def test_a_job_that_was_cancelled_meanwhile_is_not_made_due(self, store: Store) -> None:
+        """Its name is recorded, and the delivery has been heard."""
+        owner = await store.register(now=NOW)
+        await enter(store, owner, sent(1), sent(2))
+        await park(store, "name")
+        cancelled = sent(1, state=JobState.CANCELLED, finished_at=NOW, changed_at=NOW)
+        await store.flush(owner, [Change(job=cancelled)])
+        named = attrs.evolve(cancelled, remote_id="name", accepted_at=NOW + SECOND)
+        assert await store.accept(running(a_job(1), remote_id="name", accepted_at=NOW + SECOND)) == named
+        assert await store.accept(running(a_job(2), remote_id="name")) == running(a_job(2), remote_id="name")
+
+    async def test_a_name_that_no_ledger_can_hold_is_nobodys(self, store: Store) -> None:
+        """Half a surrogate pair, nothing at all, or much too long: nothing is found, and nothing breaks."""
+        owner = await store.register(now=NOW)
+        await enter(store, owner, sent(1))
+        assert await park(store, "\ud800", "", "x\0y", "x" * 100_000, '"]') == []
 
     # Wishes
 
@@ -1340,6 +1485,36 @@ class SharedLedgerContract:
         assert await other.wish(Wish(job_id=a_job(1).id, kind="cancel"))
         assert await asyncio.wait_for(waiting, 0.5)
         assert await store.take_wishes(owner) == [Wish(job_id=a_job(1).id, kind="cancel")]
+
+    async def test_a_name_parked_by_one_store_is_heard_by_another(self, store: Store, another: Another) -> None:
+        """Whoever receives the delivery, whoever sends the document, and whoever takes in its answer."""
+        other, third = await another(), await another()
+        owner = await store.register(now=NOW)
+        await enter(store, owner, sent(1))
+        await park(other, "name")
+        accepted = running(a_job(1), remote_id="name")
+        due = attrs.evolve(accepted, next_poll_at=accepted.accepted_at)
+        assert await third.accept(accepted) == due
+        assert await store.take_wishes(owner) == [Wish(job_id=a_job(1).id, kind="reload")]
+        assert await store.job(a_job(1).id) == due
+
+    async def test_no_delivery_falls_between_looking_and_parking(self, store: Store, another: Another) -> None:
+        """However the two compete: the job is given, or is due when it has its name."""
+        other = await another()
+        owner = await store.register(now=NOW)
+        numbers = range(1, 41)
+        await enter(store, owner, *(sent(number) for number in numbers))
+
+        async def both(number: int) -> bool:
+            accepted = running(a_job(number))
+            turns = store.accept(accepted), park(other, str(accepted.remote_id))
+            taken, given = await asyncio.gather(*(turns if number % 2 else turns[::-1]))
+            job = taken if isinstance(taken, Job) else given
+            jobs = given if isinstance(taken, Job) else taken
+            assert isinstance(job, Job)
+            return bool(jobs) or job.next_poll_at == job.accepted_at
+
+        assert all(await asyncio.gather(*map(both, numbers)))
 
     async def test_a_read_goes_on_in_another_store(self, store: Store, another: Another) -> None:
         """And whoever went on before is told that it was overtaken."""

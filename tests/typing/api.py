@@ -7,8 +7,11 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from aiohttp import web
+
 import docpoll
 from docpoll.results import Box
+from docpoll.webhooks import ASGIApp, TokenMask, aiohttp_routes
 
 
 async def one(key: str) -> Decimal | date | str | None:
@@ -49,6 +52,19 @@ async def extractions(key: str) -> docpoll.Job:
         async for outcome in client.extract([asked], fresh_for=timedelta(days=1)):
             print(outcome.source, outcome.error)
         return await client.submit(asked)
+
+
+def doors(client: docpoll.Client, token: str, secrets: list[str]) -> ASGIApp | None:
+    """Webhooks in a web application."""
+    app = web.Application()
+    try:
+        routes: list[web.RouteDef] = aiohttp_routes(client, token=token)
+        app.add_routes([*routes, *aiohttp_routes(client, path="/other", loopback=True)])
+    except docpoll.WebhookError as exc:
+        print(exc)
+        return None
+    TokenMask(token, path="/webhooks/typless").install("my.access")
+    return ASGIApp(client, path="/hooks", secrets=secrets, token=token)
 
 
 def without_async() -> list[docpoll.Outcome]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from typer.main import get_command
@@ -85,11 +85,15 @@ def command_for(word: str) -> Callable[..., Any]:
     return get_command(needed)
 
 
+#: Parameters of commands that are no options of theirs.
+_OTHERS: Final = frozenset({"ctx", "jobs", "host", "port", "access_log"})
+
+
 def _options(values: dict[str, Any]) -> Any:
     """The flags of a command as one record."""
     from docpoll.cli.sending import Options
 
-    return Options(**{name: value for name, value in values.items() if name not in ("ctx", "jobs")})
+    return Options(**{name: value for name, value in values.items() if name not in _OTHERS})
 
 
 def _settings(**given: str | None) -> Any:
@@ -258,6 +262,52 @@ def rescue(
     from docpoll.cli.rescue import rescue as carry_out
 
     _end(lambda: carry_out(options, expiring=expiring, go_on=_go_on(ctx, options.settings)))
+
+
+@app.command()
+def serve(  # noqa: PLR0913 - the flags of a command are its parameters
+    *,
+    port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes any free one.")] = 8090,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen; beyond this machine with a token only.")
+    ] = "127.0.0.1",
+    provider: Provider = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    url_prefix: UrlPrefix = None,
+    store: Store = None,
+    rate: Rate = None,
+    poll_every: PollEvery = None,
+    give_up_after: GiveUpAfter = None,
+    uncertain: Uncertain = "lookup",
+    tag_file_names: TagFileNames = False,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Tell each request on stderr.")] = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+    webhook_token: Annotated[
+        str | None,
+        typer.Option("--webhook-token", metavar="TOKEN", help="For tests; use DOCPOLL_WEBHOOK_TOKEN."),
+    ] = None,
+    webhook_secret: Annotated[
+        str | None,
+        typer.Option("--webhook-secret", metavar="SECRETS", help="For tests; use SYNTAGE_WEBHOOK_SECRET."),
+    ] = None,
+) -> None:
+    """Take webhooks and harvest, until it is stopped.
+
+    Works for every account whose key is set, and names what it leaves alone; what other processes submit into the
+    ledger is harvested too. Typless delivers to /webhooks/typless/TOKEN, with the token of DOCPOLL_WEBHOOK_TOKEN;
+    Syntage to /webhooks/syntage, signed with SYNTAGE_WEBHOOK_SECRET (several with commas).
+    /healthz, /readyz and /metrics tell how it is. It ends in order with Ctrl-C or SIGTERM, with exit code 0.
+
+    For example:
+
+        docpoll serve --port 8090
+    """
+    options = _options(locals())
+    from docpoll.cli.serving import serve as carry_out
+
+    _end(lambda: carry_out(options, host=host, port=port, access_log=access_log))
 
 
 # -- looking ------------------------------------------------------------------------------------------------------
@@ -514,6 +564,10 @@ def emulate(
         int | None,
         typer.Option("--invoices-a-month", metavar="N", min=0, max=80_000, help="Syntage: so many of each entity."),
     ] = None,
+    webhook_url: Annotated[
+        list[str] | None,
+        typer.Option("--webhook-url", metavar="URL", help="Typless: tell the end of each job there; may be repeated."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Serve the vendor's API on this machine.
@@ -538,6 +592,7 @@ def emulate(
             state=state,
             scenario=scenario,
             invoices_a_month=invoices_a_month,
+            webhook_urls=webhook_url or (),
             quiet=quiet,
         )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections.abc import Sequence
 
 from docpoll.cli.codes import ExitCode
 from docpoll.cli.screen import Screen, heard
@@ -25,12 +26,18 @@ def emulate(
     state: str | None,
     scenario: str | None,
     invoices_a_month: int | None,
+    webhook_urls: Sequence[str],
     quiet: bool,
 ) -> int:
     """Serve until a signal asks to stop; then 0."""
     known = next((one for one in VENDORS if one == vendor), None)
     if known is None:
         raise ConfigError(f"--vendor {vendor}: give one of {', '.join(VENDORS)}")
+    if webhook_urls and known == "syntage":
+        raise ConfigError(
+            "--webhook-url: Syntage is told by its own API where to deliver; "
+            "use docpoll syntage webhooks create --url URL with the emulator's --base-url"
+        )
     played = None if scenario is None else Scenario.from_file(scenario)
     screen = Screen(quiet=quiet)
 
@@ -47,6 +54,7 @@ def emulate(
             state=":memory:" if state is None else state,
             scenario=played,
             invoices_a_month=invoices_a_month,
+            webhook_urls=webhook_urls,
         )
         try:
             with heard(screen):

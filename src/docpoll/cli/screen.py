@@ -176,7 +176,10 @@ def let_go_of_stdout() -> None:
 
 
 #: What comes and goes: each time it is news.
-_TOLD_AGAIN: Final = frozenset({"ledger_failed", "ledger_recovered"})
+_TOLD_AGAIN: Final = frozenset({"ledger_failed", "ledger_recovered", "no_deliveries", "deliveries_come"})
+
+#: What is counted by whoever logs it, at most a line a minute: each time it is news, and nothing to remember.
+_COUNTED: Final = frozenset({"delivery_refused", "request_refused", "request_failed", "connection_refused"})
 
 
 class Logs(logging.Handler):
@@ -200,6 +203,9 @@ class Logs(logging.Handler):
         action = getattr(record, "action", None)
         if action == "in_danger":
             text = self._screen.place(text)
+        if action in _COUNTED:
+            self._screen.say(f"docpoll: {text}")
+            return
         if action in _TOLD_AGAIN:
             self._said.discard(text)
         if action != "account_suspect":

@@ -89,11 +89,13 @@ class Options:
     out: str | None = None
     json: bool = False
     quiet: bool = False
+    webhook_token: str | None = attrs.field(default=None, repr=False)
+    webhook_secret: str | None = attrs.field(default=None, repr=False)
 
     @property
     def settings(self) -> Settings:
         """The settings these flags and the environment come to. Raises `ConfigError`."""
-        flags = ("provider", "account", "base_url", "url_prefix", "api_key", "store")
+        flags = ("provider", "account", "base_url", "url_prefix", "api_key", "store", "webhook_token", "webhook_secret")
         settings = read_settings({name: getattr(self, name) for name in flags})
         return attrs.evolve(settings, tag_file_names=self.tag_file_names)
 

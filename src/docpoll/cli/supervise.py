@@ -20,7 +20,7 @@ __all__ = ["going_on", "on_signal", "supervise"]
 #: A command longer than this is not repeated to the user, who has it in the terminal's history.
 _LONGEST_COMMAND: Final = 300
 
-_SECRET_FLAGS: Final = ("--api-key",)
+_SECRET_FLAGS: Final = ("--api-key", "--webhook-token", "--webhook-secret")
 
 
 def going_on(arguments: Sequence[str], settings: Settings) -> str:

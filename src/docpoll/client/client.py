@@ -22,7 +22,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -41,6 +41,7 @@ from docpoll.client.drafts import (
     read_input,
     source_of,
 )
+from docpoll.client.inbox import Inbox, Wishing
 from docpoll.client.leftovers import settle_left_behind
 from docpoll.client.outcomes import Outcome, is_settled, outcome_of
 from docpoll.client.recovery import Recovery, adoptable, adopted, checked_name
@@ -66,6 +67,7 @@ from docpoll.events import Accepted, AskedAgain, Cancelled, Event
 from docpoll.extractions import EXTRACTION, Extraction
 from docpoll.files import describe
 from docpoll.harvester import NOT_FOUND_STATUS, POLL, SUBMIT, Harvester, Limits, is_on_its_way, left_behind
+from docpoll.harvester.tasks import Tasks
 from docpoll.interfaces import Attachable, Change, Clock, Draft, Provider, Store, Transport, Wish
 from docpoll.jobs import CLOSED, NOT_FOUND, Job, JobState, advance, stands_for
 from docpoll.providers.local import Local
@@ -83,6 +85,9 @@ _LOOK_AGAIN: Final = 5.0
 
 #: So many jobs that a harvest has news of are kept as they are; of those beyond, only the ids.
 _READY: Final = 1000
+
+#: What tasks are called that enter documents into the ledger: closing waits for them.
+_ENTERING: Final = "docpoll-entering"
 
 _CLOSED: Final = "the client was closed; nothing is lost, enter a new one to go on"
 
@@ -180,6 +185,8 @@ class Client:
         self.store = open_store(store)
         self._budget = budget or Budget()
         self._schedule = schedule or provider.schedule
+        #: As somebody asked for it, so it stays, whatever deliveries tell.
+        self._keeps_schedule = schedule is not None or _has_own_schedule(provider)
         self._uncertain = uncertain
         self._resubmit = resubmit
         self._give_up_after = give_up_after
@@ -195,6 +202,10 @@ class Client:
         self._harvester: Harvester | None = None
         self._resubmits: Resubmits | None = None
         self._stack: AsyncExitStack | None = None
+        self._expects_deliveries = False
+        self._inbox = Inbox(provider=lambda: self.provider, store=self.store, clock=self._clock)
+        #: What goes on when its caller goes away.
+        self._tasks = Tasks(self._clock)
         #: Called when the client is closed, so that nobody waits for news that cannot come any more.
         self._endings: set[Callable[[], None]] = set()
 
@@ -210,6 +221,10 @@ class Client:
                 await self._start(stack)
             else:
                 await settle_left_behind(self.store, self._clock)
+            patience = (self._limits or Limits()).closing
+            stack.push_async_callback(self._tasks.end, patiently=_ENTERING, seconds=patience)
+            self._inbox.open((self._harvester or Wishing(self.store, self._clock)).deliver)
+            stack.push_async_callback(self._inbox.close)
             self._stack = stack.pop_all()
         return self
 
@@ -254,9 +269,12 @@ class Client:
             keep_documents=self._keep_documents,
             uncertain=self._uncertain,
             keeps=self._keeps_document,
+            keeps_schedule=self._keeps_schedule,
             on_event=self._on_event,
             limits=self._limits,
         )
+        if self._expects_deliveries:
+            self._harvester.expect_deliveries()
         stack.push_async_callback(self._harvester.close)
         if self._resubmit is not None:
             self._resubmits = Resubmits(
@@ -283,6 +301,23 @@ class Client:
             return ":memory:"
         root, suffix = os.path.splitext(os.fspath(path))
         return f"{root}.local{suffix or '.db'}"
+
+    # --- how it is -------------------------------------------------------------------------------
+
+    @property
+    def is_harvesting(self) -> bool:
+        """Whether it was entered, and sends and polls."""
+        return self._harvester is not None
+
+    @property
+    def ledger_fault(self) -> StoreError | None:
+        """Why the ledger cannot be written, while it cannot; nothing is lost, and nothing new is sent until then."""
+        return None if self._harvester is None else self._harvester.store_fault
+
+    @property
+    def account_faults(self) -> Collection[AccountFault]:
+        """What is wrong with the key or the address, as far as the last answers tell; it is tried once a minute."""
+        return [] if self._harvester is None else list(self._harvester.faults.values())
 
     # --- one document ----------------------------------------------------------------------------
 
@@ -315,7 +350,8 @@ class Client:
         """
         check_fresh_for(fresh_for, self.provider)
         asked = {"document_type": document_type, **options}
-        entered = await self._enter([document], asked, again=again, fresh_for=fresh_for)
+        entering = self._enter([document], asked, again=again, fresh_for=fresh_for)
+        entered = await self._tasks.carry_out(entering, name=_ENTERING)
         if isinstance(entered[0], DocpollError):
             raise entered[0]
         job = entered[0]
@@ -553,6 +589,32 @@ class Client:
             else:
                 await self.store.wish(Wish(job_id=job.id, kind="nudge"))
         return len(jobs)
+
+    # --- deliveries ------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The instant, by the client's own clock."""
+        return self._clock.now()
+
+    def expect_deliveries(self) -> None:
+        """There is a receiver of webhooks (`docpoll.webhooks`) from now on, which makes polls rare while they come.
+
+        Where jobs finish and no delivery tells of them, that is said, and polls are as frequent as without, until one
+        comes. A *schedule* that was given is kept in any case.
+        """
+        self._expects_deliveries = True
+        if self._harvester is not None:
+            self._harvester.expect_deliveries()
+
+    def take_delivery(self, body: bytes) -> bool:
+        """Take the *body* of a webhook that a receiver let in; returns at once. Nothing in it but the name is used.
+
+        False, and nothing is taken, while the client is not entered.
+
+        The jobs of that name are asked about at once, in this process or in the one that has them, each at most 3
+        times in 10 minutes. Where no job has the name yet and a submit is on its way, the ledger keeps it for that.
+        """
+        return self._inbox.take(body)
 
     # --- many documents --------------------------------------------------------------------------
 
@@ -1108,6 +1170,16 @@ def _ends_harvest(operation: str, fault: AccountFault, *, harvester: Harvester) 
         submits = harvester.is_submitting() and SUBMIT not in harvester.faults
         goes_on = submits and not _keeps_from_submitting(operation, fault)
     return not (harvester.accepted or goes_on)
+
+
+def _has_own_schedule(provider: Provider) -> bool:
+    """Whether *provider* was given a schedule other than the one that its class begins with."""
+    kind = type(provider)
+    field = attrs.fields_dict(kind).get("schedule") if attrs.has(kind) else None
+    if field is None:
+        return False
+    make = getattr(field.default, "factory", lambda: field.default)
+    return bool(provider.schedule != make())
 
 
 def _seconds(timeout: float | timedelta | None) -> float | None:

@@ -5,13 +5,16 @@ give the same answers, byte for byte, over HTTP as well as in a simulation.
 
 How to drive it: hand every request to `TyplessCore.play()`; then take `TyplessCore.documents_to_read()`,
 read each `TyplessCore.document()` and bring what came out to `TyplessCore.document_read()`.
-Now and then, and before closing the state, `TyplessCore.tidy()`.
+Now and then, and before closing the state, `TyplessCore.tidy()`. The webhook calls are made by whoever drives it:
+those that `TyplessCore.deliveries_due()` gives, with `TyplessCore.delivered()` after each.
 
 Where the vendor's pages are silent, this is what the emulator does:
 
 - an unknown or malformed `extraction_id` is a 404 with the vendor's error body;
 - every finished job turns `EXPIRED`, those with an `ERROR` too ("48 hours after the process finished");
-- a body that is not sent as JSON is a 422, as FastAPI answers it; base64 with line breaks is not base64.
+- a body that is not sent as JSON is a 422, as FastAPI answers it; base64 with line breaks is not base64;
+- of a job that failed a webhook call is made too, and a call that went wrong is not made again: a scenario may say
+  otherwise.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import hashlib
 import hmac
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from statistics import NormalDist
 from typing import Any, Final, Protocol
@@ -31,6 +34,7 @@ import attrs
 import orjson
 
 from docpoll.documents import MEDIA_TYPES
+from docpoll.emulator.deliveries import RETRIED_AFTER, Delivery, Fate, finished_body, webhook_urls
 from docpoll.emulator.faults import Awaiting, Operation
 from docpoll.emulator.scenario import Scenario
 from docpoll.emulator.service import (
@@ -46,7 +50,7 @@ from docpoll.emulator.service import (
     pace,
     positive,
 )
-from docpoll.emulator.state import DocumentKey, EmulatedJob, State, UnreadDocument
+from docpoll.emulator.state import DocumentKey, EmulatedDelivery, EmulatedJob, State, UnreadDocument
 from docpoll.errors import ConfigError
 from docpoll.wire import Request, Response
 
@@ -78,6 +82,8 @@ _LARGE: Final = 64 * 1024
 #: Stands in a submit for the document that was taken out of it.
 _TAKEN_OUT: Final = "the document"
 _OPERATIONS: Final = ("submit", "poll", "list", "unauthorized")
+#: Webhook calls that are made at once, at most.
+_AT_ONCE: Final = 16
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -133,6 +139,8 @@ class TyplessSettings:
     #: The client runs the emulator beside itself, on the same files: XML invoices are taken too, and a submit may say
     #: where its document lies, so that an XML beside it can be read. Needs an *api_key* that only that client knows.
     shares_files: bool = attrs.field(default=False)
+    #: Where the end of each job is told, as is set up by hand at the vendor's; a reset goes back to these.
+    webhook_urls: tuple[str, ...] = attrs.field(default=(), converter=webhook_urls)
     awaiting: Awaiting = attrs.field(default="unread", validator=attrs.validators.in_(("unread", "pending", "ready")))
     #: What it does wrong, and its limit; a reset goes back to it.
     scenario: Scenario = attrs.field(factory=Scenario)
@@ -190,6 +198,15 @@ class TyplessCore(Service):
         super().__init__(state, self._settings.scenario)
         # What a dead process left unread comes first.
         self._to_read: dict[DocumentKey, None] = dict.fromkeys(state.unread())
+        self._urls = self._settings.webhook_urls
+        #: An earlier process left calls to be made.
+        self._was_delivering = state.has_deliveries()
+        #: The job that was just accepted is told of before its 202 is answered.
+        self._told_first: str | None = None
+        self._control = {
+            **self._control,
+            "/_emulator/webhooks": {"GET": self._show_webhooks, "POST": self._set_webhooks},
+        }
         self._routes: dict[str, Handlers] = {}
         self._operations: dict[tuple[str, str], Operation] = {}
         for prefix in _PREFIXES:
@@ -225,6 +242,7 @@ class TyplessCore(Service):
             result=None if failed else orjson.dumps(reading.result),
             error=orjson.dumps(reading.error or {}) if failed else None,
             read_at=self._own_time(now),
+            tells=not failed or self._faults(self._own_time(now)).scenario.deliveries.failed,
         )
 
     def tidy(self, *, now: datetime) -> None:
@@ -246,7 +264,9 @@ class TyplessCore(Service):
             extraction_id = ksuid(call.at, _noise(*recipe, "extraction"))
             usual = processing_time(seed=seed, digest=key.digest, nth=nth, speed=self._settings.speed)
             takes = max(usual, self._faults(call.at).longer(extraction_id, at=call.at))
-            ready_at = min(call.at + takes, CLOCK_END)
+            fates = self._fates(extraction_id, call.at, is_new=True)
+            is_early = any(fate.fault == "early" for _, fate in fates)
+            ready_at = call.at if is_early else min(call.at + takes, CLOCK_END)
             job = EmulatedJob(
                 extraction_id=extraction_id,
                 object_id=ksuid(ready_at, _noise(*recipe, "object")),
@@ -261,8 +281,11 @@ class TyplessCore(Service):
                 path=submit.path,
             )
             unread = self._state.add_job(job, content=submit.content)
+            self._plan_deliveries(job, fates, at=call.at)
         if unread:
             self._to_read[key] = None
+        if is_early:
+            self._told_first = extraction_id
         return json_response(202, {"extraction_id": job.extraction_id})
 
     def _poll(self, call: Call) -> Response:
@@ -328,6 +351,104 @@ class TyplessCore(Service):
         headers = {"www-authenticate": "Token"}
         raise RefusedError(error_response(401, "unauthorized", message, detail, **headers))
 
+    # Deliveries.
+
+    @property
+    def delivers(self) -> bool:
+        """As with `Service`."""
+        return bool(self._urls) or self._was_delivering
+
+    def deliveries_first(self) -> str | None:
+        """As with `Service`."""
+        first, self._told_first = self._told_first, None
+        return first
+
+    def deliveries_due(self, *, now: datetime) -> Sequence[Delivery]:
+        """As with `Service`, at most so many at once; what is lost ends here."""
+        at = self._own_time(now)
+        due = []
+        for planned in self._state.deliveries_due(at, limit=_AT_ONCE):
+            delivery = self._delivery(planned)
+            if planned.fault != "lost":
+                due.append(delivery)
+                continue
+            with self._state.transaction():
+                self._state.drop_delivery(planned.number)
+            self._log.add(delivery, at=at)
+        return due
+
+    def _next_delivery_at(self) -> datetime | None:
+        return self._state.next_delivery_at()
+
+    def delivered(self, delivery: Delivery, *, status: int, seconds: float, now: datetime) -> None:
+        """As with `Service`: it is made again only where a scenario says so."""
+        at = self._own_time(now)
+        again = not 200 <= status < 300 and delivery.failures < self._faults(at).scenario.deliveries.retries
+        with self._state.transaction():
+            if again:
+                self._state.put_off(int(delivery.id), due_at=at + RETRIED_AFTER)
+            elif not self._state.drop_delivery(int(delivery.id)):
+                return  # of a time before a reset
+        self._log.add(delivery, at=at, status=status, seconds=seconds)
+
+    def _fates(self, extraction_id: str, at: datetime, *, is_new: bool) -> list[tuple[str, Fate]]:
+        """What becomes of the deliveries about a job, by the address they go to."""
+        player = self._faults(at)
+        return [(url, player.fate(extraction_id, place, may_be_early=is_new)) for place, url in enumerate(self._urls)]
+
+    def _plan_deliveries(self, job: EmulatedJob, fates: Iterable[tuple[str, Fate]], *, at: datetime) -> None:
+        """All the calls that will be made about *job*, and beside it."""
+        takes = job.ready_at - job.received_at
+        for url, fate in fates:
+            premature_at = job.received_at + takes / 2 if fate.fault == "premature" else None
+            self._state.add_delivery(job.extraction_id, url=url, fault=fate.fault, held=fate.held, at=premature_at)
+            if fate.again_after is not None:
+                held = fate.held + fate.again_after
+                self._state.add_delivery(job.extraction_id, url=url, fault="doubled", held=held, at=premature_at)
+            if fate.forged:
+                nobodys = ksuid(at, _noise(self._settings.seed, job.extraction_id, "forged"))
+                for part, about in ((4, nobodys), (2, job.extraction_id)):
+                    forged_at = job.received_at + takes / part
+                    self._state.add_delivery(job.extraction_id, url=url, fault="forged", at=forged_at, about=about)
+
+    def _delivery(self, planned: EmulatedDelivery) -> Delivery:
+        # The same each time it is made, and where it is doubled; a forged one has an event of its own.
+        own = planned.number if planned.fault == "forged" else ""
+        body = finished_body(
+            event_id=ksuid(planned.event_at, _noise(planned.extraction_id, "event", own)),
+            event_at=planned.event_at,
+            extraction_id=planned.extraction_id,
+        )
+        return Delivery(
+            id=str(planned.number),
+            url=planned.url,
+            headers={"content-type": "application/json"},
+            body=body,
+            failures=planned.failures,
+            due_at=planned.due_at,
+            about=planned.extraction_id,
+            fault=planned.fault,
+        )
+
+    def _set_webhooks(self, call: Call) -> Response:
+        try:
+            told = orjson.loads(call.body)
+            urls = webhook_urls(told["urls"])
+        except ConfigError as exc:
+            return error_response(400, "bad_request", str(exc))
+        except (orjson.JSONDecodeError, LookupError, TypeError):
+            return error_response(400, "bad_request", 'Send {"urls": [...]}, the addresses of receivers')
+        with self._state.transaction():
+            self._urls = urls
+            self._state.drop_deliveries()
+            for job in self._state.unfinished(call.at):
+                fates = self._fates(job.extraction_id, call.at, is_new=False)
+                self._plan_deliveries(job, fates, at=call.at)
+        return self._show_webhooks(call)
+
+    def _webhook_urls(self) -> list[str]:
+        return list(self._urls)
+
     # Control.
 
     def _list_jobs(self, call: Call) -> Response:
@@ -351,6 +472,7 @@ class TyplessCore(Service):
 
     def _forget(self) -> None:
         self._to_read.clear()
+        self._urls = self._settings.webhook_urls
 
     def _handlers(self, path: str) -> Handlers | None:
         return self._routes.get(path)

@@ -10,7 +10,7 @@ The rules of this file:
 - A fault of requests is played by the number of the request among those of its operation; of several the first one
   named in the scenario is played.
 - A fault of jobs (`hidden`, `backwards`, `stuck`, `failed`, `waiting`) is decided by the job's id, so it is the same
-  after a restart, and for the same document in every run.
+  after a restart, and for the same document in every run. So is the fate of a delivery, by what it speaks of.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any, Final, TypeVar
 import attrs
 import orjson
 
+from docpoll.emulator.deliveries import Fate
 from docpoll.emulator.faults import (
     OPERATIONS,
     Answer,
@@ -225,6 +226,27 @@ class FaultPlayer:
                 self._count(label, "file")
                 return True
         return False
+
+    # Deliveries.
+
+    def fate(self, name: str, place: int = 0, *, may_be_early: bool = False) -> Fate:
+        """What becomes of the delivery about the job, or the event, of this *name* to the receiver in that *place*."""
+        told = self.scenario.deliveries
+
+        def hits(fault: str) -> bool:
+            rate: float = getattr(told, fault)
+            return rate > 0 and _dice(self.scenario.seed, "deliveries", fault, place, name[_TIME:]) < rate
+
+        faults = ("lost", *(("early", "premature") if may_be_early else ()), "late", "reordered")
+        fault = next(filter(hits, faults), None)
+        held = {"late": told.late_seconds, "reordered": told.reordered_seconds}.get(fault or "", 0.0)
+        again = fault != "lost" and hits("doubled")
+        return Fate(
+            fault=fault,
+            held=timedelta(seconds=held),
+            again_after=timedelta(seconds=told.doubled_seconds) if again else None,
+            forged=hits("forged"),
+        )
 
     def _of_job(self, kind: type[_J], extraction_id: str, at: datetime) -> Iterator[tuple[str, _J]]:
         since = at - self.begun_at

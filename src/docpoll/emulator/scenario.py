@@ -13,6 +13,7 @@ import cattrs
 import orjson
 from cattrs.gen import make_dict_structure_fn
 
+from docpoll.emulator.deliveries import Deliveries
 from docpoll.emulator.faults import FAULTS, TEN_YEARS, Awaiting, Ending, Fault, JobFault, between
 from docpoll.emulator.limits import Limit
 from docpoll.errors import ConfigError
@@ -66,6 +67,8 @@ class Scenario:
     rpc_paths: Literal["new", "old", "both"] = "new"
     #: Syntage: whether only those lists go by cursors of which the vendor's guide says so, and the others by numbers.
     numbered: bool = False
+    #: What goes wrong with webhook calls.
+    deliveries: Deliveries = attrs.field(factory=Deliveries)
     #: By names of their own, in the order in which they are asked; a fault without a `kind` is of the kind of its name.
     faults: Mapping[str, Fault | JobFault] = attrs.field(factory=dict, validator=_check_labels)
 
@@ -240,7 +243,7 @@ def _reads_table(cls: type[Any]) -> Callable[[Any, Any], Any]:
     known = [field.name for field in fields]
     required = [field.name for field in fields if field.default is attrs.NOTHING]
     # `name` and `kind` are taken off before the table gets here.
-    also = {Scenario: ["name"], Limit: []}.get(cls, ["kind"])
+    also = {Scenario: ["name"], Limit: [], Deliveries: []}.get(cls, ["kind"])
     allowed = ", ".join([*also, *known])
 
     def read(value: Any, _: Any) -> Any:

@@ -5,7 +5,7 @@ Some things go on beside each other:
 - the event loop, often the one the docpoll client runs on too, only moves bytes;
 - one worker thread does everything that blocks: JSON, base64, SQLite;
 - for Typless one task reads documents in order of arrival, through the reader;
-- for Syntage one task makes the webhook calls that are due.
+- one task makes the webhook calls that are due, where there may be any.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ _MAX_BODY: Final = 64 * 1024 * 1024
 _TIDY_SECONDS: Final = 1.0
 #: How often is looked for webhook calls to make.
 _DELIVERIES_SECONDS: Final = 0.1
+#: How long an answer is held back for a call that is to be made before it.
+_HELD_SECONDS: Final = 5.0
 #: When to try again what could not be stored.
 _STATE_RETRY_SECONDS: Final = 5
 #: How long `close()` waits for a request in the middle of its answer.
@@ -94,7 +96,7 @@ class EmulatorServer:
     *port* 0 takes any free one; `port` and `url` hold what it became.
     *api_key*, *speed*, *seed* and *scenario* are for both vendors, *invoices_a_month* for Syntage, whose links to files
     lead to a port of their own; the others are those of `TyplessSettings`, and for Typless alone, as is the *reader*:
-    without one, `docpoll.emulator.reader.Reader` is used.
+    without one, `docpoll.emulator.reader.Reader` is used. Where Syntage's webhook calls go its own API is told.
     *now* is the real clock, aware and in UTC, for tests that move time; it is also called from another thread.
 
     Starting raises `ConfigError` for an address that cannot be had or a reader whose libraries are missing,
@@ -115,12 +117,17 @@ class EmulatorServer:
         awaiting: Awaiting = "unread",
         shares_files: bool = False,
         invoices_a_month: int | None = None,
+        webhook_urls: Sequence[str] = (),
         scenario: Scenario | None = None,
         reader: DocumentReader | None = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         if vendor not in VENDORS:
             raise ConfigError(f"vendor {vendor}: give one of {', '.join(VENDORS)}")
+        if webhook_urls and vendor != "typless":
+            raise ConfigError(
+                f"webhook_urls: {vendor} is told by its own API where to deliver; use docpoll {vendor} webhooks create"
+            )
         self.vendor = vendor
         self.host = host
         #: The port that was asked for, and from `start()` on the one that is served.
@@ -137,6 +144,7 @@ class EmulatorServer:
             seed=seed,
             awaiting=awaiting,
             shares_files=shares_files,
+            webhook_urls=webhook_urls,
             scenario=played,
         )
         self._reader = reader
@@ -156,6 +164,11 @@ class EmulatorServer:
         self._reader_failures: Counter[DocumentKey] = Counter()
         #: The last request found no room in the state.
         self._state_failed = False
+        self._delivering: asyncio.Task[None] | None = None
+        #: What calls are to be made about before an answer goes out.
+        self._held: dict[str, asyncio.Event] = {}
+        #: There may be calls to make right now.
+        self._look = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -188,11 +201,11 @@ class EmulatorServer:
             self._core = await self._call(self._open)
             self._take_in_hand(self._core.documents_to_read())
             await self._listen()
-            work = self._read_documents() if self.vendor == "typless" else self._deliver_all()
-            self._tasks = [
-                asyncio.create_task(work, name="docpoll-emulator-work"),
-                asyncio.create_task(self._tidy(), name="docpoll-emulator-tidy"),
-            ]
+            self._tasks = [asyncio.create_task(self._tidy(), name="docpoll-emulator-tidy")]
+            if self.vendor == "typless":
+                self._tasks.append(asyncio.create_task(self._read_documents(), name="docpoll-emulator-reading"))
+            if await self._call(self._delivers):
+                self._deliver()
         except BaseException:
             await self.close()
             raise
@@ -291,7 +304,7 @@ class EmulatorServer:
     async def _answer(self, request: Request, body: bytearray) -> Answer:
         """The whole way of a request behind the socket."""
         try:
-            answer, to_read = await self._call(self._ask_core, request, body)
+            answer, to_read, first, delivers = await self._call(self._ask_core, request, body)
         except StoreError as exc:
             # Nothing was stored, so nothing was accepted: of a 429 a client knows that, of a 5xx it does not.
             if not self._state_failed:
@@ -302,11 +315,25 @@ class EmulatorServer:
         self._state_failed = False
         # Before the answer goes out, so that whoever has the 202 finds the document in hand.
         self._take_in_hand(to_read)
+        if delivers:
+            self._deliver()
+        if first is not None:
+            await self._hold(first)
         return answer
 
-    def _ask_core(self, request: Request, body: bytearray) -> tuple[Answer, list[DocumentKey]]:
+    def _ask_core(self, request: Request, body: bytearray) -> tuple[Answer, list[DocumentKey], str | None, bool]:
         core = self._opened()
-        return core.play(request, now=self._now(), body=body), core.documents_to_read()
+        answer = core.play(request, now=self._now(), body=body)
+        return answer, core.documents_to_read(), core.deliveries_first(), self._delivering is None and core.delivers
+
+    async def _hold(self, about: str) -> None:
+        """Wait until the early call *about* this has been made; in vain only for so long."""
+        held = self._held[about] = asyncio.Event()
+        self._look.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HELD_SECONDS):
+                await held.wait()
+        self._held.pop(about, None)
 
     # Reading.
 
@@ -352,6 +379,8 @@ class EmulatorServer:
             error = {"code": "internal_error", "message": f"The document could not be read: {exc}", "details": []}
             reading = _NotRead(error=error)
         await self._call(self._typless().document_read, key, reading, now=self._now())
+        if self._held:
+            self._look.set()
         return True
 
     def _take_document(self, key: DocumentKey) -> tuple[UnreadDocument | None, bytes | None]:
@@ -362,6 +391,15 @@ class EmulatorServer:
         return document, xml_beside(document.path)
 
     # Delivering.
+
+    def _delivers(self) -> bool:
+        return self._opened().delivers
+
+    def _deliver(self) -> None:
+        """Make webhook calls from now on."""
+        if self._delivering is None:
+            self._delivering = asyncio.create_task(self._deliver_all(), name="docpoll-emulator-deliveries")
+            self._tasks.append(self._delivering)
 
     async def _deliver_all(self) -> None:
         """Make the webhook calls that are due, several at once; what a closing server has in hand is made again."""
@@ -376,15 +414,18 @@ class EmulatorServer:
                         due = await self._call(self._opened().deliveries_due, now=self._now())
                     for delivery in due:
                         if delivery.id not in making:
-                            call = self._deliver(session, delivery)
+                            call = self._make(session, delivery)
                             making[delivery.id] = asyncio.create_task(call, name="docpoll-emulator-webhook")
-                    await asyncio.sleep(_DELIVERIES_SECONDS)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_DELIVERIES_SECONDS):
+                            await self._look.wait()
+                    self._look.clear()
             finally:
                 for task in making.values():
                     task.cancel()
                 await asyncio.gather(*making.values(), return_exceptions=True)
 
-    async def _deliver(self, session: aiohttp.ClientSession, delivery: Delivery) -> None:
+    async def _make(self, session: aiohttp.ClientSession, delivery: Delivery) -> None:
         loop = asyncio.get_running_loop()
         began, status = loop.time(), 0
         try:
@@ -400,6 +441,8 @@ class EmulatorServer:
         with contextlib.suppress(StoreError):  # it is made again
             seconds = loop.time() - began
             await self._call(self._opened().delivered, delivery, status=status, seconds=seconds, now=self._now())
+        if delivery.fault == "early" and (held := self._held.get(delivery.about)) is not None:
+            held.set()
 
     async def _tidy(self) -> None:
         while True:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 import orjson
 
-from docpoll.emulator.deliveries import Delivery
+from docpoll.emulator.deliveries import Delivery, DeliveryLog
 from docpoll.emulator.faults import Answer, Operation
 from docpoll.emulator.player import FaultPlayer, Turn
 from docpoll.emulator.scenario import Scenario
@@ -46,6 +46,8 @@ KSUID_EPOCH: Final = datetime(2014, 5, 13, 16, 53, 20, tzinfo=UTC)
 CLOCK_END: Final = KSUID_EPOCH + timedelta(seconds=2**32 - 1)
 #: At this speed the longest takes years; what is slower has no end on a clock of ours.
 _SLOWEST: Final = 1e-7
+#: So many of the last webhook calls are told where nobody says how many.
+_TOLD: Final = 100
 
 
 def bare_key(key: str | None) -> str | None:
@@ -125,11 +127,13 @@ class Service(ABC):
         self._scenario = scenario
         #: Made by the first request: a scenario begins at an instant, and there is none before.
         self._player: FaultPlayer | None = None
+        self._log = DeliveryLog()
         self._control: Mapping[str, Handlers] = {
             "/_emulator/clock": {"GET": self._show_clock, "POST": self._advance_clock},
             "/_emulator/faults": {"GET": self._show_faults, "POST": self._play_scenario},
             "/_emulator/jobs": {"GET": self._list_jobs},
             "/_emulator/reset": {"POST": self._reset},
+            "/_emulator/webhooks": {"GET": self._show_webhooks},
         }
 
     def play(self, request: Request, *, now: datetime, body: bytearray | None = None) -> Answer:
@@ -197,13 +201,35 @@ class Service(ABC):
         """The documents that were asked for since the last call and are still unread, in order of arrival."""
         return []
 
+    @property
+    @abstractmethod
+    def delivers(self) -> bool:
+        """Whether there may be webhook calls to make, now or later."""
+
+    def deliveries_first(self) -> str | None:
+        """What the last answer is about, where a call about that is to be made before it goes out; asked once."""
+        return None
+
+    @abstractmethod
     def deliveries_due(self, *, now: datetime) -> Sequence[Delivery]:
         """The webhook calls to make now; each is named until `delivered()` tells how it went."""
-        return ()
 
+    def next_delivery_after(self, *, now: datetime) -> timedelta | None:
+        """How long until there may be one to make; None: not before another request."""
+        next_at = self._next_delivery_at()
+        return None if next_at is None else max(next_at - self._own_time(now), timedelta(0))
+
+    @abstractmethod
+    def _next_delivery_at(self) -> datetime | None:
+        """When there may be one to make, on the own clock."""
+
+    @abstractmethod
     def delivered(self, delivery: Delivery, *, status: int, seconds: float, now: datetime) -> None:
         """Note how *delivery* went: *status* is the receiver's, 0 where it gave none, after so many *seconds*."""
-        raise LocalProtocolError(f"delivery {delivery.id}: this service makes none")
+
+    @abstractmethod
+    def _webhook_urls(self) -> list[str]:
+        """Where webhook calls are made to."""
 
     @abstractmethod
     def _handlers(self, path: str) -> Handlers | None:
@@ -250,12 +276,18 @@ class Service(ABC):
     def _reset(self, call: Call) -> Response:
         self._file.reset()
         self._forget()
+        self._log = DeliveryLog()
         self._player = None
         self._faults(self._own_time(call.now))
         return self._show_clock(call)
 
     def _show_faults(self, call: Call) -> Response:
         return json_response(200, self._faults(call.at).told())
+
+    def _show_webhooks(self, call: Call) -> Response:
+        last = call.query.get("last", "")
+        told = self._log.told(last=int(last[:9]) if last.isdecimal() else _TOLD)
+        return json_response(200, {"urls": self._webhook_urls(), **told})
 
     def _play_scenario(self, call: Call) -> Response:
         try:

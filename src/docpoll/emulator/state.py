@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -16,7 +16,7 @@ import attrs
 
 from docpoll.emulator.statefile import StateFile, from_micros, read_statements, to_micros
 
-__all__ = ["DocumentKey", "EmulatedJob", "State", "UnreadDocument"]
+__all__ = ["DocumentKey", "EmulatedDelivery", "EmulatedJob", "State", "UnreadDocument"]
 
 #: How much of a document passes through memory at once on its way into the file.
 _PIECE: Final = 1024 * 1024
@@ -97,11 +97,27 @@ class EmulatedJob:
         )
 
 
+@attrs.frozen(kw_only=True)
+class EmulatedDelivery:
+    """A webhook call that is still to be made; instants are on the emulator's own clock."""
+
+    number: int
+    #: The job it speaks of.
+    extraction_id: str
+    url: str
+    #: What is wrong with it; None: nothing.
+    fault: str | None
+    #: When what it tells of happened, and when it is made.
+    event_at: datetime
+    due_at: datetime
+    failures: int
+
+
 class State(StateFile):
     """Jobs, documents and readings of the emulated Typless; as with `StateFile`."""
 
     application_id = 0x6470456D  # "dpEm" in ASCII
-    schema_version = 2
+    schema_version = 3
     sql = read_statements(__package__, "state.sql")
 
     def __init__(self, path: str | os.PathLike[str] = ":memory:") -> None:
@@ -203,16 +219,19 @@ class State(StateFile):
             path=None if path is None else os.fsdecode(unquote_to_bytes(path)),
         )
 
-    def add_reading(self, key: DocumentKey, *, result: bytes | None, error: bytes | None, read_at: datetime) -> None:
+    def add_reading(
+        self, key: DocumentKey, *, result: bytes | None, error: bytes | None, read_at: datetime, tells: bool = True
+    ) -> None:
         """Finish every unread job of this document with *result* or *error*, and drop the document's bytes.
 
-        Of two readings the first wins: a job that has one keeps it.
+        Of two readings the first wins: a job that has one keeps it. Unless it *tells*, no deliveries are made of it.
         """
         read = {**attrs.asdict(key), "read_at": to_micros(read_at)}
         with self.transaction():
             reading = self._do("add_reading", **read, result=result, error=error).lastrowid
             if not self._do("finish_jobs", **read, reading=reading).rowcount:
                 self._do("drop_reading", reading=reading)
+            self._do("time_deliveries" if tells else "drop_untimed", reading=reading)
             self._do("drop_document", **attrs.asdict(key))
 
     def expire(self, expired_by: datetime) -> None:
@@ -222,6 +241,72 @@ class State(StateFile):
         with self.transaction():
             self._do("expire_jobs", expired_by=to_micros(expired_by))
             self._do("drop_unused_readings")
+
+    # Deliveries.
+
+    def unfinished(self, at: datetime) -> list[EmulatedJob]:
+        """The jobs that have not finished at the instant *at*, in order of arrival."""
+        return [EmulatedJob.from_row(row) for row in self._do("unfinished", now=to_micros(at))]
+
+    def add_delivery(
+        self,
+        extraction_id: str,
+        *,
+        url: str,
+        fault: str | None,
+        held: timedelta = timedelta(0),
+        at: datetime | None = None,
+        about: str | None = None,
+    ) -> None:
+        """A call to make when the job has finished, or at the instant *at*, *held* back for so long.
+
+        It speaks *about* another job where that is given. Call it within `transaction()`.
+        """
+        self._do(
+            "add_delivery",
+            extraction_id=extraction_id,
+            about=about or extraction_id,
+            url=url,
+            fault=fault,
+            held=held // timedelta(microseconds=1),
+            at=None if at is None else to_micros(at),
+        )
+
+    def has_deliveries(self) -> bool:
+        """Whether there are any still to be made."""
+        return self._row("any_delivery") is not None
+
+    def next_delivery_at(self) -> datetime | None:
+        """When the next one is to be made, as far as is known."""
+        due_at = self._one("next_delivery")["due_at"]
+        return None if due_at is None else from_micros(due_at)
+
+    def deliveries_due(self, at: datetime, *, limit: int) -> list[EmulatedDelivery]:
+        """Those to be made at the instant *at*, the oldest first."""
+        return [
+            EmulatedDelivery(
+                number=row["number"],
+                extraction_id=row["extraction_id"],
+                url=row["url"],
+                fault=row["fault"],
+                event_at=from_micros(row["event_at"]),
+                due_at=from_micros(row["due_at"]),
+                failures=row["failures"],
+            )
+            for row in self._do("deliveries_due", at=to_micros(at), limit=limit)
+        ]
+
+    def put_off(self, number: int, *, due_at: datetime) -> None:
+        """Make the one with this *number* again then; call it within `transaction()`."""
+        self._do("put_off", number=number, due_at=to_micros(due_at))
+
+    def drop_delivery(self, number: int) -> bool:
+        """Forget the one with this *number*; False where that was done before. Call it within `transaction()`."""
+        return self._do("drop_delivery", number=number).rowcount == 1
+
+    def drop_deliveries(self) -> None:
+        """Forget all of them; call it within `transaction()`."""
+        self._do("drop_deliveries")
 
     # Counts.
 

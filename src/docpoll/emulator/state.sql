@@ -55,8 +55,44 @@ CREATE INDEX jobs_unread ON jobs (digest, suffix) WHERE finished_at IS NULL;
 CREATE INDEX jobs_awaiting ON jobs (arrival) WHERE fetched = 0 AND expired = 0;
 CREATE INDEX jobs_lasting ON jobs (finished_at) WHERE expired = 0;
 
+-- Webhook calls that are still to be made.
+CREATE TABLE deliveries (
+    number         INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- The job it speaks of; a forged one may speak of none there is.
+    extraction_id  TEXT NOT NULL,
+    url            TEXT NOT NULL,
+    -- What is wrong with it; null: nothing.
+    fault          TEXT,
+    -- How long after what it tells of it is made.
+    held           INTEGER NOT NULL,
+    -- When that happened, and when it is made; null until the job has finished.
+    event_at       INTEGER,
+    due_at         INTEGER,
+    failures       INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX deliveries_due ON deliveries (due_at, number);
+CREATE INDEX deliveries_waiting ON deliveries (extraction_id) WHERE due_at IS NULL;
+
 -- name: migrate_1
 ALTER TABLE jobs ADD COLUMN path TEXT
+
+-- name: migrate_2
+CREATE TABLE deliveries (
+    number         INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- The job it speaks of; a forged one may speak of none there is.
+    extraction_id  TEXT NOT NULL,
+    url            TEXT NOT NULL,
+    -- What is wrong with it; null: nothing.
+    fault          TEXT,
+    -- How long after what it tells of it is made.
+    held           INTEGER NOT NULL,
+    -- When that happened, and when it is made; null until the job has finished.
+    event_at       INTEGER,
+    due_at         INTEGER,
+    failures       INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX deliveries_due ON deliveries (due_at, number);
+CREATE INDEX deliveries_waiting ON deliveries (extraction_id) WHERE due_at IS NULL
 
 -- name: arrivals
 SELECT coalesce(max(nth) + 1, 0) FROM jobs WHERE digest = :digest
@@ -139,7 +175,47 @@ DELETE FROM readings WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.reading = r
 -- name: note_polls
 UPDATE jobs SET polls = polls + :polls, fetched = max(fetched, :fetched) WHERE extraction_id = :extraction_id
 
+-- name: unfinished
+SELECT jobs.*, NULL AS result, readings.error
+FROM jobs LEFT JOIN readings ON readings.id = jobs.reading
+WHERE jobs.expired = 0 AND (jobs.finished_at IS NULL OR jobs.finished_at > :now)
+ORDER BY jobs.arrival
+
+-- Due with its job, or at an instant of its own; only where the job is there.
+-- name: add_delivery
+INSERT INTO deliveries (extraction_id, url, fault, held, event_at, due_at)
+SELECT :about, :url, :fault, :held, coalesce(:at, finished_at), coalesce(:at, finished_at) + :held
+FROM jobs WHERE extraction_id = :extraction_id
+
+-- name: time_deliveries
+UPDATE deliveries SET event_at = finished_at, due_at = finished_at + held
+FROM jobs
+WHERE deliveries.due_at IS NULL AND jobs.extraction_id = deliveries.extraction_id AND jobs.reading = :reading
+
+-- name: drop_untimed
+DELETE FROM deliveries
+WHERE due_at IS NULL AND extraction_id IN (SELECT extraction_id FROM jobs WHERE reading = :reading)
+
+-- name: any_delivery
+SELECT 1 FROM deliveries LIMIT 1
+
+-- name: next_delivery
+SELECT min(due_at) AS due_at FROM deliveries WHERE due_at IS NOT NULL
+
+-- name: deliveries_due
+SELECT * FROM deliveries WHERE due_at <= :at ORDER BY due_at, number LIMIT :limit
+
+-- name: put_off
+UPDATE deliveries SET due_at = :due_at, failures = failures + 1 WHERE number = :number
+
+-- name: drop_delivery
+DELETE FROM deliveries WHERE number = :number
+
+-- name: drop_deliveries
+DELETE FROM deliveries
+
 -- name: reset
+DELETE FROM deliveries;
 DELETE FROM jobs;
 DELETE FROM readings;
 DELETE FROM documents;

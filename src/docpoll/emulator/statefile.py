@@ -239,7 +239,8 @@ class StateFile:
         try:
             # Another process may have been quicker.
             for version in range(db.execute("PRAGMA user_version").fetchone()[0], self.schema_version):
-                db.execute(self.sql[f"migrate_{version}"])
+                for statement in _without_comments(self.sql[f"migrate_{version}"]).split(";"):
+                    db.execute(statement)
                 db.execute(f"PRAGMA user_version = {version + 1}")
             db.execute("COMMIT")
         except BaseException:

@@ -71,6 +71,10 @@ class Agenda:
         else:
             jobs.append(job_id)
 
+    def due(self, job_id: str) -> float | None:
+        """When the job is due, None where it is not planned."""
+        return self._dues.get(job_id)
+
     def drop(self, job_id: str) -> None:
         """The job is no longer due at all."""
         self._dues.pop(job_id, None)

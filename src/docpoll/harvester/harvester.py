@@ -47,6 +47,7 @@ from docpoll.harvester.agenda import ENDANGERED, ORDINARY, Agenda
 from docpoll.harvester.courier import Courier, is_about_source
 from docpoll.harvester.finder import Finder
 from docpoll.harvester.health import Health, StoreWatcher
+from docpoll.harvester.hearing import DOUBT_SECONDS, Hearing
 from docpoll.harvester.learning import Learning
 from docpoll.harvester.limits import Limits
 from docpoll.harvester.lookup import is_on_its_way
@@ -71,7 +72,7 @@ from docpoll.interfaces import (
     Wish,
 )
 from docpoll.jobs import CLOSED, Job, JobState, advance
-from docpoll.schedules import PollSchedule
+from docpoll.schedules import LONGEST_SPARSE, PollSchedule
 from docpoll.sweeps import Sighting
 from docpoll.wire import Request, time_for
 
@@ -81,6 +82,11 @@ log = logging.getLogger("docpoll")
 
 #: Called with a job each time a change of its state has been committed; must not raise and may be told twice.
 Watcher = Callable[[Job], None]
+
+#: News is heard of these.
+_NUDGED: Final = (JobState.RUNNING, JobState.TIMED_OUT)
+#: So many jobs that deliveries spoke of are heard of before others have their turn.
+_DELIVERED_AT_ONCE: Final = 50
 
 #: So many jobs are looked at before the loop goes on with something else.
 _AT_ONCE: Final = 200
@@ -128,6 +134,7 @@ class Harvester:
         keep_documents: str = "until_accepted",
         uncertain: str = "lookup",
         keeps: Callable[[Job], bool] = lambda _: False,
+        keeps_schedule: bool = False,
         on_event: Callable[[Job, Event], None] | None = None,
         limits: Limits | None = None,
     ) -> None:
@@ -136,6 +143,12 @@ class Harvester:
         self._clock = clock
         self._dice = dice
         self._learning = Learning(f"{provider.name} account {provider.account}", schedule=schedule, clock=clock)
+        self._hearing = Hearing(
+            f"{provider.name} account {provider.account}",
+            schedule=schedule,
+            clock=clock,
+            keeps_schedule=keeps_schedule,
+        )
         self._give_up_after = give_up_after
         self._keep_until_finished = keep_documents == "until_finished"
         #: Whether the document of a closed job is needed all the same.
@@ -245,8 +258,6 @@ class Harvester:
         self._takes_newest = self._closing = False
         #: Nudged, or at the end of the user's patience, and not asked about since.
         self._prompted: set[str] = set()
-        #: Nudged while a poll was on its way: that answer may be older than the news.
-        self._nudged: set[str] = set()
         #: Jobs accepted since `start()`.
         self.accepted = 0
 
@@ -338,9 +349,20 @@ class Harvester:
     async def nudge(self, job: Job) -> None:
         """Make *job* due now, here or, through the ledger, where it is owned."""
         if job.id in self._jobs:
-            await self._tasks.carry_out(self._apply(job, Nudged()))
+            await self._tasks.carry_out(self._nudge(job))
         elif not await self._store.wish(Wish(job_id=job.id, kind="nudge")):
             await self._edit(job, Nudged())
+
+    def expect_deliveries(self) -> None:
+        """Deliveries will tell when there is news of jobs, so polls may be rare."""
+        self._hearing.expect()
+
+    async def deliver(self, jobs: Sequence[Job]) -> None:
+        """Deliveries spoke of *jobs*, as the ledger has them: they are due now, within limits, wherever they are owned.
+
+        Cancelling the caller does not stop the work. Raises `StoreError`.
+        """
+        await self._tasks.carry_out(self._deliver(jobs))
 
     async def rewrite(self, job: Job) -> None:
         """Write the closed *job* as it is here. Raises `StoreError`."""
@@ -611,8 +633,21 @@ class Harvester:
                 self._prompted.discard(job_id)
                 self._polling += 1
                 self._busy.add(job_id)
+                if others := self._hearing.companions(job_id):
+                    self._hearing.along[job_id] = self._take_along(others)
                 return job
         return None
+
+    def _take_along(self, job_ids: Iterable[str]) -> list[Job]:
+        """Those of these jobs that can be answered by the poll of another one: they are busy with it."""
+        taken = []
+        for job_id in job_ids:
+            if job_id not in self._busy and job_id in self._agenda and (job := self._jobs.take_up(job_id)) is not None:
+                self._agenda.drop(job_id)
+                self._prompted.discard(job_id)
+                self._busy.add(job_id)
+                taken.append(job)
+        return taken
 
     def _newest(self) -> str | None:
         """Of what is due while nothing finishes: in turn the job accepted last, and the one that waits longest.
@@ -929,6 +964,8 @@ class Harvester:
     async def _poll_once(self, job: Job) -> Job | None:
         """Poll *job*; gives the poll that follows."""
         asked_at, event = self._clock.now(), None
+        asked = [job, *self._hearing.along.pop(job.id, ())]
+        news = [self._hearing.asks(one.id) for one in asked]
         try:
             try:
                 event, body = await self._courier.poll(job)
@@ -937,19 +974,40 @@ class Harvester:
                 self._polling -= 1
                 if not isinstance(event, SeenUnfinished):
                     self._wake.set()  # What has to be written takes its time, and others need not wait for it.
-            await self._hear(job, event, asked_at=asked_at, body=body)
+            for one, (is_news, told_at) in zip(asked, news, strict=True):
+                await self._hear(one, event, asked_at=asked_at, body=body, is_news=is_news, told_at=told_at)
         finally:
-            self._busy.discard(job.id)
-        if job.id in self._nudged:
-            self._nudged.discard(job.id)
-            await self._apply(job, Nudged())
+            self._busy.difference_update([one.id for one in asked])
+        for one in asked:
+            if one.id in self._hearing.again:
+                self._hearing.again.discard(one.id)
+                await self._apply(one, Nudged(), quietly=True)
         return self._following_poll()
 
-    async def _hear(self, job: Job, event: Event, *, asked_at: datetime, body: bytes) -> None:
-        """A poll that was sent at *asked_at*, or a list, said *event* of *job*."""
+    async def _hear(
+        self,
+        job: Job,
+        event: Event,
+        *,
+        asked_at: datetime,
+        body: bytes,
+        is_news: bool = False,
+        told_at: datetime | None = None,
+    ) -> None:
+        """A poll that was sent at *asked_at*, or a list, said *event* of *job*.
+
+        *is_news*: somebody had said that there is news of it; *told_at*: a delivery had.
+        """
+        is_news = is_news or job.id in self._hearing.news or job.id in self._hearing.again
+        is_news = is_news or self._hearing.was_found(job.id)
+        is_told_of = told_at is not None or self._hearing.is_relied_on(job)
         after = await self._apply(job, event, asked_at=asked_at, body=body)
         if after is not None:
-            self._learning.heard(job, event, asked_at=asked_at)
+            self._learning.heard(job, event, asked_at=asked_at, teaches=not is_told_of)
+            if is_told_of:
+                self._hearing.learning.heard(job, event, asked_at=asked_at, told_at=told_at)
+            if self._hearing.found(job, event, is_news=is_news):
+                self._tasks.spawn(self._doubt(job.document_type))
             if self._is_given_up(after):
                 await self._apply(job, GivenUp())
 
@@ -992,6 +1050,8 @@ class Harvester:
                 if job is None or job.state is not JobState.RUNNING or job_id in self._busy:
                     continue
                 event = sighting.event
+                if job_id in self._hearing.news and isinstance(event, SeenUnfinished):
+                    continue  # The list may be older than the news.
                 self._account.polled(job, event, jobs=len(self._agenda) + self._polling)
                 hearing = self._hear(job, event, asked_at=asked_at, body=sighting.body)
                 if isinstance(event, SeenUnfinished):
@@ -1012,8 +1072,42 @@ class Harvester:
             return
         now = self._clock.now()
         age = now - (job.accepted_at or job.created_at)
-        wait = self._learning.schedule_of(job).wait(age=max(age, timedelta(0)), dice=self._dice())
+        wait = self._schedule_of(job).wait(age=max(age, timedelta(0)), dice=self._dice())
         self._agenda.plan(job.id, (now + wait).timestamp())
+
+    def _schedule_of(self, job: Job) -> PollSchedule:
+        """When to look at *job* again, where all is as it should be."""
+        usual, look = self._learning.schedule_of(job), latest_look(job.earliest_expiry_at)
+        return usual if look is not None and look <= self._clock.now() else self._hearing.schedule_of(job, usual)
+
+    async def _doubt(self, document_type: str | None) -> None:
+        """Jobs of this type finish and no delivery tells of them: it may yet come."""
+        await self._tasks.sleep(DOUBT_SECONDS)
+        if self._hearing.lose_trust(document_type):
+            await self._plan_as_usual()
+
+    async def _plan_as_usual(self) -> None:
+        """Nobody relies on deliveries any more: what was planned late for their sake is due by its usual schedule."""
+        for number, job_id in enumerate(list(self._agenda), 1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+            job = self._jobs.get(job_id)
+            if job is not None and job_id not in self._busy and not self._hearing.is_relied_on(job):
+                self._put_forward(job)
+        self._wake.set()
+
+    def _put_forward(self, job: Job) -> None:
+        """Plan *job* no later than by its usual schedule, where it may have been put off for a delivery's sake."""
+        now, planned = self._clock.now(), self._agenda.due(job.id)
+        if job.state is not JobState.RUNNING or planned is None:
+            return
+        # What was put off for longer, or is asked about again after a bad answer, was not for their sake.
+        if job.not_found_at or job.bad_answer_at or planned - now.timestamp() > LONGEST_SPARSE.total_seconds():
+            return
+        age = now - (job.accepted_at or job.created_at)
+        due = now + self._learning.schedule_of(job).wait(age=max(age, timedelta(0)), dice=self._dice())
+        if due.timestamp() < planned:
+            self._agenda.plan(job.id, due.timestamp())
 
     async def _wait_for(self, operation: str) -> None:
         """Wait until the budget has room for a request of *operation*, which goes then."""
@@ -1069,9 +1163,11 @@ class Harvester:
         asked_at: datetime | None = None,
         body: bytes = b"",
         at_once: bool = False,
+        quietly: bool = False,
     ) -> Job | None:
         """Let *event* happen to the job: in the ledger now where its state changes, else with others later.
 
+        *quietly*: it was told already.
         Gives the job afterwards, or None where it is no longer ours or could not be written (it is as before then).
         """
         while (commit := self._committing.get(job.id)) is not None:
@@ -1084,7 +1180,7 @@ class Harvester:
         self._suspicions.note(before, event)
         after = self._advanced(before, event, asked_at)
         if isinstance(event, Nudged):
-            (self._nudged if job.id in self._busy else self._prompted).add(job.id)
+            self._note_news(job.id)
         if after is before:
             self._tell_second(before, event)
             return before
@@ -1094,7 +1190,8 @@ class Harvester:
             self._plan(after)
             if job.id not in self._untold:  # Else its state is not in the ledger yet, and goes on waiting for it.
                 self._ledger.forget(job.id)  # What could not be written was asked for again, and now says less.
-                self._tell(after, event)
+                if not quietly:
+                    self._tell(after, event)
             return after
         result = body if isinstance(event, Succeeded) or after.state is JobState.FAILED else None
         committed = self._committing[job.id] = asyncio.get_running_loop().create_future()
@@ -1103,6 +1200,14 @@ class Harvester:
         finally:
             del self._committing[job.id]
             committed.set_result(None)
+
+    def _note_news(self, job_id: str) -> None:
+        """There is news of the job: it is asked about before what is only due, or once more after it is answered."""
+        if job_id in self._busy:
+            self._hearing.again.add(job_id)
+        else:
+            self._prompted.add(job_id)
+            self._hearing.news.add(job_id)
 
     def _tell_second(self, job: Job, event: Event) -> None:
         """A document that was sent again was accepted after the first had been found: somebody must know."""
@@ -1114,11 +1219,17 @@ class Harvester:
             )
 
     def _advanced(self, job: Job, event: Event, asked_at: datetime | None) -> Job:
+        if isinstance(event, Accepted) and event.found:
+            self._hearing.note_found(job.id)
+        # Where something goes wrong, nobody waits for a delivery that may have come.
+        is_well = isinstance(event, Accepted) or (
+            isinstance(event, SeenUnfinished) and event.known and job.bad_answer_at is None
+        )
         return advance(
             job,
             event,
             now=self._clock.now(),
-            schedule=self._learning.schedule_of(job),
+            schedule=self._schedule_of(job) if is_well else self._learning.schedule_of(job),
             ttl=self._provider.result_ttl,
             asked_at=asked_at,
             witness=isinstance(event, NotFound) and self._account.vouches_against(job),
@@ -1133,6 +1244,8 @@ class Harvester:
             stored = await self._write_acceptance(after)
             self._tell_second(stored, event)
             self._take(stored, event)
+            if stored.next_poll_at == after.accepted_at != after.next_poll_at and stored.id in self._jobs:
+                self._was_told_of(stored)
             return stored
         drop = self._dirty.get(after.id, False) or self._drops(after)
         try:
@@ -1158,6 +1271,15 @@ class Harvester:
         self._untold.pop(after.id, None)
         self._take(after, event)
         return after
+
+    def _was_told_of(self, job: Job) -> None:
+        """A delivery spoke of *job* before its acceptance was stored; it is due, and that counts as any other."""
+        self._hearing.delivered([job])
+        if self._hearing.admits(job.id):
+            # Its submit may still be in flight as far as we are concerned, but no poll is.
+            self._prompted.add(job.id)
+            self._hearing.news.add(job.id)
+            self._tell(job, Nudged())
 
     def _drops(self, job: Job) -> bool:
         return not job.is_open and not self._keeps(job)
@@ -1234,6 +1356,7 @@ class Harvester:
     def _forget(self, job_id: str) -> None:
         self._jobs.pop(job_id, None)
         self._prompted.discard(job_id)
+        self._hearing.forget(job_id)
         self._dirty.pop(job_id, None)
         self._untold.pop(job_id, None)
         self._ledger.forget(job_id)
@@ -1310,6 +1433,8 @@ class Harvester:
             )
             for job in jobs:
                 self._hold(job)
+                if job.id not in self._busy:
+                    self._put_forward(job)  # A delivery of it may have come while nobody listened.
                 if is_on_its_way(job) and job.id not in self._busy:
                     await self._apply(job, left_behind(job))
             if len(jobs) < self._limits.claim:
@@ -1394,6 +1519,76 @@ class Harvester:
                 held = await self._apply(held, left_behind(held)) or held
             await (self._end(held) if isinstance(event, Cancelled) else self._apply(held, event))
 
+    # --- deliveries --------------------------------------------------------------------------------
+
+    async def _nudge(self, job: Job) -> None:
+        # While a poll is on its way, once is enough: it is asked about again after that.
+        if not self._is_asked_again(job.id):
+            await self._apply(job, Nudged())
+
+    def _is_asked_again(self, job_id: str) -> bool:
+        return job_id in self._busy and job_id in self._hearing.again
+
+    async def _deliver(self, jobs: Sequence[Job]) -> None:
+        here: dict[str | None, list[str]] = {}
+        elsewhere = []
+        account = self._provider.account
+        self._hearing.delivered(job for job in jobs if job.account == account)
+        for job in jobs:
+            if job.id in self._jobs:
+                here.setdefault(job.remote_id, []).append(job.id)
+            elif job.state in _NUDGED and self._hearing.hands_on(job.id):
+                elsewhere.append(job)
+        for number, job_ids in enumerate(here.values(), 1):
+            await self._hear_of(job_ids)
+            if number % _DELIVERED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        if elsewhere:
+            await self._hand_on(elsewhere)
+
+    async def _hear_of(self, job_ids: Sequence[str]) -> None:
+        """A delivery spoke of these jobs in hand, which have one name: one poll is for all of them."""
+        admitted = []
+        for job_id in job_ids:
+            while (commit := self._committing.get(job_id)) is not None:
+                await asyncio.shield(commit)
+            job = self._jobs.get(job_id)
+            if job is None or job.state not in _NUDGED or self._is_asked_again(job_id):
+                continue
+            if self._hearing.admits(job_id):
+                admitted.append(job)
+        if len(admitted) > 1:
+            self._hearing.share([job.id for job in admitted])
+        for job in admitted:
+            await self._apply(job, Nudged())
+
+    async def _hand_on(self, jobs: Sequence[Job]) -> None:
+        """Tell the owners of *jobs* of a delivery; what nobody living owns is taken up here."""
+        wishes = [Wish(job_id=job.id, kind="delivery") for job in jobs]
+        heard = await asyncio.gather(*map(self._store.wish, wishes))
+        ours = (self._provider.name, self._provider.account, self._provider.origin)
+        left = [
+            job
+            for job, is_heard in zip(jobs, heard, strict=True)
+            if not is_heard and (job.provider, job.account, job.origin) == ours
+        ]
+        if left:
+            await self._claim()
+        for job in left:
+            if job.id not in self._jobs and job.state is JobState.TIMED_OUT and self._hearing.may_admit(job.id):
+                await self._take_back(job.id)
+            await self._hear_of([job.id])
+
+    async def _take_back(self, job_id: str) -> None:
+        """Take up the job, which timed out and is nobody's."""
+        held = await self._store.claim_job(self._held(), job_id)
+        if held is None:
+            return
+        if held.is_open or held.state is JobState.TIMED_OUT:
+            self._jobs[job_id] = held
+        else:
+            await self._store.flush(self._held(), [Change(job=held)])  # It ended meanwhile, and is nobody's again.
+
     async def _listen(self) -> None:
         """What other processes did to the ledger: results waited for here, wishes, jobs left behind."""
         while True:
@@ -1446,7 +1641,11 @@ class Harvester:
             if wish.kind == "cancel":
                 self._tasks.spawn(self._cancel_as_wished(job))
             elif wish.kind == "nudge":
-                await self._apply(job, Nudged())
+                await self._nudge(job)
+            elif wish.kind == "delivery":
+                self._hearing.expect()  # There is a receiver, though it is another process that has it.
+                self._hearing.delivered([job])
+                await self._hear_of([job.id])
             elif wish.kind == "resend":
                 self._send_again(job.id)
             elif job.id in self._busy:
@@ -1531,6 +1730,7 @@ class Harvester:
         log.warning("another process has taken over the jobs of this one", extra={"action": "taken_over"})
         self._jobs.clear()
         self._prompted.clear()
+        self._hearing.clear()
         self._dirty.clear()
         self._untold.clear()
         self._ledger.forget_all()

@@ -30,6 +30,9 @@ _UPLOAD: Final = 250_000.0
 _UNSEEN: Final = 600.0
 _UNSEEN_TIMES: Final = 3.0
 
+#: What finished shortly before a delivery told of it was open at this share of the age it had then.
+_TOLD_AFTER: Final = 0.9
+
 #: One job counts for no more than one that should have finished: some may be stuck for ever.
 _ONE_JOB: Final = 1.0
 
@@ -79,6 +82,7 @@ class Learning:
 
     They begin with *schedule*; one that is no `LearnedSchedule` stays as it is, and nothing is learned.
     *most_kinds* are in hand, those used last; of *most_left* others it is kept what is not in the ledger yet.
+    Unless it *remembers*, what is learned is for this process alone, and whether jobs finish is no business of it.
     """
 
     def __init__(
@@ -89,11 +93,13 @@ class Learning:
         clock: Clock,
         most_kinds: int = _MOST_KINDS,
         most_left: int = _MOST_LEFT,
+        remembers: bool = True,
     ) -> None:
         self._name = name
         self._clock = clock
         self._schedule = schedule
         self._most_kinds, self._most_left = most_kinds, most_left
+        self._remembers = remembers
         #: The kinds in hand by document type, the one used last at the end.
         self._kinds: dict[str, _Kind] = {}
         #: What was seen of kinds that are no longer in hand, the latest at the end.
@@ -116,31 +122,45 @@ class Learning:
 
     # --- what answers tell -----------------------------------------------------------------------
 
-    def heard(self, job: Job, event: Event, *, asked_at: datetime) -> None:
-        """A poll of *job*, as it was before, that was sent at *asked_at* brought *event*, and the ledger has that."""
+    def heard(
+        self, job: Job, event: Event, *, asked_at: datetime, told_at: datetime | None = None, teaches: bool = True
+    ) -> None:
+        """A poll of *job*, as it was before, that was sent at *asked_at* brought *event*, and the ledger has that.
+
+        *told_at*: when a delivery said that it would, for which the poll was sent. Unless it *teaches*, it only tells
+        that jobs finish.
+        """
         if not isinstance(self._schedule, LearnedSchedule):
             return
         if not isinstance(event, SeenUnfinished | Succeeded | Failed):
             return
         kind, span = self._kind(job.document_type or "", self._schedule), _span(job, asked_at)
         if isinstance(event, SeenUnfinished):
-            if event.known and span is not None:
+            if event.known and span is not None and teaches:
                 self._unfinished(job, kind, *span)
             return
         now = self._clock.monotonic()
         if self._watch.finished(now=now):
             log.warning("%s: jobs finish again", self._name, extra={"action": "stall_ended"})
-        if span is not None and self._teaches(job, kind, now) and _is_telling(*span):
+        if teaches and span is not None and self._teaches(job, kind, now) and _is_telling(*span):
             self._watch.taught()
+            if told_at is not None:
+                narrow = _narrowed(span, job, told_at)
+                kind.seen.add_unfinished(after=span[0], until=narrow[0])
+                span = narrow
             kind.seen.add_finished(after=span[0], by=span[1])
             if kind.schedule.durations.is_outdated_by(kind.seen):
                 kind.learn()
+                if not self._remembers:
+                    kind.unwritten.clear()
 
     def _unfinished(self, job: Job, kind: _Kind, after: float, until: float) -> None:
         now = self._clock.monotonic()
         if not self._teaches(job, kind, now):
             return
         kind.seen.add_unfinished(after=after, until=until)
+        if not self._remembers:
+            return
         durations = kind.schedule.durations
         before, since = durations.expected(after=0, until=after), durations.expected(after=0, until=until)
         if self._watch.unfinished(min(since, _ONE_JOB) - min(before, _ONE_JOB), now=now):
@@ -260,6 +280,14 @@ def _span(job: Job, asked_at: datetime) -> tuple[float, float] | None:
     after = 0.0 if job.unfinished_at is None else (job.unfinished_at - begun).total_seconds()
     # Below nothing where the clock was set back.
     return None if until < after or after < 0 else (after, until)
+
+
+def _narrowed(span: tuple[float, float], job: Job, told_at: datetime) -> tuple[float, float]:
+    """The ages between which *job* finished, where a delivery told of it: shortly before that came, most likely."""
+    assert job.accepted_at is not None
+    after, by = span
+    told = min(max((told_at - job.accepted_at).total_seconds(), after), by)
+    return max(after, _TOLD_AFTER * told), told
 
 
 def _is_telling(after: float, by: float) -> bool:

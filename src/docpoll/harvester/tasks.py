@@ -28,9 +28,9 @@ class Tasks:
         """Carry out *work* beside everything else."""
         self._task(work, name)
 
-    async def carry_out(self, work: Coroutine[Any, Any, _T]) -> _T:
+    async def carry_out(self, work: Coroutine[Any, Any, _T], *, name: str = "docpoll") -> _T:
         """The outcome of *work*, which goes on when the caller is cancelled."""
-        return await asyncio.shield(self._task(work, "docpoll"))
+        return await asyncio.shield(self._task(work, name))
 
     async def keep_up(self, work: Callable[[], Coroutine[Any, Any, None]], *, pause: float) -> None:
         """Carry on with *work*, which never ends by itself, even where it fails in a way nobody thought of."""

@@ -41,6 +41,7 @@ from docpoll.keys import origin_of
 from docpoll.providers.answers import UNSAID, checked_key, is_id, is_page, suspected, tidy_base_url, where_to
 from docpoll.results import Box, Candidate, Field, Result, Row, Value
 from docpoll.schedules import LearnedSchedule, PollSchedule
+from docpoll.signatures import Verdict
 from docpoll.wire import Base64Body, Request, Response
 
 __all__ = ["DEFAULT_PREFIX", "Typless", "TyplessWire", "tidy_base_url"]
@@ -77,6 +78,9 @@ _OK: Final = 200
 
 # -- the wire -----------------------------------------------------------------------------------------------------
 
+#: One of the vendor's has some 240 bytes; what is larger by far is nobody's, and is not worth the time to parse it.
+_LARGEST_DELIVERY: Final = 8 * 1024
+
 
 @attrs.frozen(kw_only=True)
 class TyplessWire(ABC):
@@ -90,6 +94,8 @@ class TyplessWire(ABC):
     start_rate: ClassVar[float]
     #: The client starts an emulator for this provider and asks for `at()` its address.
     embedded: ClassVar[bool] = False
+    #: No page speaks of a signature, a secret or a header.
+    signs_deliveries: ClassVar[bool] = False
 
     #: A label, never derived from the key, so keys can rotate.
     account: str = attrs.field(default="default")
@@ -268,6 +274,29 @@ class TyplessWire(ABC):
             said = self._quoted(raw_text(response.body))
             raise RemoteProtocolError(f"{self.name}: HTTP {status} without a list of ids: {said}", status=status)
         return list(dict.fromkeys(filter(is_id, ids)))
+
+    def verify_delivery(
+        self, headers: Mapping[str, str], body: bytes, *, secrets: Collection[str], now: datetime
+    ) -> Verdict:
+        """See `docpoll.interfaces.Delivering`: no delivery is signed."""
+        return Verdict.MISSING
+
+    def parse_delivery(self, body: bytes) -> str | None:
+        """See `docpoll.interfaces.Delivering`: `data.id` of an `extraction.…`, which is what a poll asks for."""
+        if len(body) > _LARGEST_DELIVERY:
+            return None
+        try:
+            # Not as leniently as a result is read: anybody may send these, and a lost one costs a late poll.
+            event = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return None
+        if not isinstance(event, dict):
+            return None
+        kind, data = event.get("type"), event.get("data")
+        if not isinstance(kind, str) or not kind.startswith("extraction.") or not isinstance(data, dict):
+            return None
+        named = data.get("id")
+        return named if is_id(named) else None
 
     def read_result(self, body: bytes) -> Result:
         """The result in the answer *body*. What is odd inside is left out of the fields and kept in `raw`.

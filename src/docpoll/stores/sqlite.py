@@ -56,6 +56,10 @@ DEAD_AFTER: Final = timedelta(seconds=30)
 #: How long a name that the vendor listed once is remembered: what finished longer ago has expired there.
 SIGHTED_FOR: Final = timedelta(hours=48)
 
+#: How long a name that a delivery spoke of is parked, and how many of them are.
+PARKED_FOR: Final = timedelta(minutes=10)
+MOST_PARKED: Final = 4096
+
 #: How long another program may keep the ledger locked before that is an error.
 PATIENCE: Final = timedelta(seconds=5)
 
@@ -285,6 +289,7 @@ class SQLiteStore:
             values = {"id": owner.id, "epoch": owner.epoch, "now": to_microseconds(now)}
             if connection.execute(SQL["see_owner"], values).rowcount == 0:
                 raise self._lost(owner)
+            _forget_parked(connection, now)
 
         await self._write(beat)
 
@@ -474,8 +479,10 @@ class SQLiteStore:
             if row is None:
                 raise self._unknown(job.id)
             known, holder = job_from_row(row), row[-1]
+            was_told = _is_told_of(connection, job)
             if known.state in (JobState.PENDING, JobState.UNCERTAIN):
-                connection.execute(SQL["accept_job"], row_from_job(job))
+                due = attrs.evolve(job, next_poll_at=job.accepted_at) if was_told else job
+                connection.execute(SQL["accept_job"], row_from_job(due))
             elif known.state in CLOSED and known.remote_id is None:
                 connection.execute(SQL["record_remote_id"], row_from_job(job))
             else:
@@ -739,6 +746,33 @@ class SQLiteStore:
         values = {"remote_id": to_text(remote_id)}
         return await self._read(lambda connection: _jobs(connection, "jobs_by_remote_id", values))
 
+    async def park(self, provider: str, origin: str, remote_ids: Collection[str], *, now: datetime) -> list[Job]:
+        """See `docpoll.interfaces.Store`."""
+        texts = list(dict.fromkeys(text for one in remote_ids if isinstance(text := to_text(one), str)))
+        there: dict[str, Any] = {"provider": to_text(provider), "origin": to_text(origin)}
+
+        def look(connection: sqlite3.Connection) -> tuple[list[Job], set[str], bool]:
+            jobs = _jobs(connection, "jobs_by_remote_ids", there | {"ids": json.dumps(texts)})
+            unknown = set(texts) - {job.remote_id for job in jobs}
+            return jobs, unknown, bool(unknown) and _value(connection, "is_on_its_way", there) is not None
+
+        def park(connection: sqlite3.Connection) -> list[Job]:
+            # Some may have got their name since that was looked up.
+            jobs, unknown, is_on_its_way = look(connection)
+            _forget_parked(connection, now)
+            if is_on_its_way:
+                # In the order they came: the first are dropped first.
+                news = [there | {"remote_id": text, "now": to_microseconds(now)} for text in texts if text in unknown]
+                connection.executemany(SQL["park"], news)
+                excess = _value(connection, "count_parked", there) - MOST_PARKED
+                if excess > 0:
+                    connection.execute(SQL["drop_parked"], there | {"number": excess})
+            return jobs
+
+        # Mostly every name is known, or nothing is on its way, and then nothing is written.
+        jobs, _, is_on_its_way = await self._read(look)
+        return await self._write(park, rows=len(texts)) if is_on_its_way else jobs
+
     async def newest(self, keys: Collection[str]) -> dict[str, Job]:
         """See `docpoll.interfaces.Store`."""
         return await self._read(lambda connection: _newest(connection, keys))
@@ -912,6 +946,23 @@ def _value(connection: sqlite3.Connection, name: str, values: dict[str, Any]) ->
     """The first value of the first row, or None."""
     row = connection.execute(SQL[name], values).fetchone()
     return None if row is None else row[0]
+
+
+def _forget_parked(connection: sqlite3.Connection, now: datetime) -> None:
+    # What is from the future was parked by a clock that has been set back since.
+    bounds = {"before": to_microseconds(now - PARKED_FOR), "beyond": to_microseconds(now + PARKED_FOR)}
+    connection.execute(SQL["forget_parked"], bounds)
+
+
+def _is_told_of(connection: sqlite3.Connection, job: Job) -> bool:
+    """Whether a delivery spoke of the accepted *job* before anybody here knew its name; that is parked no longer."""
+    values = {
+        "provider": to_text(job.provider),
+        "origin": to_text(job.origin),
+        "remote_id": to_text(job.remote_id),
+    }
+    parked_at = from_microseconds(_value(connection, "take_parked", values))
+    return parked_at is not None and job.accepted_at is not None and job.accepted_at - parked_at <= PARKED_FOR
 
 
 def _forget_reads_before(connection: sqlite3.Connection, read: Read) -> None:

@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 import attrs
 import orjson
 
-from docpoll.emulator.deliveries import Delivery, signed_headers
+from docpoll.emulator.deliveries import Delivery, Fate, signed_headers
 from docpoll.emulator.faults import Answer, Lost, Operation, Slow, Words, between
 from docpoll.emulator.player import FaultPlayer, Turn
 from docpoll.emulator.scenario import Scenario
@@ -154,6 +154,7 @@ class SyntageCore(Service):
             state,
             seed=self._settings.seed,
             speed=self._settings.speed,
+            fate=self._fate,
             invoices_a_month=self._settings.invoices_a_month,
         )
         self._answers = 0
@@ -326,7 +327,7 @@ class SyntageCore(Service):
             player = self._faults(call.at)
             if self._world.twin(entity, extractor, options) is not None:
                 return self._conflict(extractor, player.scenario, call.at)
-            extraction = self._world.create(entity, extractor, options, at=call.at, player=player)
+            extraction = self._world.create(entity, extractor, options, at=call.at, player=player, is_asked_for=True)
         return _one(202, "Extraction", extraction_shape(extraction))
 
     def _entity_in(self, body: Body) -> Entity | None:
@@ -648,6 +649,19 @@ class SyntageCore(Service):
         request = self._found(WebhookRequest, id)
         return _one(200, "WebhookRequest", request_shape(request))
 
+    @property
+    def delivers(self) -> bool:
+        """As with `Service`: an endpoint may be added at any time."""
+        return True
+
+    def deliveries_first(self) -> str | None:
+        """As with `Service`."""
+        first, self._world.told_first = self._world.told_first, None
+        return first
+
+    def _next_delivery_at(self) -> datetime | None:
+        return self._state.next_due() if self._state.all(WebhookEndpoint) else None
+
     def deliveries_due(self, *, now: datetime) -> Sequence[Delivery]:
         """The webhook calls to make now, signed with the time of *now*, at most so many at once."""
         at = self._own_time(now)
@@ -656,11 +670,16 @@ class SyntageCore(Service):
         for pending in self._state.deliveries_due(at, limit=_AT_ONCE):
             endpoint = self._state.get(WebhookEndpoint, pending.endpoint)
             event = self._state.get(Event, pending.event)
-            if endpoint is None or event is None or not endpoint.enabled:
-                with self._state.transaction():
-                    self._state.drop(pending)
-                continue
-            due.append(_delivery(pending, endpoint, event, now=now))
+            delivery = None
+            if endpoint is not None and event is not None and endpoint.enabled:
+                delivery = _delivery(pending, endpoint, event, now=now)
+                if pending.fault != "lost":
+                    due.append(delivery)
+                    continue
+            with self._state.transaction():
+                self._state.drop(pending)
+            if delivery is not None:
+                self._log.add(delivery, at=at)
         return due
 
     def delivered(self, delivery: Delivery, *, status: int, seconds: float, now: datetime) -> None:
@@ -670,9 +689,11 @@ class SyntageCore(Service):
             pending = self._state.get(PendingDelivery, delivery.id)
             if pending is None:
                 return
+            # What is forged is not the vendor's: it neither knows of it nor makes it again.
+            is_ours = pending.fault != "forged"
             endpoint = self._state.get(WebhookEndpoint, pending.endpoint)
             event = self._state.get(Event, pending.event)
-            if endpoint is not None and event is not None:
+            if is_ours and endpoint is not None and event is not None:
                 self._state.add(
                     WebhookRequest(
                         id=self._world.new_id(at),
@@ -690,11 +711,19 @@ class SyntageCore(Service):
                         },
                     )
                 )
-            if 200 <= status < 300 or pending.failures >= len(RETRIES):
+            if 200 <= status < 300 or not is_ours or pending.failures >= len(RETRIES):
                 self._state.drop(pending)
             else:
                 due_at = at + RETRIES[pending.failures]
                 self._state.put(attrs.evolve(pending, failures=pending.failures + 1, due_at=due_at))
+        self._log.add(delivery, at=at, status=status, seconds=seconds)
+
+    def _fate(self, name: str, place: int, may_be_early: bool) -> Fate:
+        assert self._player is not None  # what is told of happens in a request or later
+        return self._player.fate(name, place, may_be_early=may_be_early)
+
+    def _webhook_urls(self) -> list[str]:
+        return [one.url for one in self._state.all(WebhookEndpoint) if one.enabled]
 
     # Data.
 
@@ -775,13 +804,20 @@ def _made(call: Call) -> dict[str, datetime]:
 
 def _delivery(pending: PendingDelivery, endpoint: WebhookEndpoint, event: Event, *, now: datetime) -> Delivery:
     shape: Any = {"@context": "/contexts/Event", **event_shape(event)}
+    secret, told = endpoint.signing_secret, pending.speaks_of
+    if told is not None:
+        said = {**event.object, "@id": told, "id": told.rpartition("/")[2], "status": "finished"}
+        shape |= {"source": told, "resource": told, "data": {"object": said, "changes": {}}}
+        secret = f"not {secret}"
     body = orjson.dumps(without_types(shape) if endpoint.content_type == "application/json" else shape)
     assert pending.due_at is not None
     return Delivery(
         id=pending.id,
         url=endpoint.url,
-        headers=signed_headers(body, secret=endpoint.signing_secret, at=now, content_type=endpoint.content_type),
+        headers=signed_headers(body, secret=secret, at=now, content_type=endpoint.content_type),
         body=body,
         failures=pending.failures,
         due_at=pending.due_at,
+        about=told or event.resource,
+        fault=pending.fault,
     )

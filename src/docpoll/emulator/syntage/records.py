@@ -257,6 +257,11 @@ class Event(Thing):
     object: Mapping[str, Any]
     changes: Mapping[str, Any]
 
+    @property
+    def fault_name(self) -> str:
+        """What becomes of its deliveries is decided by this, the same in every run."""
+        return "--------" + self.id[-10:]
+
 
 @attrs.frozen(kw_only=True)
 class WebhookEndpoint(Thing):
@@ -280,6 +285,10 @@ class PendingDelivery(Thing):
     event: str
     endpoint: str
     failures: int = 0
+    #: What is wrong with it; None: nothing.
+    fault: str | None = None
+    #: Of a forged one: the IRI of what it speaks of.
+    speaks_of: str | None = None
 
 
 @attrs.frozen(kw_only=True)

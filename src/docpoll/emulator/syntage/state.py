@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from cattrs.preconf.orjson import make_converter
 
-from docpoll.emulator.statefile import StateFile, read_statements, to_micros
+from docpoll.emulator.statefile import StateFile, from_micros, read_statements, to_micros
 from docpoll.emulator.syntage.records import KINDS, Extraction, PendingDelivery, Thing
 
 __all__ = ["SyntageState"]
@@ -80,6 +80,11 @@ class SyntageState(StateFile):
     def deliveries_due(self, at: datetime, *, limit: int) -> list[PendingDelivery]:
         """The deliveries that are due at the instant *at*, the oldest first."""
         return _read(self._do("deliveries_due", at=to_micros(at), limit=limit), PendingDelivery)
+
+    def next_due(self) -> datetime | None:
+        """When something happens next, a delivery or anything else."""
+        due_at = self._one("next_due")["due_at"]
+        return None if due_at is None else from_micros(due_at)
 
     # Counts.
 

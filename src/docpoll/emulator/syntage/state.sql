@@ -62,6 +62,9 @@ ORDER BY due_at, number LIMIT 1
 SELECT body FROM things WHERE due_at IS NOT NULL AND kind = 'delivery' AND due_at <= :at
 ORDER BY due_at, number LIMIT :limit
 
+-- name: next_due
+SELECT min(due_at) AS due_at FROM things WHERE due_at IS NOT NULL
+
 -- name: polls
 SELECT id, count FROM polls
 

@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import attrs
 
+from docpoll.emulator.deliveries import Fate
 from docpoll.emulator.player import FaultPlayer
 from docpoll.emulator.statefile import to_micros
 from docpoll.emulator.syntage.cron import next_run
@@ -98,8 +99,20 @@ def _milliseconds(at: datetime) -> datetime:
 class World:
     """The rules of the emulated Syntage over *state*; all but `settle()` is called within a transaction of it."""
 
-    def __init__(self, state: SyntageState, *, seed: int, speed: float, invoices_a_month: int | None = None) -> None:
+    def __init__(
+        self,
+        state: SyntageState,
+        *,
+        seed: int,
+        speed: float,
+        fate: Callable[[str, int, bool], Fate],
+        invoices_a_month: int | None = None,
+    ) -> None:
         self._state = state
+        #: What becomes of a delivery, by the name of its event, the place of its endpoint, and whether it may be early.
+        self._fate = fate
+        #: What was told of last that is to be delivered before the answer that says so goes out.
+        self.told_first: str | None = None
         self._seed = seed
         self._speed = speed
         self._invoices_a_month = invoices_a_month
@@ -139,9 +152,16 @@ class World:
         return next((one for one in same if one.status in {"pending", "running"}), None)
 
     def create(
-        self, entity: Entity, extractor: str, options: Mapping[str, Any], *, at: datetime, player: FaultPlayer
+        self,
+        entity: Entity,
+        extractor: str,
+        options: Mapping[str, Any],
+        *,
+        at: datetime,
+        player: FaultPlayer,
+        is_asked_for: bool = False,
     ) -> Extraction:
-        """A new extraction, pending."""
+        """A new extraction, pending; where it *is_asked_for* somebody waits for the answer that it was made."""
         nth = len(self._state.named(Extraction, request_name(entity.id, extractor, options)))
         extraction = Extraction(
             id=self.new_id(at, "extraction", request_name(entity.id, extractor, options), nth),
@@ -163,7 +183,7 @@ class World:
             due_at=self._later(at, _QUEUED, extraction.found_by, nth, "queued"),
         )
         self._state.add(extraction)
-        self._tell_extraction("created", extraction, {}, at)
+        self._tell_extraction("created", extraction, {}, at, is_asked_for=is_asked_for)
         return extraction
 
     def stop(self, extraction: Extraction, *, at: datetime) -> bool:
@@ -263,10 +283,13 @@ class World:
         told = {key: {"old": old[key], "new": new[key]} for key in new if key != "updatedAt" and old[key] != new[key]}
         self._tell_extraction("updated", changed, told, at)
 
-    def _tell_extraction(self, what: str, extraction: Extraction, changes: Mapping[str, Any], at: datetime) -> None:
+    def _tell_extraction(
+        self, what: str, extraction: Extraction, changes: Mapping[str, Any], at: datetime, *, is_asked_for: bool = False
+    ) -> None:
         # The total is only seen in events.
         shape = {**extraction_shape(extraction), "totalDataPoints": extraction.total_points}
-        self._tell(f"extraction.{what}", extraction, shape, changes, taxpayer=extraction.taxpayer, at=at)
+        told: dict[str, Any] = {"taxpayer": extraction.taxpayer, "at": at, "may_be_early": is_asked_for}
+        self._tell(f"extraction.{what}", extraction, shape, changes, **told)
 
     # Exports.
 
@@ -431,6 +454,7 @@ class World:
         *,
         taxpayer: Mapping[str, Any] | None,
         at: datetime,
+        may_be_early: bool = False,
     ) -> None:
         event = Event(
             id=self.new_id(at),
@@ -444,10 +468,27 @@ class World:
             changes=changes,
         )
         self._state.add(event)
-        for endpoint in reversed(self._state.all(WebhookEndpoint)):
+        for place, endpoint in enumerate(reversed(self._state.all(WebhookEndpoint))):
             if endpoint.enabled and type in endpoint.events:
-                made: dict[str, Any] = {"id": self.new_id(at), "created_at": at, "updated_at": at, "due_at": at}
-                self._state.add(PendingDelivery(event=event.id, endpoint=endpoint.id, **made))
+                self._plan_deliveries(event, endpoint, self._fate(event.fault_name, place, may_be_early))
+
+    def _plan_deliveries(self, event: Event, endpoint: WebhookEndpoint, fate: Fate) -> None:
+        """All the calls to *endpoint* about *event*, and beside it."""
+        at = event.created_at
+
+        def add(held: timedelta, **more: Any) -> None:
+            made: dict[str, Any] = {"id": self.new_id(at), "created_at": at, "updated_at": at, "due_at": at + held}
+            self._state.add(PendingDelivery(event=event.id, endpoint=endpoint.id, **made, **more))
+
+        if fate.forged:
+            kind, _, _ = event.resource.rpartition("/")
+            for told in (f"{kind}/{self.new_id(at, event.id, 'forged')}", event.resource):
+                add(timedelta(0), fault="forged", speaks_of=told)
+        add(fate.held, fault=fate.fault)
+        if fate.again_after is not None:
+            add(fate.held + fate.again_after, fault="doubled")
+        if fate.fault == "early":
+            self.told_first = event.resource
 
     # Ids, and what takes its time.
 

@@ -43,10 +43,20 @@ from docpoll.providers.answers import UNSAID, is_id, is_page, suspected
 from docpoll.providers.syntage.data import SyntageData
 from docpoll.providers.syntage.extractors import canonical, same_options, tidy
 from docpoll.providers.syntage.resources import SyntageResources, tidy_rfc
-from docpoll.providers.syntage.states import STOPPING, RemoteExtraction, blocked_by, event_of, files_incomplete, gist
+from docpoll.providers.syntage.states import (
+    STOPPING,
+    UNFINISHED,
+    RemoteExtraction,
+    blocked_by,
+    event_of,
+    files_incomplete,
+    gist,
+)
+from docpoll.providers.syntage.webhooks import parse_delivery, verify_delivery
 from docpoll.providers.syntage.wire import PAGE_LIMIT, Page, error_of, instant, iri, made_at, request_id, utc
 from docpoll.results import Candidate, Field, Fields, Result, Value
 from docpoll.schedules import GrowingSchedule, PollSchedule
+from docpoll.signatures import Verdict
 from docpoll.sweeps import SKEW, Sighting, Sweep, SweepQuestion
 from docpoll.wire import Conversation, Request, Response
 
@@ -108,6 +118,7 @@ class Syntage(SyntageResources, SyntageData):
     #: "X-RateLimit-Limit: 60"; the length of the window is on no page, and a minute is what such windows last.
     start_rate: ClassVar[float] = 1.0
     page_limit: ClassVar[int] = PAGE_LIMIT
+    signs_deliveries: ClassVar[bool] = True
 
     #: From 5 s on, growing to a minute: minutes to hours is what extractions take.
     schedule: PollSchedule = attrs.field(
@@ -365,6 +376,17 @@ class Syntage(SyntageResources, SyntageData):
         )
         everything = None if complete else attrs.evolve(question, changed_since=None, page=None, page_size=PAGE_LIMIT)
         return Sweep(seen=seen, complete=complete, next=everything)
+
+    def verify_delivery(
+        self, headers: Mapping[str, str], body: bytes, *, secrets: Collection[str], now: datetime
+    ) -> Verdict:
+        """See `docpoll.interfaces.Delivering`, and `docpoll.providers.syntage.webhooks`."""
+        return verify_delivery(headers, body, secrets=secrets, now=now)
+
+    def parse_delivery(self, body: bytes) -> str | None:
+        """See `docpoll.interfaces.Delivering`; its beginning and its progress are told of too, and are no news."""
+        told = parse_delivery(body)
+        return told.extraction_id if is_id(told.extraction_id) and told.status not in UNFINISHED else None
 
     def read_result(self, body: bytes) -> Result:
         """The extraction at its end: its counters and dates as fields, and a warning where files are missing.

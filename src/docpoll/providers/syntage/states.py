@@ -47,7 +47,7 @@ STATUSES: Final[Mapping[str, bool | None]] = {
     "cancelled": False,
 }
 STOPPING: Final = "stopping"
-_UNFINISHED: Final = frozenset({"pending", "waiting", "running", STOPPING})
+UNFINISHED: Final = frozenset({"pending", "waiting", "running", STOPPING})
 
 #: A job that waits for longer is shown with the likely cause.
 BLOCKED_AFTER: Final = timedelta(minutes=10)
@@ -177,7 +177,7 @@ def event_of(seen: RemoteExtraction, *, retry_after: timedelta | None = None) ->
     status = seen.status
     if status is None:
         return None
-    if status in _UNFINISHED:
+    if status in UNFINISHED:
         return SeenUnfinished(status=status, retry_after=retry_after)
     match status:
         case "finished":

@@ -33,6 +33,8 @@ class Delivery:
     type: str | None = None
     #: The extraction it is about, where it is about one.
     extraction_id: str | None = None
+    #: Its status when the event was made, as written.
+    status: str | None = None
     rfc: str | None = None
     created_at: datetime | None = None
 
@@ -50,21 +52,25 @@ def parse_delivery(body: bytes) -> Delivery:
     event = parse_json(body)
     if not isinstance(event, dict):
         return Delivery()
-    taxpayer, kind = event.get("taxpayer"), text(event.get("type"))
+    taxpayer, kind, shown = event.get("taxpayer"), text(event.get("type")), _shown(event)
     return Delivery(
         id=text(event.get("id")) or _tail(event.get("@id")),
         type=kind,
-        extraction_id=_extraction(event) if (kind or "").startswith("extraction.") else None,
+        extraction_id=_extraction(event, shown) if (kind or "").startswith("extraction.") else None,
+        status=text(shown.get("status")),
         rfc=text(taxpayer.get("id")) if isinstance(taxpayer, dict) else None,
         created_at=instant(event.get("createdAt")),
     )
 
 
-def _extraction(event: dict[str, object]) -> str | None:
-    """`resource`, else the object's `@id`, else its `id`: each may be missing."""
+def _shown(event: dict[str, object]) -> dict[str, object]:
     data = event.get("data")
     shown = data.get("object") if isinstance(data, dict) else None
-    shown = shown if isinstance(shown, dict) else {}
+    return shown if isinstance(shown, dict) else {}
+
+
+def _extraction(event: dict[str, object], shown: dict[str, object]) -> str | None:
+    """`resource`, else the object's `@id`, else its `id`: each may be missing."""
     return _tail(event.get("resource")) or _tail(shown.get("@id")) or _tail(shown.get("id"))
 
 

@@ -259,9 +259,38 @@ WHERE state = 'SUCCEEDED' AND error IS NOT NULL AND purged_at IS NULL
 ORDER BY seq DESC LIMIT :limit
 
 -- name: on_their_way
-SELECT id FROM jobs
-WHERE state = 'PENDING' AND sent_at IS NOT NULL OR state = 'UNCERTAIN' AND sent_at > lost_at
+SELECT id FROM jobs INDEXED BY jobs_on_their_way
+WHERE sent_at IS NOT NULL AND state IN ('PENDING', 'UNCERTAIN') AND (state = 'PENDING' OR sent_at > lost_at)
 ORDER BY seq
+
+-- name: is_on_its_way
+SELECT 1 FROM accounts CROSS JOIN jobs INDEXED BY jobs_on_their_way ON jobs.account_id = accounts.id
+WHERE accounts.provider = :provider AND accounts.origin = :origin
+    AND sent_at IS NOT NULL AND state IN ('PENDING', 'UNCERTAIN') AND (state = 'PENDING' OR sent_at > lost_at)
+LIMIT 1
+
+-- name: jobs_by_remote_ids
+SELECT * FROM job_rows
+WHERE remote_id IN (SELECT value FROM json_each(:ids)) AND provider = :provider AND origin = :origin
+ORDER BY seq
+
+-- name: forget_parked
+DELETE FROM parked WHERE parked_at < :before OR parked_at > :beyond
+
+-- name: park
+INSERT OR REPLACE INTO parked (provider, origin, remote_id, parked_at)
+VALUES (:provider, :origin, :remote_id, :now)
+
+-- name: count_parked
+SELECT count(*) FROM parked WHERE provider = :provider AND origin = :origin
+
+-- name: drop_parked
+DELETE FROM parked WHERE seq IN (
+    SELECT seq FROM parked WHERE provider = :provider AND origin = :origin ORDER BY seq LIMIT :number
+)
+
+-- name: take_parked
+DELETE FROM parked WHERE provider = :provider AND origin = :origin AND remote_id = :remote_id RETURNING parked_at
 
 -- name: lost_jobs
 SELECT * FROM job_rows WHERE seq IN (
