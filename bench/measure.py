@@ -22,7 +22,7 @@ from measuring import GATHERED, options
 
 #: The first bench, and what takes longer.
 _FIRST: Final = ("polls", "memory", "commits", "policy", "expiry")
-_MORE: Final = ("many", "rows", "ledger", "limits", "liar", "faults", "sweeps", "webhooks")
+_MORE: Final = ("many", "rows", "ledger", "limits", "liar", "faults", "sweeps", "exports", "webhooks")
 
 _HERE: Final = Path(__file__).resolve().parent
 

@@ -160,7 +160,8 @@ def test_the_tests_on_the_emulators_page_pass(sample: str, tmp_path: Path):
 # -- names in code quotes -----------------------------------------------------------------------------------------
 
 PAGES = {
-    name: (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("emulator.md", "syntage.md", "uncertain.md")
+    name: (ROOT / "docs" / name).read_text(encoding="utf-8")
+    for name in ("document-view.md", "emulator.md", "syntage.md", "uncertain.md")
 }
 
 

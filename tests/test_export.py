@@ -207,7 +207,7 @@ def test_places_where_nothing_can_be_written_are_refused_at_once(tmp_path):
     """With what to name instead."""
     (tmp_path / "folder.csv").mkdir()
     for path, said in (
-        (tmp_path / "x.xlsx", ".jsonl or .csv"),
+        (tmp_path / "x.xlsx", ".jsonl, .csv or .parquet"),
         (tmp_path / "folder.csv", "this is a folder"),
         (tmp_path / "no" / "x.csv", "does not exist"),
     ):

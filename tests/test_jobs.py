@@ -34,6 +34,7 @@ from docpoll.events import (
 from docpoll.harvester.lookup import is_on_its_way
 from docpoll.jobs import (
     CLOSED,
+    NOT_FOUND,
     NOT_FOUND_GRACE,
     OPEN,
     PATIENCE,
@@ -46,6 +47,7 @@ from docpoll.jobs import (
     stands_for,
 )
 from docpoll.schedules import FixedSchedule, GrowingSchedule
+from tests.test_markup import MADE, NASTY, Reader
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TTL = timedelta(hours=48)
@@ -560,3 +562,54 @@ def test_an_extraction_is_the_same_job_while_it_is_open(state, fresh_for, readin
 def test_what_has_no_end_is_not_fresh():
     """A job of which nobody knows when it succeeded."""
     assert not stands_for(job(JobState.SUCCEEDED, finished_at=None), now=T0, fresh_for=HOUR)
+
+
+# --- in a notebook ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_a_notebook_shows_where_a_job_stands(state: JobState) -> None:
+    """In every state: what it is, since when, and what to do next."""
+    told = Reader(job(state, trouble="HTTP 503", attempt=2)._repr_html_()).text
+    assert told[0] == f"Job j1: {state}"
+    rows = dict(zip(told[1::2], told[2::2], strict=True))
+    assert rows["source"] == "a.pdf"
+    assert rows["provider"] == "typless, account default"
+    assert rows["attempt"] == "2"
+    assert rows["next"]
+    assert ("trouble" in rows) is (state in OPEN)
+    assert ("finished" in rows) is (state in CLOSED)
+    assert ("error" in rows) is (state is JobState.FAILED)
+    assert ("cannot expire before" in rows) is (state is JobState.RUNNING)
+
+
+def test_a_notebook_shows_instants_warnings_and_what_is_gone() -> None:
+    """In UTC; the error of a job that succeeded is a warning, and a purged result is no longer there."""
+    purged = job(
+        JobState.SUCCEEDED,
+        sent_at=datetime(2026, 3, 1, 12, 30, 5, 999, tzinfo=UTC),
+        purged_at=T0,
+        polls=3,
+        error=ErrorInfo(code=None, message="files are missing"),
+    )
+    told = Reader(purged._repr_html_()).text
+    rows = dict(zip(told[1::2], told[2::2], strict=True))
+    assert rows["sent"] == "2026-03-01 12:30:05Z"
+    assert rows["warning"] == "files are missing"
+    assert rows["polls"] == "3"
+    assert rows["next"] == "Its result was stored, and purged later."
+
+
+def test_a_notebook_names_what_costs_nothing_first() -> None:
+    """A job that the vendor did not know is asked about again, before it is paid for again."""
+    told = Reader(job(JobState.FAILED, error=ErrorInfo(code=NOT_FOUND, message="HTTP 404"))._repr_html_()).text
+    assert told[-1].index("client.retry(job, same_id=True)") < told[-1].index("client.submit(…, again=True)")
+
+
+@given(NASTY, NASTY)
+def test_a_job_brings_nothing_into_a_notebook(source: str, message: str) -> None:
+    """Whatever its document is called, and whatever the vendor says of it; links that open without a key neither."""
+    link = "https://bucket.example/a.pdf?X-Amz-Signature=abc"
+    shown = job(JobState.FAILED, source=source, error=ErrorInfo(code=1, message=f"{link} {message}"))._repr_html_()
+    assert {tag for tag, _ in Reader(shown).elements} <= MADE
+    assert "Signature" not in shown

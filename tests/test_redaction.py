@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from docpoll.redaction import redact, redact_text
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -42,14 +46,14 @@ def test_known_secrets_are_taken_out_wherever_they_stand():
 def test_every_text_in_json_is_redacted():
     """At any depth; values that are no text stay."""
     value = {
-        "a": ["https://x.example/y?sig=1", 3, None],
+        "a": ["https://x.example/y?sig=1", 3, None, NOON],
         "Api-Key": "abc",
         "signingSecret": "54471a27",
         "api_key": 7,
         "b": ({"c": "k3y-of-ours"},),
     }
     assert redact(value, secrets=["k3y-of-ours"]) == {
-        "a": ["https://x.example/y?…", 3, None],
+        "a": ["https://x.example/y?…", 3, None, NOON],
         "Api-Key": "…",
         "signingSecret": "…",
         "api_key": 7,

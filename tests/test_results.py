@@ -9,9 +9,11 @@ from decimal import Decimal
 
 import orjson
 import pytest
+from hypothesis import given
 
 from docpoll.events import ErrorInfo
 from docpoll.results import Box, Candidate, Field, Fields, Result, UnknownField
+from tests.test_markup import MADE, NASTY, Reader
 
 TOTAL = Field(
     name="total_amount",
@@ -148,3 +150,61 @@ def test_a_result_and_its_errors_travel_between_processes() -> None:
     assert pickle.loads(pickle.dumps(result)) == result  # noqa: S301 - pickled a moment ago - made on the line itself
     error = pickle.loads(pickle.dumps(UnknownField("a", ("b",))))  # noqa: S301 - pickled a moment ago
     assert str(error) == "no field 'a'; there are: b"
+
+
+def test_a_notebook_shows_fields_and_tables() -> None:
+    """Values, how certain each is, and where; rows and rates below; the vendor's complaint at the end."""
+    row = {"text": Field(name="text", candidates=(Candidate(value="Desk", text="Desk"),)), "price": TOTAL}
+    other = {"price": ABSENT, "unit": Field(name="unit", candidates=(Candidate(text="pcs"),))}
+    shown = Result(
+        fields={"total_amount": TOTAL, "issue_date": ISSUED, "supplier_name": ABSENT},
+        line_items=[row, other],
+        vat_rates=[row],
+        file_name="a.pdf",
+        error=ErrorInfo(code=7, message="page 2 is blurred"),
+    )._repr_html_()
+    read = Reader(shown)
+    assert [text for text in read.text if text.strip()] == [
+        *["Result of a.pdf", "Field", "Value", "Confidence", "Page"],
+        *["total_amount", "259.0000", " 97 %", "2", "issue_date", "2019-06-05", "–", "supplier_name", "–", "–"],
+        *["Line items (2)", "Row", "text", "price", "unit", "1", "Desk", "259.0000", "2", "–", "pcs"],
+        *["VAT rates (1)", "Row", "text", "price", "1", "Desk", "259.0000"],
+        "The vendor complained: page 2 is blurred",
+    ]
+    assert Reader(Result()._repr_html_()).text == ["Result", "Field", "Value", "Confidence", "Page"]
+
+
+def test_a_notebook_is_not_flooded() -> None:
+    """Of thousands of rows, columns and fields the first are shown, and the rest is counted."""
+    wide = {f"c{number}": ISSUED for number in range(14)}
+    many = Result(
+        fields={f"f{number}": ISSUED for number in range(150)}, line_items=[wide] * 5000, vat_rates=[{"c": ISSUED}] * 21
+    )
+    shown = many._repr_html_()
+    text = Reader(shown).text
+    assert "50 more fields: see .fields" in text
+    assert "4980 more rows and 2 more columns: see .line_items" in text
+    assert "1 more row: see .vat_rates" in text
+    assert len(shown) < 100_000
+
+
+def test_a_notebook_is_shown_no_link_that_opens_without_a_key() -> None:
+    """What is shown there is handed on with it."""
+    link = "https://bucket.example/a.pdf?X-Amz-Signature=abc&X-Amz-Credential=def"
+    field = Field(name="link", candidates=(Candidate(value=link, text=link),))
+    shown = Result(fields={"link": field}, line_items=[{"link": field}], file_name=link)._repr_html_()
+    assert "abc" not in shown
+    assert shown.count("https://bucket.example/a.pdf?…") == 3
+
+
+@given(NASTY, NASTY, NASTY)
+def test_a_result_brings_nothing_into_a_notebook(name: str, text: str, complaint: str) -> None:
+    """Whatever the vendor, or who wrote the invoice, has put into it."""
+    field = Field(name=name, candidates=(Candidate(value=text, text=text, confidence=0.5),))
+    shown = Result(
+        fields={name: field},
+        line_items=[{name: field}],
+        file_name=text,
+        error=ErrorInfo(code=None, message=complaint),
+    )._repr_html_()
+    assert {tag for tag, _ in Reader(shown).elements} <= MADE

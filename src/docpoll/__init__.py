@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from docpoll.budget import Budget
-    from docpoll.client import Client, Outcome, extract_all
+    from docpoll.client import Client, Outcome, Outcomes, extract_all, page_image, to_dataframe
     from docpoll.documents import Document
     from docpoll.errors import (
         AccountFault,
@@ -66,6 +66,7 @@ __all__ = [
     "Local",
     "MemoryStore",
     "Outcome",
+    "Outcomes",
     "ResubmitPolicy",
     "Result",
     "ResultExpired",
@@ -81,6 +82,8 @@ __all__ = [
     "WebhookError",
     "__version__",
     "extract_all",
+    "page_image",
+    "to_dataframe",
 ]
 
 #: Where each name lives.
@@ -88,7 +91,7 @@ _HOMES: Final = {
     name: module
     for module, names in {
         "docpoll.budget": ("Budget",),
-        "docpoll.client": ("Client", "Outcome", "extract_all"),
+        "docpoll.client": ("Client", "Outcome", "Outcomes", "extract_all", "page_image", "to_dataframe"),
         "docpoll.documents": ("Document",),
         "docpoll.errors": (
             "AccountFault",

@@ -23,7 +23,7 @@
         ├── JobCancelled              stopped on request
         ├── JobTimedOut               `give_up_after` ended the looking
         ├── SubmitUncertain           sent, the answer was lost
-        ├── DocumentGone              the document of a retry is gone or changed
+        ├── DocumentGone              the document to be sent again, or drawn, is gone or changed
         ├── ResultPurged              the result was deleted with `purge`
         └── StillRunning              a waiter's timeout; the job lives on
 
@@ -85,7 +85,7 @@ class DocumentError(LocalProtocolError):
 
     *source* is the input as it was given; *code* is one of `no_such_file`, `unreadable`, `not_a_file`,
     `not_a_document` (so large that it was not read to its end),
-    and while it is sent `not_found` (it is gone) or `changed`.
+    while it is sent `not_found` (it is gone) or `changed`, and while it is drawn `no_pages` or `no_such_page`.
     """
 
     def __init__(self, message: str, *, source: str, code: str) -> None:
@@ -218,7 +218,7 @@ class SubmitUncertain(JobError):
 
 
 class DocumentGone(JobError):
-    """The document of a retry is gone or changed, so no attempt was made."""
+    """The document is gone or changed: no further attempt was made with it, or it cannot be drawn."""
 
 
 class ResultPurged(JobError):

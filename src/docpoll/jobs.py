@@ -6,7 +6,7 @@ Polls, submits, webhooks and deadlines all arrive here as events; nothing in thi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
@@ -35,6 +35,8 @@ from docpoll.events import (
     Vanished,
 )
 from docpoll.expiry import earliest_expiry, latest_look
+from docpoll.markup import table
+from docpoll.redaction import redact_text
 from docpoll.schedules import PollSchedule
 
 __all__ = ["CLOSED", "OPEN", "STALLED_AFTER", "TRANSITIONS", "Job", "JobState", "advance", "is_stalled", "stands_for"]
@@ -139,6 +141,23 @@ NOT_FOUND: Final = "not_found"
 BAD_ANSWER: Final = "bad_answer"
 
 
+#: What to do next, for people in a notebook.
+_NEXT: Final[Mapping[JobState, str]] = {
+    PENDING: "It waits to be sent, which a client with harvest=True does.",
+    UNCERTAIN: "It was sent and the answer was lost, so it may have been accepted, and billed, or not: "
+    "client.recover() looks for it, client.resolve(job, …) settles it by hand.",
+    RUNNING: "It is being worked on: client.result(job) waits for its result.",
+    SUCCEEDED: "Its result is stored: client.result(job) gives it.",
+    FAILED: "client.submit(…, again=True) makes a further attempt, which is paid for like a new one.",
+    EXPIRED: "The vendor dropped the result before it was read, so nobody can get it any more; "
+    "client.submit(…, again=True) makes a further attempt, which is paid for like a new one.",
+    CANCELLED: "It was stopped on request; client.submit(…, again=True) makes a further attempt.",
+    TIMED_OUT: "We stopped looking, as give_up_after said; the vendor may still finish.",
+}
+#: What comes first for a job that the vendor did not know.
+_ASK_AGAIN: Final = "client.retry(job, same_id=True) asks the vendor for it once more, which costs nothing. "
+
+
 def _aware(_: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
     if value is not None and value.tzinfo is None:
         raise LocalProtocolError(f"{attribute.name}: {value} has no timezone; instants are aware and in UTC")
@@ -221,6 +240,30 @@ class Job:
         """The vendor's name for the kind of document, or of extraction, where the job has one."""
         value = self.options.get("document_type", self.options.get("extractor"))
         return None if value is None else str(value)
+
+    def _repr_html_(self) -> str:
+        """Where the job stands and what to do next, for notebooks."""
+        error = None if self.error is None else f"{self.error.code or ''} {self.error.message}".strip()
+        is_unknown_there = self.error is not None and self.error.code == NOT_FOUND
+        following = f"{_ASK_AGAIN if is_unknown_there else ''}{_NEXT[self.state]}"
+        rows = {
+            "source": self.source,
+            "provider": f"{self.provider}, account {self.account}",
+            "attempt": self.attempt if self.attempt > 1 else None,
+            "sent": _shown(self.sent_at),
+            "finished": _shown(self.finished_at),
+            "cannot expire before": _shown(self.earliest_expiry_at) if self.is_open else None,
+            "polls": self.polls or None,
+            "warning" if self.state is SUCCEEDED else "error": error,
+            "trouble": self.trouble if self.is_open else None,
+            "next": following if self.purged_at is None else "Its result was stored, and purged later.",
+        }
+        told = [(name, redact_text(str(value))) for name, value in rows.items() if value is not None]
+        return table(f"Job {self.id}: {self.state}", (), told)
+
+
+def _shown(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
 
 
 def is_stalled(job: Job, *, now: datetime) -> bool:

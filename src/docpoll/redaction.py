@@ -43,7 +43,10 @@ def redact_text(text: str, *, secrets: Collection[str] = ()) -> str:
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, HIDDEN)
-    text = _LINK.sub(_without_signature, text)
+    if "?" in text:
+        text = _LINK.sub(_without_signature, text)
+    if ":" not in text and "=" not in text:
+        return text
     return _NAMED.sub(lambda found: f"{found['name']}{found['word'] or ''}{HIDDEN}", text)
 
 
@@ -52,7 +55,9 @@ def redact(value: Any, *, secrets: Collection[str] = ()) -> Any:
     match value:
         case str():
             return redact_text(value, secrets=secrets)
-        case Mapping():
+        case None | int() | float():  # most of what is asked; whether it is a Mapping takes longer to tell
+            return value
+        case dict() | Mapping():
             return {name: _redact_named(name, item, secrets) for name, item in value.items()}
         case list() | tuple():
             return [redact(item, secrets=secrets) for item in value]

@@ -10,6 +10,8 @@ from typing import Any, Final
 import attrs
 
 from docpoll.events import ErrorInfo
+from docpoll.markup import Markup, element, meter, table
+from docpoll.redaction import redact_text
 
 __all__ = ["RASTER_DPI", "Box", "Candidate", "Field", "Fields", "Result", "Row", "UnknownField", "Value"]
 
@@ -21,6 +23,10 @@ Value = str | Decimal | date | datetime | None
 RASTER_DPI: Final = 300.0
 
 _POINTS_PER_INCH: Final = 72.0
+
+#: Rows and columns of a table in a notebook; `to_dict()` has them all.
+_ROWS_SHOWN, _COLUMNS_SHOWN = 20, 12
+_FIELDS_SHOWN: Final = 100
 
 
 @attrs.frozen(kw_only=True)
@@ -200,6 +206,57 @@ class Result:
             "error": None if self.error is None else attrs.asdict(self.error),
         }
 
+    def _repr_html_(self) -> str:
+        """The fields and the tables, for notebooks."""
+        rows = [
+            (name, _shown(field), meter(field.confidence), "" if field.page is None else field.page + 1)
+            for name, field in list(self.fields.items())[:_FIELDS_SHOWN]
+        ]
+        more = len(self.fields) - len(rows)
+        parts = [
+            table(
+                f"Result of {redact_text(self.file_name)}" if self.file_name else "Result",
+                ("Field", "Value", "Confidence", "Page"),
+                rows,
+                left_out=f"{_more(more, 'field')}: see .fields" if more else "",
+            ),
+            _table_of("Line items", self.line_items, ".line_items"),
+            _table_of("VAT rates", self.vat_rates, ".vat_rates"),
+        ]
+        if self.error is not None:
+            parts.append(element("p", f"The vendor complained: {redact_text(self.error.message)}"))
+        return element("div", *parts)
+
 
 def _plain(row: Mapping[str, Field]) -> dict[str, Any]:
     return {name: field.to_dict() for name, field in row.items()}
+
+
+def _table_of(caption: str, rows: list[Row], where: str) -> Markup:
+    """The first *rows* in their first columns, with a word on what is left out; nothing where there are none."""
+    if not rows:
+        return Markup()
+    shown = rows[:_ROWS_SHOWN]
+    names = list(dict.fromkeys(name for row in shown for name in row))
+    columns = names[:_COLUMNS_SHOWN]
+    left_out = []
+    if len(rows) > len(shown):
+        left_out.append(_more(len(rows) - len(shown), "row"))
+    if len(names) > len(columns):
+        left_out.append(_more(len(names) - len(columns), "column"))
+    cells = [
+        (number, *(_shown(row[name]) if name in row else "" for name in columns))
+        for number, row in enumerate(shown, start=1)
+    ]
+    said = f"{' and '.join(left_out)}: see {where}" if left_out else ""
+    return table(f"{caption} ({len(rows)})", ("Row", *columns), cells, left_out=said)
+
+
+def _more(number: int, what: str) -> str:
+    return f"{number} more {what}{'s' * (number != 1)}"
+
+
+def _shown(field: Field) -> str:
+    """The value of *field* for people; its text where it is not what its type promises."""
+    value = _plain_value(field.value)
+    return redact_text(value if value is not None else field.text or "–")

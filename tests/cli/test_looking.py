@@ -65,7 +65,7 @@ def test_the_account_comes_from_the_flag_or_the_environment(cli, documents, monk
 
 
 def test_looking_needs_neither_network_nor_terminal_libraries(documents, cli):
-    """`status`, `jobs` and `show` import no aiohttp, no emulator and no rich, so they start quickly."""
+    """`status`, `jobs` and `show` import no aiohttp, emulator or rich, and nothing that draws: they start quickly."""
     cli("run", documents(1), "--provider", "local")
     code = """
 import sys
@@ -74,7 +74,7 @@ from docpoll.cli import main
 for command in (["status"], ["jobs"], ["show", "0000.pdf"], ["--help"], ["run", "--help"]):
     code = main(command)
     names = {name.partition(".")[0] for name in sys.modules} | set(sys.modules)
-    found = sorted(names & {"aiohttp", "rich", "docpoll.emulator", "docpoll.transport"})
+    found = sorted(names & {"aiohttp", "rich", "PIL", "pypdfium2", "docpoll.emulator", "docpoll.transport"})
     print(command[0], code, found, file=sys.stderr)
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

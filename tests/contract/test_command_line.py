@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 import pytest
 from jsonschema import Draft202012Validator
+from PIL import Image
 
 import docpoll
 import docpoll.testing
@@ -35,15 +36,16 @@ LOSES = {"uncertain", "tag-file-names"}
 FLAGS = {
     "run": TAKES | LOSES | {"poll-every", "give-up-after", "fail-fast", "out"},
     "submit": TAKES | LOSES,
-    "harvest": SENDS | LOSES | {"poll-every", "give-up-after", "wait"},
+    "harvest": SENDS | LOSES | {"poll-every", "give-up-after", "wait", "out"},
     "rescue": SENDS | {"poll-every", "expiring", "wait"},
     "serve": (SENDS - {"json"})
     | LOSES
     | {"poll-every", "give-up-after", "host", "port", "access-log", "webhook-token", "webhook-secret"},
     "status": {"expiring", "provider", "account", "base-url", "store", "json", "quiet"},
     "jobs": {"state", "provider", "account", "store", "json", "quiet"},
-    "show": {"provider", "account", "base-url", "store", "json", "quiet"},
-    "export": {"out", "provider", "account", "store", "json", "quiet"},
+    "show": {"provider", "account", "base-url", "store", "image", "json", "quiet"},
+    "export": {"out", "fields", "confidence", "append", "delimiter", "decimal", "excel"}
+    | {"provider", "account", "store", "json", "quiet"},
     "retry": SENDS | LOSES | {"failed", "expired", "retryable", "same-id", "dry-run"},
     "recover": SENDS,
     "resolve": SENDS | {"found", "resend", "drop", "all", "tag-file-names", "dry-run"},
@@ -191,6 +193,16 @@ def test_these_are_the_exit_codes():
     assert [int(code_of([JobState[name]])) for name in ("CANCELLED", "TIMED_OUT", "PENDING")] == [1, 1, 5]
     assert code_of([JobState.RUNNING, JobState.SUCCEEDED], accepted=True) == 0
     assert code_of([JobState.PENDING], accepted=True) == 5
+
+
+def test_this_is_the_line_of_a_job_that_is_drawn(lines):
+    """The file and its pages, which count from 0, stand beside the rest."""
+    Image.new("RGB", (200, 300), "white").save("scan.png")
+    lines("run", "scan.png", "--provider", "local")
+    (drawn,) = lines("show", "scan.png", "--image", "out.png")
+    assert drawn["image"] == {"file": "out.png", "pages": [0]}
+    assert _faults("line_with_result", drawn) == []
+    assert _faults("line_with_result", drawn | {"image": "out.png"}) != []
 
 
 def test_these_are_the_lines(lines):

@@ -70,9 +70,13 @@ def doors(client: docpoll.Client, token: str, secrets: list[str]) -> ASGIApp | N
 def without_async() -> list[docpoll.Outcome]:
     """In a script or a notebook."""
     document = docpoll.Document.from_bytes(b"%PDF-1.7", name="a.pdf")
-    return docpoll.extract_all(
+    outcomes: docpoll.Outcomes = docpoll.extract_all(
         ["a.pdf", document, b"%PDF-1.7"],
         provider=docpoll.Local(),
         document_type="invoice",
         resubmit=docpoll.ResubmitPolicy(2, 10),
     )
+    docpoll.page_image(outcomes[0], page=1).save("a.png")
+    docpoll.to_dataframe(outcomes, fields={"total_amount": "Total"}, confidence=True)
+    docpoll.to_dataframe("docpoll.db", line_items=True, floats=True)
+    return outcomes

@@ -43,6 +43,8 @@ def _carry_out(given: list[str]) -> int:
     try:
         command_for(given[0] if given else "")(args=given, prog_name="docpoll", obj=given)
     except SystemExit as exc:
+        if exc.__context__ is not None and isinstance(exc.__context__.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from exc  # Typer would end without a word
         code = int(exc.code) if isinstance(exc.code, int) else int(exc.code is not None)
         if code == ExitCode.WRONG:
             # As `docpoll run *` has it, where a file is called like an option.

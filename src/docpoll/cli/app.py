@@ -200,7 +200,7 @@ def submit(  # noqa: PLR0913 - the flags of a command are its parameters
 
 
 @app.command()
-def harvest(
+def harvest(  # noqa: PLR0913 - the flags of a command are its parameters
     ctx: typer.Context,
     *,
     provider: Provider = None,
@@ -214,6 +214,7 @@ def harvest(
     uncertain: Uncertain = "lookup",
     tag_file_names: TagFileNames = False,
     wait: Wait = None,
+    out: Out = None,
     json: Json = False,
     quiet: Quiet = False,
     api_key: ApiKey = None,
@@ -354,26 +355,59 @@ def jobs(
 
 @app.command()
 def show(
+    *,
     job: Annotated[str, typer.Argument(metavar="JOB", help="An id, the beginning of one, or the document's path.")],
     provider: Provider = None,
     account: Account = None,
     base_url: BaseUrl = None,
     store: Store = None,
+    image: Annotated[
+        str | None,
+        typer.Option("--image", metavar="FILE", help="Draw the document with what was found, into a .png file."),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - there is nothing but the answer
 ) -> None:
-    """Tell all about one job, and what to do next."""
+    """Tell all about one job, and what to do next.
+
+    With --image, the pages that hold a value are drawn below one another, each value framed in the colour of its
+    confidence; needs docpoll[view], and the document where it was.
+
+    For example:
+
+        docpoll show invoice.pdf --image out.png
+    """
     from docpoll.cli.looking import show as carry_out
 
     settings = _settings(provider=provider, account=account, base_url=base_url, store=store)
-    _end(lambda: carry_out(settings, job=job, json=json))
+    _end(lambda: carry_out(settings, job=job, image=image, json=json))
 
 
 @app.command()
 def export(
+    *,
     out: Annotated[
-        str, typer.Option("--out", metavar="FILE", help="A .jsonl or .csv file; - is JSON Lines on stdout.")
+        str, typer.Option("--out", metavar="FILE", help="A .jsonl, .csv or .parquet file; - is JSON Lines on stdout.")
     ],
+    fields: Annotated[
+        str | None,
+        typer.Option("--fields", metavar="NAMES", help="Only these columns, such as source,total_amount=Total."),
+    ] = None,
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="A column behind each field: how sure the vendor is, from 0 to 1.")
+    ] = False,
+    append: Annotated[
+        bool, typer.Option("--append", help="Keep what the file holds, and add what has ended since.")
+    ] = False,
+    delimiter: Annotated[
+        str | None, typer.Option("--delimiter", metavar="SIGN", help="CSV: between cells, one of , ; | tab.")
+    ] = None,
+    decimal: Annotated[
+        str | None, typer.Option("--decimal", metavar="SIGN", help="CSV: a decimal comma, with semicolons between.")
+    ] = None,
+    excel: Annotated[
+        bool, typer.Option("--excel", help="CSV: for a spreadsheet, that keeps umlauts and leading zeros.")
+    ] = False,
     provider: Provider = None,
     account: Account = None,
     store: Store = None,
@@ -382,17 +416,30 @@ def export(
 ) -> None:
     """Write all documents with their fields to a file.
 
-    .jsonl holds everything, .csv a row of fields for each document (UTF-8, without line items).
+    .jsonl holds everything; .csv a row of fields for each document, and FILE.line-items.csv its line items; .parquet
+    the same in one file, typed (needs docpoll[parquet]).
     The newest attempt answers for a document. The file is complete or not there.
 
     For example:
 
         docpoll export --out fields.csv
+
+        docpoll export --out fields.parquet --fields id,state,source,total_amount=Total --append
     """
-    from docpoll.cli.looking import export as carry_out
+    from docpoll.cli.exporting import Wish
+    from docpoll.cli.exporting import export as carry_out
 
     settings = _settings(provider=provider, account=account, store=store)
-    _end(lambda: carry_out(settings, out=out, quiet=quiet))
+    wish = Wish(
+        out=out,
+        fields=fields,
+        confidence=confidence,
+        append=append,
+        delimiter=delimiter,
+        decimal=decimal,
+        excel=excel,
+    )
+    _end(lambda: carry_out(settings, wish, quiet=quiet))
 
 
 # -- changing -----------------------------------------------------------------------------------------------------

@@ -109,7 +109,9 @@ FailFast = Annotated[bool, typer.Option("--fail-fast", help="End at the first in
 Out = Annotated[
     str | None,
     typer.Option(
-        "--out", metavar="FILE", help="Write the results to a .jsonl or .csv file; - is JSON Lines on stdout."
+        "--out",
+        metavar="FILE",
+        help="Write the results to a .jsonl, .csv or .parquet file; - is JSON Lines on stdout.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, and nothing else.")]

@@ -11,13 +11,14 @@ from docpoll.cli.codes import ExitCode, code_of
 from docpoll.cli.explaining import asked_of, gist_of, warned
 from docpoll.cli.hints import placing, uncertain_hint
 from docpoll.cli.progress import Progress, watched
-from docpoll.cli.run import named, outcome_line
+from docpoll.cli.run import export_to, named, outcome_line
 from docpoll.cli.screen import Logs, Screen, many, printable
 from docpoll.cli.sending import Options, client_for, looking_at, require_ledger, stopped, warn_of_key
 from docpoll.cli.supervise import supervise
 from docpoll.clocks import SystemClock
 from docpoll.config import KEY_VARIABLES, Settings
 from docpoll.errors import AccountFault, StoreError, SubmitsRefused
+from docpoll.export import Export, check_out
 from docpoll.interfaces import LedgerSummary, Provider
 from docpoll.jobs import OPEN, JobState
 
@@ -32,11 +33,15 @@ def harvest(options: Options, *, go_on: str) -> int:
     require_ledger(settings.store)
     if settings.provider is not None:
         settings.sending_provider()  # A provider that was named must be configured.
-    screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets, place=placing(settings))
+    screen = Screen(
+        json=options.json or options.out == "-", quiet=options.quiet, secrets=settings.secrets, place=placing(settings)
+    )
     warn_of_key(screen, options.api_key)
     provider = settings.provider_named("local")
     client_for(provider, options, store=settings.store, on_event=lambda *_: None)
     assert options.wait_seconds is None or options.wait_seconds > 0
+    if options.out is not None:
+        check_out(options.out)
     return supervise(lambda: _harvest(options, settings, screen), screen=screen, go_on=go_on)
 
 
@@ -46,6 +51,7 @@ class _Found:
 
     states: list[JobState] = attrs.field(factory=list)
     waited: bool = False
+    export: Export | None = None
 
 
 async def _harvest(options: Options, settings: Settings, screen: Screen) -> int:
@@ -59,16 +65,26 @@ async def _harvest(options: Options, settings: Settings, screen: Screen) -> int:
     working = [scope for scope in ours if any(before.counts[scope].get(state) for state in goes_on)]
     total = sum(before.counts[scope].get(state, 0) for scope in working for state in goes_on)
     progress = Progress(screen, total=total)
-    found = _Found()
-    async with watched(progress, screen, total=total) as logs:
-        waiting = asyncio.timeout(options.wait_seconds)
+    with export_to(options.out, settings) as export:
+        found = _Found(export=export)
         try:
-            async with waiting:
-                await _all(working, options, settings, screen, progress, found, logs)
-        except TimeoutError:
-            if not waiting.expired():
-                raise
-            found.waited = True
+            async with watched(progress, screen, total=total) as logs:
+                waiting = asyncio.timeout(options.wait_seconds)
+                try:
+                    async with waiting:
+                        await _all(working, options, settings, screen, progress, found, logs)
+                except TimeoutError:
+                    if not waiting.expired():
+                        raise
+                    found.waited = True
+        except BaseException:
+            if export is not None and export.count:
+                # The next harvest does not settle these once more.
+                screen.say(
+                    f"--out {printable(export.path)}: not written; what came home until now is in the ledger, and "
+                    f"this writes it: {printable(export.later)}"
+                )
+            raise
     after = await summary_of(settings.store)
     return _end(after, scopes, found, progress, settings, screen)
 
@@ -112,6 +128,8 @@ async def _one(
                     line = await asyncio.to_thread(outcome_line, outcome, provider, secrets=settings.secrets)
                     progress.settled(outcome.job.state, fresh=True)
                     found.states.append(outcome.job.state)
+                    if found.export is not None:
+                        found.export.add(line)
                     if screen.json:
                         await screen.line_aside(line)
                     elif not screen.quiet:
@@ -152,6 +170,8 @@ def _end(
         parts.append(f"{uncertain} uncertain, see {uncertain_hint(settings)}")
     if found.waited:
         parts.append("the waiting ended, the jobs go on")
+    if found.export is not None:
+        parts.append(f"written to {printable(found.export.path)}")
     screen.tell(f"{'; '.join(parts)}; ledger {printable(settings.store)}")
     return code_of([*found.states, *left]) if found.states or left else ExitCode.DONE
 

@@ -1,4 +1,4 @@
-"""`docpoll status`, `jobs`, `show` and `export`: what is in the ledger. Nothing here sends, or changes a job."""
+"""`docpoll status`, `jobs` and `show`: what is in the ledger. Nothing here sends, or changes a job."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -38,7 +37,7 @@ from docpoll.clocks import SystemClock
 from docpoll.config import Settings, parse_length, parse_states
 from docpoll.errors import ConfigError
 from docpoll.events import ErrorInfo
-from docpoll.export import Export, Line, check_out, flat, instant, line_from_job, with_result
+from docpoll.export import Line, flat, instant, line_from_job, with_result
 from docpoll.extractions import EXTRACTION
 from docpoll.interfaces import Blocked, Clock, Explaining, Provider, Read, Store
 from docpoll.jobs import CLOSED, NOT_FOUND, OPEN, Job, JobState, is_stalled
@@ -46,7 +45,7 @@ from docpoll.providers import Local
 from docpoll.redaction import redact
 from docpoll.resubmits import is_planned, retry_not_before
 
-__all__ = ["export", "find", "jobs", "jobs_in", "show", "status"]
+__all__ = ["find", "jobs", "jobs_in", "show", "status"]
 
 _PAGE: Final = 500
 
@@ -484,14 +483,19 @@ def jobs(settings: Settings, *, state: str | None, json: bool, clock: Clock | No
     return _look(settings, work)
 
 
-def show(settings: Settings, *, job: str, json: bool, clock: Clock | None = None) -> int:
-    """Carry out `docpoll show`."""
+def show(settings: Settings, *, job: str, json: bool, image: str | None = None, clock: Clock | None = None) -> int:
+    """Carry out `docpoll show`. Raises `DocpollError`, before anything is shown, for an *image* that cannot be made."""
     screen = Screen(json=json, secrets=settings.secrets)
+    if image is not None:
+        from docpoll.cli.picturing import check_image
+
+        check_image(image)
 
     async def work(ledger: Store) -> int:
         now = (clock or SystemClock()).now()
         found = await find(ledger, job, settings)
         line, gist = await _full_line(ledger, settings, found)
+        drawn = None if image is None else await _image_of(found, ledger, settings, image)
         reader = _reader(settings, found.provider)
         blocked = blocked_of(found, reader, now=now)
         is_vain = found.state in CLOSED and found.state is not JobState.SUCCEEDED
@@ -499,7 +503,9 @@ def show(settings: Settings, *, job: str, json: bool, clock: Clock | None = None
         unread = [read for read in reads if read.ended_at is None]
         if json:
             lines = [redact(incomplete_line(read), secrets=settings.secrets) for read in unread]
-            more = {"blocked": blocked_line(found, blocked), "incomplete_reads": lines}
+            more: dict[str, Any] = {"blocked": blocked_line(found, blocked), "incomplete_reads": lines}
+            if drawn is not None:
+                more["image"] = drawn
             screen.line(line | redact(_details(found), secrets=settings.secrets) | more)
         else:
             steps = _next_steps(found, settings, blocked, now, stopping=is_stopping(found, reader))
@@ -507,10 +513,22 @@ def show(settings: Settings, *, job: str, json: bool, clock: Clock | None = None
                 # Something is left to do.
                 steps = [step.replace("; nothing is left to do.", ".") for step in steps]
                 steps += _unread_rows(unread, {found.id: found}, settings_for(found, settings))
+            if drawn is not None:
+                pages = ", ".join(str(page + 1) for page in drawn["pages"])
+                word = "page" if len(drawn["pages"]) == 1 else "pages"
+                steps.append(f"Drawn in {drawn['file']}: {word} {pages} of the document.")
             _show_job(found, line, gist, steps, settings, screen, now)
         return ExitCode.DONE
 
     return _look(settings, work)
+
+
+async def _image_of(job: Job, ledger: Store, settings: Settings, out: str) -> dict[str, Any]:
+    """Draw the document of *job* into *out*, as far as there is a result; see `image_of`."""
+    from docpoll.cli.picturing import image_of
+
+    reader = _reader(settings, job.provider)
+    return await image_of(job, await outcome_of(job, source=job.source, store=ledger, provider=reader), ledger, out)
 
 
 async def find(ledger: Store, name: str, settings: Settings) -> Job:
@@ -681,32 +699,3 @@ def _why_again(error: ErrorInfo, now: datetime) -> list[str]:
         when = f"The vendor calls that retryable; wait until {instant(at)}, which is in {lasting(at - now)}."
         return [when, *plan]
     return ["The vendor calls that retryable.", *plan]
-
-
-# -- export -------------------------------------------------------------------------------------------------------
-
-
-def export(settings: Settings, *, out: str, quiet: bool) -> int:
-    """Carry out `docpoll export`: the newest attempt of every document, with its result where there is one."""
-    require_ledger(settings.store)
-    check_out(out)
-    screen = Screen(json=out == "-", quiet=quiet, secrets=settings.secrets)
-
-    async def work(ledger: Store) -> int:
-        count = stored = extractions = 0
-        with Export(out) if out != "-" else nullcontext() as file:
-            async for job in jobs_in(ledger, settings, newest=True):
-                line, _ = await _full_line(ledger, settings, job)
-                count += 1
-                extractions += line["extraction"] is not None
-                stored += line["result"] is not None
-                if file is None:
-                    screen.line(line)
-                else:
-                    file.add(line)
-        where = "" if out == "-" else f" written to {printable(out)}"
-        kind = "document" if not extractions else "extraction" if extractions == count else "job"
-        screen.tell(f"{many(count, kind)}, {stored} with a result{where}")
-        return ExitCode.DONE
-
-    return _look(settings, work)

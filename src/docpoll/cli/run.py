@@ -39,7 +39,7 @@ from docpoll.export import Export, Line, check_out, line_from_input, line_from_j
 from docpoll.interfaces import Provider
 from docpoll.jobs import OPEN, Job, JobState
 
-__all__ = ["error_of_result", "named", "outcome_line", "run", "submit"]
+__all__ = ["error_of_result", "export_to", "named", "outcome_line", "run", "submit"]
 
 #: What ends a run with `--fail-fast`.
 _ENDS = frozenset({JobState.FAILED, JobState.EXPIRED, JobState.CANCELLED, JobState.TIMED_OUT})
@@ -89,7 +89,7 @@ def _ignore(*_: object) -> None:
 async def _run(sources: list[str], options: Options, settings: Settings, provider: Provider, screen: Screen) -> int:
     choice = await choose(sources, options, provider, screen, settings.store)
     report = _Report(choice, sources, options, settings, provider, screen)
-    with _export(options.out, settings) as export:
+    with export_to(options.out, settings) as export:
         report.export = export
         try:
             async with (
@@ -113,7 +113,8 @@ async def _run(sources: list[str], options: Options, settings: Settings, provide
     return report.end()
 
 
-def _export(out: str | None, settings: Settings) -> AbstractContextManager[Export | None]:
+def export_to(out: str | None, settings: Settings) -> AbstractContextManager[Export | None]:
+    """The file that `--out` names, where it names one. Raises `ConfigError`."""
     if out is None or out == "-":
         return nullcontext()
     return Export(out, later=command(f"export --out {shlex.quote(out)}", settings))

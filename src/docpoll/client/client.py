@@ -43,7 +43,7 @@ from docpoll.client.drafts import (
 )
 from docpoll.client.inbox import Inbox, Wishing
 from docpoll.client.leftovers import settle_left_behind
-from docpoll.client.outcomes import Outcome, is_settled, outcome_of
+from docpoll.client.outcomes import Outcome, Outcomes, is_settled, outcome_of
 from docpoll.client.recovery import Recovery, adoptable, adopted, checked_name
 from docpoll.client.rescue import Rescue
 from docpoll.client.resubmitting import Resubmits
@@ -76,7 +76,7 @@ from docpoll.results import Result
 from docpoll.schedules import PollSchedule
 from docpoll.stores import open_store
 
-__all__ = ["Client", "extract_all"]
+__all__ = ["Client", "extract_all", "run_anywhere"]
 
 _T = TypeVar("_T")
 
@@ -1105,15 +1105,17 @@ def extract_all(
     give_up_after: timedelta | None = None,
     on_event: Callable[[Job, Event], None] | None = None,
     **options: Any,
-) -> list[Outcome]:
+) -> Outcomes:
     """`Client.extract()` without async: the outcomes of *documents*, in their order. Safe in notebooks.
+
+    They are a list, which a notebook shows as a table.
 
     Raises as `Client` and `Client.extract()` do. Interrupting it loses nothing: call it again to go on.
     """
     _check_many(documents)
     listed = list(documents)
 
-    async def run() -> list[Outcome]:
+    async def run() -> Outcomes:
         client = Client(
             provider,
             store=store,
@@ -1127,9 +1129,9 @@ def extract_all(
             asked = {"document_type": document_type, **options}
             outcomes = client.extract_indexed(listed, asked, retry=retry, fresh_for=fresh_for)
             found = {index: outcome async for index, outcome in outcomes}
-        return [found[index] for index in range(len(listed))]
+        return Outcomes(found[index] for index in range(len(listed)))
 
-    return _run_anywhere(run)
+    return run_anywhere(run)
 
 
 async def _persistently(call: Callable[[], Coroutine[Any, Any, _T]], clock: Clock) -> _T:
@@ -1220,7 +1222,7 @@ def _still_running(job: Job) -> StillRunning:
     return StillRunning(f"job {job.id} ({job.source}): not finished yet; it goes on, ask again later", job=job)
 
 
-def _run_anywhere(run: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+def run_anywhere(run: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     """Run a coroutine function to its end, in a thread of its own where this one has a running loop already."""
     try:
         asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Final
 
 import attrs
@@ -19,13 +20,18 @@ from docpoll.errors import (
 )
 from docpoll.interfaces import Provider, Store
 from docpoll.jobs import CLOSED, Job, JobState
+from docpoll.markup import Markup, element, meter, table
+from docpoll.redaction import redact_text
 from docpoll.results import Result
 
-__all__ = ["Outcome", "is_settled", "outcome_of"]
+__all__ = ["Outcome", "Outcomes", "is_settled", "outcome_of"]
 
 
 #: Bytes of an answer that is read beside the loop: 60 MB take seconds.
 _LONG: Final = 256 * 1024
+
+#: Rows of a table in a notebook.
+_OUTCOMES_SHOWN: Final = 50
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +44,44 @@ class Outcome:
     job: Job | None
     result: Result | None = None
     error: DocpollError | None = None
+
+    def _repr_html_(self) -> str:
+        """The result, or why there is none, for notebooks."""
+        head = element("p", element("strong", redact_text(self.source)), f": {_state_of(self)}")
+        if self.result is not None:
+            return head + self.result._repr_html_()
+        why = Markup() if self.error is None else element("p", redact_text(str(self.error)))
+        return head + why + (Markup() if self.job is None else self.job._repr_html_())
+
+
+class Outcomes(list[Outcome]):
+    """Outcomes as a list, which notebooks show as one table."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        """How many there are in which state, and the first of them, for notebooks."""
+        states = Counter(map(_state_of, self))
+        told = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+        shown = self[:_OUTCOMES_SHOWN]
+        more = f"{len(self) - len(shown)} more" if len(self) > len(shown) else ""
+        head = ("Source", "State", "Fields found", "Least certain", "Confidence", "Why not")
+        documents = "1 document" if len(self) == 1 else f"{len(self)} documents"
+        return table(f"{documents}: {told}" if told else documents, head, map(_row_of, shown), left_out=more)
+
+
+def _row_of(outcome: Outcome) -> tuple[object, ...]:
+    name, state, result = redact_text(outcome.source), _state_of(outcome), outcome.result
+    if result is None:
+        return name, state, "", "", "", redact_text(str(outcome.error or ""))
+    found = {name: field for name, field in result.fields.items() if field.text is not None}
+    sure = {name: field.confidence for name, field in found.items() if field.confidence is not None}
+    least = min(sure, key=lambda one: sure[one], default="")
+    return name, state, f"{len(found)} of {len(result.fields)}", least, meter(sure.get(least)), ""
+
+
+def _state_of(outcome: Outcome) -> str:
+    return "no job" if outcome.job is None else str(outcome.job.state)
 
 
 def is_settled(job: Job) -> bool:
