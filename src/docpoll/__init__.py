@@ -125,7 +125,7 @@ _HOMES: Final = {
 }
 
 #: Modules that are there as attributes without an import of their own.
-_MODULES: Final = frozenset(home.split(".")[1] for home in _HOMES.values())
+_MODULES: Final = frozenset({"testing", "webhooks", *(home.split(".")[1] for home in _HOMES.values())})
 
 if not TYPE_CHECKING:  # It would answer the type checker for any name.
 

@@ -1,4 +1,4 @@
-"""The sweep: which crashes there are, two workers that carry them out, and the table of what came of it."""
+"""The sweep: which crashes there are, the workers that carry them out, and the table of what came of it."""
 
 from __future__ import annotations
 

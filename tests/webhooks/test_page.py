@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -156,3 +158,10 @@ def test_the_commands_on_the_page_are_there():
         told = CliRunner().invoke(command_line, [*words.split(), "--help"], env={"COLUMNS": "200"}).output
         for option in re.findall(r"--\w[\w-]*", arguments):
             assert option in told, f"docpoll {words} {option}"
+
+
+def test_the_doors_are_there_without_an_import_of_their_own() -> None:
+    """`docpoll.webhooks` is an attribute of the package, as its other public modules are."""
+    script = "import docpoll; print(docpoll.webhooks.ASGIApp.__name__, docpoll.testing.FakeClock.__name__)"
+    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert told.stdout == "ASGIApp FakeClock\n"
