@@ -315,7 +315,7 @@ def test_an_address_nobody_answers_at_is_told_within_seconds(start, documents):
         (["run", "x.pdf", "--provider", "local", "--rate", "0"], "rate 0"),
         (["run", "x.pdf", "--provider", "local", "--limit", "-1"], "--limit"),
         (["run", "x.pdf", "--provider", "local", "--retry", "succeeded"], "without a result"),
-        (["run", "x.pdf", "--provider", "local", "--out", "x.parquet"], ".jsonl or .csv"),
+        (["run", "x.pdf", "--provider", "local", "--out", "x.xlsx"], ".jsonl, .csv or .parquet"),
         (["run", "x.pdf", "--provider", "local", "--out", "no/x.csv"], "does not exist"),
         (["run", "x.pdf", "--provider", "local", "--base-url", "http://127.0.0.1:1"], "local takes no --base-url"),
         (["run", "x.pdf", "--provider", "local", "--api-key", "k"], "local takes no --api-key, as it runs on this"),

@@ -16,7 +16,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from docpoll import Extraction, SQLiteStore, Syntage
-from docpoll.cli import looking
+from docpoll.cli import exporting, looking
 from docpoll.config import Settings
 from docpoll.interfaces import Change, Draft
 from docpoll.jobs import Job, JobState, advance
@@ -441,7 +441,7 @@ def test_an_export_tells_what_was_asked_and_what_came_of_it(says):
             seen(3, status="failed", errorCode="login_failed"),
         ]
     )
-    assert looking.export(Settings(), out="all.jsonl", quiet=True) == 0
+    assert exporting.export(Settings(), exporting.Wish(out="all.jsonl"), quiet=True) == 0
     lines = [json.loads(line) for line in Path("all.jsonl").read_text().splitlines()]
     fields = [line["result"]["fields"] for line in lines[:2]]
     assert [field["createdDataPoints"]["value"] for field in fields] == ["3", "0"]
@@ -455,7 +455,7 @@ def test_an_export_tells_what_was_asked_and_what_came_of_it(says):
     }
     assert lines[1]["warning"]["code"] == lines[1]["result"]["error"]["code"] == "files_incomplete"
     assert [line["extraction"]["extractor"] for line in lines] == ["invoice"] * 3
-    assert looking.export(Settings(), out="all.csv", quiet=True) == 0
+    assert exporting.export(Settings(), exporting.Wish(out="all.csv"), quiet=True) == 0
     with open("all.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     asked_for = {"entity": f"/entities/{ENTITY}", "rfc": RFC, "extractor": "invoice"}

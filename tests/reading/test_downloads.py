@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import re
+import threading
 import zipfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -22,7 +23,7 @@ from aiohttp.test_utils import TestServer
 from docpoll.errors import AccountFault, ReadFailed, RequestNotSent, Unauthorized
 from docpoll.interfaces import Arriving, Downloaded, Timer
 from docpoll.reading.asking import Asker
-from docpoll.reading.catalogue import Catalogue
+from docpoll.reading.catalogue import Catalogue, Coming
 from docpoll.reading.downloads import FileCounts, fetch_all
 from docpoll.reading.folders import Folder
 from docpoll.reads import FileRef
@@ -577,6 +578,29 @@ async def test_pages_instead_of_all_files_are_a_fault_of_the_address(vendor, tra
     assert "20 times in a row" in str(caught.value)
     assert sum(vendor.asked.values()) < 40
     assert lines(folder) == []
+
+
+async def test_who_is_cancelled_leaves_no_file_behind_that_is_just_being_opened(
+    vendor, transport, folder, monkeypatch: pytest.MonkeyPatch
+):
+    """Nobody ends a thread: what it opens is waited for, and closed."""
+    opens, goes_on, opened = threading.Event(), threading.Event(), []
+    usual = Coming.open
+
+    def slow(coming: Coming) -> Any:
+        opens.set()
+        goes_on.wait(30)
+        opened.append(usual(coming))
+        return opened[-1]
+
+    monkeypatch.setattr(Coming, "open", slow)
+    fetching = asyncio.ensure_future(fetch([vendor.names(1)], folder, transport))
+    await asyncio.to_thread(opens.wait, 30)
+    fetching.cancel()
+    asyncio.get_running_loop().call_soon(goes_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    assert [arriving.file.closed for arriving in opened] == [True]
 
 
 NOT_FOUND = b'<?xml version="1.0"?>\n<response><title>An error occurred</title> <status>404</status></response>'

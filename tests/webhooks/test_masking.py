@@ -28,7 +28,16 @@ def lines():
     level = root.level
     root.addHandler(handler)
     root.setLevel(logging.DEBUG)
+    servers = [logging.getLogger(name) for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")]
+    found = [(server.propagate, server.level) for server in servers]
+    for server in servers:
+        # A server that ran in this process before has set them as it likes.
+        server.propagate = True
+        server.setLevel(logging.NOTSET)
     yield told
+    for server, (propagate, its_level) in zip(servers, found, strict=True):
+        server.propagate = propagate
+        server.setLevel(its_level)
     root.removeHandler(handler)
     root.setLevel(level)
 
@@ -104,14 +113,8 @@ async def test_a_door_at_the_root_shows_no_token_either(lines):
 async def test_a_server_that_tells_everything_does_not_tell_the_token(lines):
     """`uvicorn --log-level trace` shows each message of ASGI, with the path as text and as bytes."""
     logging.getLogger().setLevel(1)
-    logger = logging.getLogger("uvicorn.asgi")
-    level = logger.level
-    try:
-        async with serve_asgi(ASGIApp(Box(), token=TOKEN), log_level="trace") as port:
-            assert (await port.post(f"{PATH}/{TOKEN}")).status == 202
-    finally:
-        for name in ("uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
-            logging.getLogger(name).setLevel(level)
+    async with serve_asgi(ASGIApp(Box(), token=TOKEN), log_level="trace") as port:
+        assert (await port.post(f"{PATH}/{TOKEN}")).status == 202
     told = [line for line in lines if "raw_path" in line]
     assert told
     assert TOKEN not in "\n".join(lines)

@@ -20,7 +20,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
-from typing import BinaryIO, Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn, TypeVar
 
 import attrs
 import orjson
@@ -39,6 +39,8 @@ from docpoll.wire import Request, Response
 __all__ = ["AT_ONCE", "FILE_LIMIT", "FileCounts", "fetch_all"]
 
 log = logging.getLogger("docpoll")
+
+_T = TypeVar("_T")
 
 #: Files that are asked for at once.
 AT_ONCE: Final = 8
@@ -275,8 +277,8 @@ class _Fetching:
     async def _bring(self, task: _Task) -> None:
         """Ask for a file once, and see what came."""
         if task.coming is None:
-            task.coming = await asyncio.to_thread(self._catalogue.coming, task.ref)
-        arriving = await asyncio.to_thread(task.coming.open)
+            task.coming = await _to_its_end(self._catalogue.coming, task.ref)
+        arriving = await _to_its_end(task.coming.open)
         began = self._clock.monotonic()
         try:
             got = await self._asker.download(
@@ -337,12 +339,12 @@ class _Fetching:
         """See what came, and have it entered where it is right."""
         assert task.coming is not None
         try:
-            found = await asyncio.to_thread(_settle, task.coming.file, task.ref, got.response.content_type)
+            found = await _to_its_end(_settle, task.coming.file, task.ref, got.response.content_type)
             elsewhere = None if found.link is None else link(task.request, found.link)
             if elsewhere is not None and task.is_link:
                 raise BadContent("what is there says that it is elsewhere again")
         except (BadContent, RemoteProtocolError) as exc:
-            await asyncio.to_thread(task.coming.drop)
+            await _to_its_end(task.coming.drop)
             is_lost = isinstance(exc, PageOfHtml) and (got.hops > 0 or task.is_link)
             if isinstance(exc, PageOfHtml) and not is_lost:
                 self._is_refused(task, got.response, is_theirs=False)
@@ -353,7 +355,7 @@ class _Fetching:
             if elsewhere is None:
                 await self._enter(task, found)
                 return
-            await asyncio.to_thread(task.coming.drop)
+            await _to_its_end(task.coming.drop)
             task.request, task.is_link = elsewhere, True
             await self._bring(task)
 
@@ -465,12 +467,12 @@ class _Fetching:
         """Ask for it again after so many *seconds*, at the vendor; what has come stays where it can be gone on with."""
         task.request, task.is_link = task.ref.request, False
         if task.coming is not None:
-            await asyncio.to_thread(task.coming.rest)
+            await _to_its_end(task.coming.rest)
         heapq.heappush(self._later, (self._clock.monotonic() + seconds, next(self._order), task))
 
     async def _give_up(self, task: _Task) -> None:
         if task.coming is not None:
-            await asyncio.to_thread(task.coming.drop)
+            await _to_its_end(task.coming.drop)
         self._tasks.discard(task)
 
     # What became of them
@@ -532,6 +534,16 @@ class _Entering:
             self._fault = exc
             for _ in range(_MOST_COMING):
                 self._room.release()
+
+
+async def _to_its_end(call: Callable[..., _T], *args: Any) -> _T:
+    """What *call* gives, in a thread; who is cancelled waits for it, as nobody ends a thread, and a file stays open."""
+    done = asyncio.ensure_future(asyncio.to_thread(call, *args))
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        await asyncio.gather(done, return_exceptions=True)
+        raise
 
 
 def _settle(file: BinaryIO, ref: FileRef, content_type: str) -> Found:
