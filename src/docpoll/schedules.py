@@ -35,7 +35,6 @@ import orjson
 from docpoll.errors import ConfigError
 
 __all__ = [
-    "LONGEST_SPARSE",
     "Durations",
     "FixedSchedule",
     "GrowingSchedule",
@@ -44,6 +43,7 @@ __all__ = [
     "PollSchedule",
     "SparseSchedule",
     "StallWatch",
+    "longest_sparse",
 ]
 
 #: No poll is put off for longer, so a longer wait would say nothing; seconds.
@@ -107,7 +107,11 @@ _SPARSE_FIRST: Final = 60.0
 _SPARSE_SOONEST: Final = 30.0
 _SPARSE_LATEST: Final = 300.0
 _SPARSE_CEILING: Final = 900.0
-LONGEST_SPARSE: Final = timedelta(seconds=_SPARSE_CEILING)
+
+
+def longest_sparse(age: timedelta) -> float:
+    """Seconds that no wait of a `SparseSchedule` for a job of that age is longer than, give or take a slow answer."""
+    return min((age.total_seconds() + _SPARSE_LATEST) * 1.1, _SPARSE_CEILING) + 30.0
 
 
 @attrs.frozen(kw_only=True)

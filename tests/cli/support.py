@@ -226,6 +226,12 @@ class DeafServer:
         while len(body) < length and (more := caller.recv(65536)):
             body += more
 
+    def answer(self, answer: bytes) -> None:
+        """Answer whoever is kept waiting after all."""
+        until(lambda: self._kept)
+        for caller in self._kept:
+            caller.sendall(answer)
+
     def stop(self) -> None:
         # Closing alone does not wake who waits for a caller: one more would be taken, and kept waiting.
         with contextlib.suppress(OSError):

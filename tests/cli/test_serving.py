@@ -184,7 +184,7 @@ def test_a_vendor_that_does_not_answer_keeps_nobody(start, cli, monkeypatch):
 
 
 def test_a_ledger_that_another_process_holds_keeps_nobody(start, cli, folder, monkeypatch):
-    """It ends within five seconds even where nothing can be written; the next run takes it up as after a crash."""
+    """It ends within five seconds even where nothing can be written; a name that is in no ledger is told before."""
     monkeypatch.setenv("TYPLESS_API_KEY", KEY)
     server = DeafServer(holds=True)
     try:
@@ -193,6 +193,9 @@ def test_a_ledger_that_another_process_holds_keeps_nobody(start, cli, folder, mo
         until(server.asked.is_set)
         with contextlib.closing(sqlite3.connect(folder / "docpoll.db", isolation_level=None, timeout=30)) as holder:
             holder.execute("BEGIN IMMEDIATE")
+            body = b'{"extraction_id": "4f1d"}'
+            head = f"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            server.answer(head.encode() + body)
             began = time.monotonic()
             program.send(signal.SIGTERM)
             said = program.end()
@@ -201,8 +204,8 @@ def test_a_ledger_that_another_process_holds_keeps_nobody(start, cli, folder, mo
     finally:
         server.stop()
     assert said.code == 0
+    assert re.search(r"accepted by the vendor as 4f1d, .* docpoll resolve \w+ --found 4f1d", said.err)
     assert said.err.endswith(
-        "stopping; once more ends at once\n"
         "docpoll: not everything was written within 4.5 s; nothing that was accepted is lost, and the next run sees to "
         "the rest\n"
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import attrs
 import orjson
 import pytest
 
@@ -21,6 +22,7 @@ from docpoll.errors import AnswerMissing
 from docpoll.harvester import Limits
 from docpoll.interfaces import Timer
 from docpoll.jobs import Job
+from docpoll.schedules import Durations, Observations
 from docpoll.testing import ScriptedTransport
 from docpoll.wire import Request, Response
 from tests.vendor import SUCCESS, UNFINISHED, accepted, pdf, plain
@@ -409,3 +411,35 @@ async def test_one_type_that_is_never_told_of_is_noticed(client, vendor: Told, c
     assert "of type other" in caplog.text
     assert vendor.looks["r19"] == [pytest.approx(8.2, abs=0.1)]
     assert vendor.looks["r20"][0] < 20
+
+
+async def test_a_restart_breaks_no_wish_of_the_vendor(client, vendor: Told):
+    """Who asked to come back in ten minutes is not asked before, by whoever goes on."""
+    vendor.poll = attrs.evolve(UNFINISHED, headers={**UNFINISHED.headers, "retry-after": "600"})
+    async with client(expects=False) as it:
+        await submitted(it, [1])
+        while not vendor.looks["r1"]:
+            await asyncio.sleep(1)
+    async with client(expects=False, dice=random.Random(4)):
+        await asyncio.sleep(500)
+        assert len(vendor.looks["r1"]) == 1
+        await asyncio.sleep(110)
+        assert len(vendor.looks["r1"]) == 2
+
+
+async def test_what_is_learned_is_known_when_jobs_are_taken_up(client, vendor: Told):
+    """Jobs that take ten minutes are not asked about each few seconds after a restart."""
+    vendor.seconds, vendor.after = 600.0, None
+    seen = Observations(Durations())
+    for _ in range(300):
+        seen.add_unfinished(after=0, until=570)
+        seen.add_finished(after=570, by=600)
+    async with client(expects=False) as it:
+        await it.store.learn("typless", it.provider.origin, "invoice", [seen])
+    async with client(expects=False, dice=random.Random(4)) as it:
+        await submitted(it, range(5))
+        await asyncio.sleep(5)
+    vendor.looks.clear()
+    async with client(expects=False, dice=random.Random(5)):
+        await asyncio.sleep(25)
+    assert sum(map(len, vendor.looks.values())) == 0

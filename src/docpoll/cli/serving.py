@@ -125,8 +125,14 @@ class _Service:
             f"docpoll: not everything was written within {_END_AFTER:g} s; nothing that was accepted is lost, and the "
             "next run sees to the rest"
         )
+
+        def say() -> None:
+            for client in self.clients.values():
+                client.tell_unwritten()
+            self.screen.say(text)
+
         # Whoever reads stderr may stand still as well.
-        saying = threading.Thread(target=self.screen.say, args=(text,), daemon=True)
+        saying = threading.Thread(target=say, daemon=True)
         saying.start()
         saying.join(0.2)
         os._exit(ExitCode.DONE)

@@ -203,6 +203,7 @@ class Client:
         self._resubmits: Resubmits | None = None
         self._stack: AsyncExitStack | None = None
         self._expects_deliveries = False
+        self._tell_unwritten: Callable[[], None] = lambda: None
         self._inbox = Inbox(provider=lambda: self.provider, store=self.store, clock=self._clock)
         #: What goes on when its caller goes away.
         self._tasks = Tasks(self._clock)
@@ -273,6 +274,7 @@ class Client:
             on_event=self._on_event,
             limits=self._limits,
         )
+        self._tell_unwritten = self._harvester.tell_unwritten
         if self._expects_deliveries:
             self._harvester.expect_deliveries()
         stack.push_async_callback(self._harvester.close)
@@ -318,6 +320,10 @@ class Client:
     def account_faults(self) -> Collection[AccountFault]:
         """What is wrong with the key or the address, as far as the last answers tell; it is tried once a minute."""
         return [] if self._harvester is None else list(self._harvester.faults.values())
+
+    def tell_unwritten(self) -> None:
+        """Log what was accepted and is not in the ledger yet, where the process is about to end without that."""
+        self._tell_unwritten()
 
     # --- one document ----------------------------------------------------------------------------
 

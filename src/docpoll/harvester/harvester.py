@@ -72,7 +72,7 @@ from docpoll.interfaces import (
     Wish,
 )
 from docpoll.jobs import CLOSED, Job, JobState, advance
-from docpoll.schedules import LONGEST_SPARSE, PollSchedule
+from docpoll.schedules import PollSchedule, longest_sparse
 from docpoll.sweeps import Sighting
 from docpoll.wire import Request, time_for
 
@@ -301,9 +301,9 @@ class Harvester:
         """Register as an owner, claim the jobs that nobody living owns, and begin."""
         self._owner = await self._store.register(now=self._clock.now())
         self._beat_at, self._beat_wall = self._clock.monotonic(), self._clock.now()
-        await self._claim(bury=True)
         with contextlib.suppress(StoreError):  # Without, it begins with what it would know at the very first time.
             self._learning.know(await self._store.durations(self._provider.name, self._provider.origin))
+        await self._claim(bury=True)
         with contextlib.suppress(StoreError):  # Then it is heard with the first request.
             await self._account.know_rates()
         await self._triage.prepare()
@@ -1102,12 +1102,16 @@ class Harvester:
         if job.state is not JobState.RUNNING or planned is None:
             return
         # What was put off for longer, or is asked about again after a bad answer, was not for their sake.
-        if job.not_found_at or job.bad_answer_at or planned - now.timestamp() > LONGEST_SPARSE.total_seconds():
+        begun = job.accepted_at or job.created_at
+        looked = job.unfinished_at or begun
+        if job.not_found_at or job.bad_answer_at or planned - looked.timestamp() > longest_sparse(looked - begun):
             return
         age = now - (job.accepted_at or job.created_at)
         due = now + self._learning.schedule_of(job).wait(age=max(age, timedelta(0)), dice=self._dice())
         if due.timestamp() < planned:
             self._agenda.plan(job.id, due.timestamp())
+            if self._is_missed(due.timestamp()):
+                self._wake.set()
 
     async def _wait_for(self, operation: str) -> None:
         """Wait until the budget has room for a request of *operation*, which goes then."""
@@ -1219,7 +1223,7 @@ class Harvester:
             )
 
     def _advanced(self, job: Job, event: Event, asked_at: datetime | None) -> Job:
-        if isinstance(event, Accepted) and event.found:
+        if isinstance(event, Accepted) and event.found and job.id in self._jobs:
             self._hearing.note_found(job.id)
         # Where something goes wrong, nobody waits for a delivery that may have come.
         is_well = isinstance(event, Accepted) or (
@@ -1297,8 +1301,20 @@ class Harvester:
         self._dirty[after.id] = self._drops(after)
         self._untold[after.id] = event
 
+    def tell_unwritten(self) -> None:
+        """Say which names of the vendor are not in the ledger yet; from any thread, where the process ends at once."""
+        for job in list(self._ledger.accepting.values()):
+            self._tell_unwritten(job, StoreError("the process ended before"))
+
     async def _write_acceptance(self, job: Job) -> Job:
         """Store the remote id, however long it takes: it exists nowhere else."""
+        self._ledger.accepting[job.id] = job
+        try:
+            return await self._write_it(job)
+        finally:
+            self._ledger.accepting.pop(job.id, None)
+
+    async def _write_it(self, job: Job) -> Job:
         while True:
             writing = asyncio.ensure_future(self._store.accept(job))
             try:

@@ -8,6 +8,7 @@ from typing import Final
 
 from docpoll.errors import StoreError
 from docpoll.interfaces import Clock
+from docpoll.jobs import Job
 
 __all__ = ["Health", "StoreWatcher"]
 
@@ -43,6 +44,8 @@ class Health:
         #: Jobs with news that the ledger has no room for yet; while there are any, it does not work.
         self._unwritten: set[str] = set()
         self._watchers: list[StoreWatcher] = []
+        #: Jobs whose acceptance is being written.
+        self.accepting: dict[str, Job] = {}
         #: Why the ledger could not be written, while it cannot.
         self.fault: StoreError | None = None
 
