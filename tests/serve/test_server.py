@@ -198,6 +198,17 @@ async def test_no_more_connections_are_held_than_there_are_files_for(http: aioht
     ]
 
 
+async def test_connections_that_come_and_go_take_no_room():
+    """However many: nothing is kept of them until their time is up."""
+    async with a_server(most=3) as at:
+        for _ in range(30):
+            _, writer = await asyncio.open_connection("127.0.0.1", at.port)
+            writer.close()
+            await writer.wait_closed()
+            await asyncio.sleep(0.002)
+        assert len(at._silent) <= 8
+
+
 def test_files_are_left_for_everything_else():
     """The ledger, the vendor, logs."""
     assert most_connections(64) == 32

@@ -168,6 +168,10 @@ class Server:
             if oldest is None:
                 return _Deaf()
             self._hang_up(oldest)
+        if len(self._silent) >= 2 * (self._most or 0):
+            # Those that came and went take no room for longer.
+            for gone in [one for one in self._silent if one.transport is None]:
+                self._silent.pop(gone).cancel()
         speaking = self._runner.server()
         timer = asyncio.get_running_loop().call_later(_HEAD_SECONDS, self._hang_up, speaking)
         self._silent[speaking] = timer
