@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docpoll.errors import ConfigError
-from docpoll.signatures import RecentIds, Verdict, sign, verify
+from docpoll.signatures import Verdict, sign, verify
 
 #: Ours: the one on the vendor's page cannot be computed again.
 SECRET = "test-signing-secret"
@@ -138,16 +138,3 @@ def test_the_tolerance_can_be_set():
 def test_nothing_that_was_not_signed_is_believed(header, body):
     """No header of anybody's makes it raise, or is valid."""
     assert verify({NEW: header}, body, names=NAMES, secrets=[SECRET], now=NOW) in {MALFORMED, MISMATCH}
-
-
-def test_a_repeated_delivery_is_known_by_its_id():
-    """An id is new once; the oldest are forgotten, and one that comes again is the latest."""
-    seen = RecentIds(limit=2)
-    assert [seen.add(name) for name in ("a", "b", "a", "c", "a", "b")] == [True, True, False, True, False, True]
-    assert len(seen) == 2
-
-
-def test_a_memory_of_nothing_is_wrong_use():
-    """A limit below 1 would let every repetition through."""
-    with pytest.raises(ConfigError, match="limit 0"):
-        RecentIds(limit=0)

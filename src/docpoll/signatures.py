@@ -1,4 +1,4 @@
-"""Signatures of webhooks: whether a delivery was signed with a secret we know, lately, and is not a repeated one.
+"""Signatures of webhooks: whether a delivery was signed with a secret we know, and lately.
 
 A signature is a header `t=<unix seconds>,s=<hex>`: the HMAC-SHA256 of `<t>.<body>`, with the secret's text as its key.
 The body is the bytes as they came. Nothing here parses them.
@@ -18,7 +18,7 @@ import attrs
 
 from docpoll.errors import ConfigError
 
-__all__ = ["TOLERANCE", "RecentIds", "Verdict", "sign", "verify"]
+__all__ = ["TOLERANCE", "Verdict", "sign", "verify"]
 
 #: A signature may be so old, or so far ahead of our clock.
 TOLERANCE: Final = timedelta(seconds=300)
@@ -127,28 +127,3 @@ def _age(seconds: str, now: datetime, tolerance: timedelta) -> Verdict:
     if ago > tolerance.total_seconds():
         return Verdict.STALE
     return Verdict.EARLY if -ago > tolerance.total_seconds() else Verdict.VALID
-
-
-@attrs.define
-class RecentIds:
-    """The ids of the last deliveries, up to *limit* of them, oldest forgotten first: to tell a repeated one."""
-
-    limit: int = attrs.field(default=10_000, kw_only=True)
-    # A dict keeps the order its keys came in.
-    _ids: dict[str, None] = attrs.field(factory=dict, init=False, repr=False)
-
-    @limit.validator
-    def _check_limit(self, _: object, value: int) -> None:
-        if value < 1:
-            raise ConfigError(f"limit {value}: a memory of nothing tells no repetition")
-
-    def add(self, delivery_id: str) -> bool:
-        """Whether *delivery_id* is new; it is remembered from now on, as the latest."""
-        new = self._ids.pop(delivery_id, self) is self
-        self._ids[delivery_id] = None
-        if len(self._ids) > self.limit:
-            del self._ids[next(iter(self._ids))]
-        return new
-
-    def __len__(self) -> int:
-        return len(self._ids)
