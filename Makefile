@@ -3,6 +3,7 @@
 # make lint     ruff: the rules and the format
 # make types    mypy, strict
 # make floors   import-linter: imports go down, never sideways
+# make recipes  the notebooks in recipes/, executed anew: NAMES='line_items'
 # make simulate everything that can go wrong at once, decided by a seed: SEEDS=5000 stories, in half an hour
 # make bench    what docpoll costs, measured, each figure with its target; over an hour
 #
@@ -12,7 +13,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types floors simulate bench
+.PHONY: help demo test lint types floors recipes simulate bench
 .DELETE_ON_ERROR:
 
 PYTHONS := python3 python3.11 python3.12 python3.13 python3.14
@@ -55,6 +56,10 @@ types: .venv/.dev
 
 floors: .venv/.dev
 	@.venv/bin/lint-imports --no-logo
+
+# What they print and draw is kept in them; `tests/test_notebooks.py` runs them and keeps nothing.
+recipes: .venv/.dev
+	@$(PYTHON) recipes/execute.py $(NAMES)
 
 # Two processes side by side; a story that breaks a promise is made short and written down.
 SEEDS := 5000

@@ -161,7 +161,7 @@ def test_the_tests_on_the_emulators_page_pass(sample: str, tmp_path: Path):
 
 PAGES = {
     name: (ROOT / "docs" / name).read_text(encoding="utf-8")
-    for name in ("document-view.md", "emulator.md", "syntage.md", "uncertain.md")
+    for name in ("document-view.md", "emulator.md", "notebooks.md", "syntage.md", "uncertain.md")
 }
 
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import itertools
+import os
 import random
+import re
+import signal
+import sys
+import termios
+import threading
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from tqdm.auto import tqdm
 
 import docpoll
 from docpoll.schedules import GrowingSchedule
@@ -91,6 +100,75 @@ async def test_extract_all_works_where_a_loop_is_running_already(emulator: Runni
     assert outcomes[0].result is not None
     with pytest.raises(docpoll.ConfigError, match="document_type"):
         docpoll.extract_all([small_pdf(1)], provider=provider, store=tmp_path / "a.db")
+
+
+def test_an_interruption_of_extract_all_comes_out_when_all_has_ended(emulator: RunningEmulator, tmp_path: Path):
+    """The stop button of a notebook leaves nothing that works on, beside the cell that is run next."""
+    emulator.play({"faults": {"slow": {"operations": ["poll"], "delay": 600}}})
+    presses = iter([signal.SIGINT])
+
+    def press(job: docpoll.Job, event: object) -> None:
+        for number in presses:
+            os.kill(os.getpid(), number)
+
+    async def cell() -> None:
+        docpoll.extract_all(
+            [small_pdf(1)],
+            provider=emulator.provider(schedule=QUICK),
+            store=tmp_path / "a.db",
+            document_type="invoice",
+            on_event=press,
+        )
+
+    # As it is in a kernel: a loop that leaves the signal to whoever runs in it.
+    with contextlib.closing(asyncio.new_event_loop()) as loop, pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(cell())
+    assert "docpoll" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_progress_is_a_bar_on_a_terminal(emulator: RunningEmulator, tmp_path: Path):
+    """It goes up to the number of inputs, those of an iterator too, and counts those without a result."""
+    documents = [small_pdf(1), b"hello", small_pdf(2)]
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    with open(theirs, "w") as terminal, contextlib.redirect_stderr(terminal):
+        provider = emulator.provider(schedule=QUICK)
+        with_a_bar = {"provider": provider, "store": tmp_path / "a.db", "document_type": "invoice", "progress": True}
+        outcomes = docpoll.extract_all(iter(documents), **with_a_bar)
+        shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert [one.result is None for one in outcomes] == [False, True, False]
+    assert "| 0/3 [" in shown
+    assert re.search(r"100%\|.*\| 3/3 \[.*, 1 without a result\]", shown)
+
+
+def test_progress_is_quiet_where_there_is_no_terminal(
+    emulator: RunningEmulator, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    """A nightly script's log holds no bars."""
+    provider = emulator.provider(schedule=QUICK)
+    asked = {"provider": provider, "store": tmp_path / "a.db", "document_type": "invoice", "progress": True}
+    (outcome,) = docpoll.extract_all([small_pdf(1)], **asked)
+    assert outcome.result is not None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_progress_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Before anything is done: there is no ledger yet."""
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(docpoll.ConfigError, match=r"pip install 'docpoll\[notebook\]'"):
+        docpoll.extract_all([small_pdf(1)], provider=docpoll.Local(), store=tmp_path / "a.db", progress=True)
+    assert not (tmp_path / "a.db").exists()
+
+
+async def test_a_bar_may_stand_around_extract(emulator: RunningEmulator, tmp_path: Path):
+    """tqdm iterates it, and an iterable of unknown length is counted."""
+    written = io.StringIO()
+    async with docpoll.Client(emulator.provider(schedule=QUICK), store=tmp_path / "a.db") as client:
+        found = client.extract((small_pdf(number) for number in range(3)), document_type="invoice")
+        outcomes = docpoll.Outcomes([one async for one in tqdm(found, file=written)])
+    assert [one.result is None for one in outcomes] == [False] * 3
+    assert "3it [" in written.getvalue()
 
 
 async def test_the_local_provider_works_in_memory_and_beside_a_file(tmp_path: Path):

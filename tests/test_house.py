@@ -113,6 +113,7 @@ def test_every_import_of_another_library_is_declared():
     serve = everywhere | {Requirement(line).name.lower() for line in extras["serve"]}
     parquet = everywhere | {Requirement(line).name.lower() for line in extras["parquet"]}
     dataframe = everywhere | {Requirement(line).name.lower() for line in extras["dataframe"]}
+    notebook = everywhere | {Requirement(line).name.lower() for line in extras["notebook"]}
     view = everywhere | {Requirement(line).name.lower() for line in extras["view"]}
     distributions = importlib.metadata.packages_distributions()
     undeclared = []
@@ -131,6 +132,8 @@ def test_every_import_of_another_library_is_declared():
             declared = parquet
         elif path == "client/frames.py":
             declared = dataframe
+        elif path == "client/progress.py":
+            declared = notebook
         elif path.startswith("view/") or path == "client/picturing.py":
             declared = view
         elif path == "testing.py":

@@ -87,6 +87,7 @@ def test_a_batch_is_a_list_that_a_notebook_shows():
     ]
     assert Reader(Outcomes()._repr_html_()).text[0] == "0 documents"
     assert Reader(Outcomes([failed()])._repr_html_()).text[0] == "1 document: 1 FAILED"
+    assert Reader(Outcomes([failed()] * 3)[1:]._repr_html_()).text[0] == "2 documents: 2 FAILED"
 
 
 def test_a_large_batch_stays_small_in_a_notebook():

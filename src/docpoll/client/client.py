@@ -21,6 +21,7 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
+from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from functools import partial
@@ -44,6 +45,7 @@ from docpoll.client.drafts import (
 from docpoll.client.inbox import Inbox, Wishing
 from docpoll.client.leftovers import settle_left_behind
 from docpoll.client.outcomes import Outcome, Outcomes, is_settled, outcome_of
+from docpoll.client.progress import progress_bar
 from docpoll.client.recovery import Recovery, adoptable, adopted, checked_name
 from docpoll.client.rescue import Rescue
 from docpoll.client.resubmitting import Resubmits
@@ -1110,18 +1112,22 @@ def extract_all(
     resubmit: ResubmitPolicy | None = None,
     give_up_after: timedelta | None = None,
     on_event: Callable[[Job, Event], None] | None = None,
+    progress: bool = False,
     **options: Any,
 ) -> Outcomes:
     """`Client.extract()` without async: the outcomes of *documents*, in their order. Safe in notebooks.
 
     They are a list, which a notebook shows as a table.
 
+    *progress* draws a bar, on a terminal as in a notebook; where there is neither, it draws nothing. It needs the extra
+    `notebook`, and raises `ConfigError` where that is missing.
+
     Raises as `Client` and `Client.extract()` do. Interrupting it loses nothing: call it again to go on.
     """
     _check_many(documents)
     listed = list(documents)
 
-    async def run() -> Outcomes:
+    async def run(count: Callable[[Outcome], None] | None = None) -> Outcomes:
         client = Client(
             provider,
             store=store,
@@ -1131,13 +1137,19 @@ def extract_all(
             give_up_after=give_up_after,
             on_event=on_event,
         )
+        found: dict[int, Outcome] = {}
         async with client:
             asked = {"document_type": document_type, **options}
-            outcomes = client.extract_indexed(listed, asked, retry=retry, fresh_for=fresh_for)
-            found = {index: outcome async for index, outcome in outcomes}
+            async for index, outcome in client.extract_indexed(listed, asked, retry=retry, fresh_for=fresh_for):
+                found[index] = outcome
+                if count is not None:
+                    count(outcome)
         return Outcomes(found[index] for index in range(len(listed)))
 
-    return run_anywhere(run)
+    if not progress:
+        return run_anywhere(run)
+    with progress_bar(len(listed)) as count:
+        return run_anywhere(partial(run, count))
 
 
 async def _persistently(call: Callable[[], Coroutine[Any, Any, _T]], clock: Clock) -> _T:
@@ -1229,36 +1241,42 @@ def _still_running(job: Job) -> StillRunning:
 
 
 def run_anywhere(run: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-    """Run a coroutine function to its end, in a thread of its own where this one has a running loop already."""
+    """Run a coroutine function to its end, in a thread of its own where this one has a running loop already.
+
+    An interruption is raised when what runs has ended; it is cancelled first.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(run())
-    outcome: list[_T] = []
-    failure: list[BaseException] = []
-    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+    done: Future[_T] = Future()
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+    interrupted = False
 
     async def told() -> _T:
         task = asyncio.current_task()
-        if task is not None:
-            loops.append((asyncio.get_running_loop(), task))
+        assert task is not None
+        running.append((asyncio.get_running_loop(), task))
+        if interrupted:
+            raise asyncio.CancelledError
         return await run()
 
     def work() -> None:
         try:
-            outcome.append(asyncio.run(told()))
+            done.set_result(asyncio.run(told()))
         except BaseException as exc:  # noqa: BLE001 - raised again in the caller's thread
-            failure.append(exc)
+            done.set_exception(exc)
 
     thread = threading.Thread(target=work, name="docpoll", daemon=True)
-    thread.start()
     try:
-        thread.join()
+        thread.start()
+        # Not by `Thread.join()`: interrupted, it takes the thread for one that has ended (before Python 3.13).
+        return done.result()
     except KeyboardInterrupt:
-        for loop, task in loops:
-            loop.call_soon_threadsafe(task.cancel)
-        thread.join()
+        interrupted = True
+        for loop, task in running:
+            with contextlib.suppress(RuntimeError):  # It has ended by itself.
+                loop.call_soon_threadsafe(task.cancel)
+        if thread.is_alive():
+            thread.join()
         raise
-    if failure:
-        raise failure[0]
-    return outcome[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Final
+from typing import Final, SupportsIndex, overload
 
 import attrs
 
@@ -55,9 +55,19 @@ class Outcome:
 
 
 class Outcomes(list[Outcome]):
-    """Outcomes as a list, which notebooks show as one table."""
+    """Outcomes as a list, which notebooks show as one table; so do its parts, `outcomes[:10]`."""
 
     __slots__ = ()
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Outcome: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Outcomes: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Outcome | Outcomes:
+        found = super().__getitem__(index)
+        return Outcomes(found) if isinstance(found, list) else found
 
     def _repr_html_(self) -> str:
         """How many there are in which state, and the first of them, for notebooks."""
