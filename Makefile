@@ -21,7 +21,7 @@ PYTHON := .venv/bin/python
 INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input
 
 # Floors 0 to 3, where every branch is tested. `tests/test_house.py` holds this against the contract in pyproject.toml.
-RULE := errors events wire documents extractions markup redaction envelopes schedules budget expiry keys nudges reads redirects results resubmits signatures sweeps jobs
+RULE := errors events wire documents extractions markup redaction envelopes schedules budget expiry keys nudges reads redirects results resubmits signatures sweeps arrivals jobs
 
 # Tests start docpoll some hundred times: compiled each time anew, that would take longer than what it does.
 unexport PYTHONDONTWRITEBYTECODE

@@ -57,6 +57,16 @@ def test_files_that_are_named_are_always_taken(tmp_path: Path) -> None:
     assert list_inputs(named) == Listing(sources=named)
 
 
+def test_folders_that_are_left_out_are_not_walked(tmp_path: Path) -> None:
+    """By whichever way they are reached; one that is not there leaves nothing out."""
+    put(tmp_path / "done" / "a.pdf")
+    put(tmp_path / "b.pdf")
+    (tmp_path / "link").symlink_to("done")
+    listing = list_inputs([tmp_path], leave_out=[tmp_path / "done", tmp_path / "nothing"])
+    assert below(tmp_path, listing) == ["b.pdf"]
+    assert listing.skipped == 0
+
+
 def test_what_is_named_twice_is_two_inputs(tmp_path: Path) -> None:
     """One outcome for each input, also for a folder given twice and a file in it."""
     invoice = put(tmp_path / "in" / "a.pdf")

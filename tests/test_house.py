@@ -115,6 +115,7 @@ def test_every_import_of_another_library_is_declared():
     dataframe = everywhere | {Requirement(line).name.lower() for line in extras["dataframe"]}
     notebook = everywhere | {Requirement(line).name.lower() for line in extras["notebook"]}
     view = everywhere | {Requirement(line).name.lower() for line in extras["view"]}
+    watch = everywhere | {Requirement(line).name.lower() for line in extras["watch"]}
     distributions = importlib.metadata.packages_distributions()
     undeclared = []
     for source in PACKAGE.rglob("*.py"):
@@ -136,6 +137,8 @@ def test_every_import_of_another_library_is_declared():
             declared = notebook
         elif path.startswith("view/") or path == "client/picturing.py":
             declared = view
+        elif path.startswith("watching/"):
+            declared = watch
         elif path == "testing.py":
             declared = everywhere | {"pytest"}  # Whoever imports it is testing.
         undeclared += [

@@ -6,7 +6,8 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -54,15 +55,18 @@ class Listing:
         return self.others + self.hidden + self.again
 
 
-def list_inputs(paths: Sequence[str | os.PathLike[str]]) -> Listing:
+def list_inputs(
+    paths: Sequence[str | os.PathLike[str]], *, leave_out: Collection[str | os.PathLike[str]] = ()
+) -> Listing:
     """*paths* with every folder replaced by the documents in it, at any depth.
 
     What is named is always taken, whatever it is called; a path named twice is two inputs.
     In folders the suffix decides, in any case, and what is hidden (`.git`, the `._invoice.pdf`
     that macOS leaves beside `invoice.pdf`) is no document. A folder that links lead to again is walked once.
+    Folders of *leave_out* are not walked, by whichever way they are reached.
     """
     sources: list[str] = []
-    walk = _Walk(sources)
+    walk = _Walk(sources, leave_out)
     for given in paths:
         path = os.fsdecode(given)
         if os.path.isdir(path):
@@ -78,8 +82,12 @@ class _Walk:
     Not `os.walk`, which in Python 3.11 ends with a `RecursionError` in a thousand folders within each other.
     """
 
-    def __init__(self, sources: list[str]) -> None:
+    def __init__(self, sources: list[str], leave_out: Collection[str | os.PathLike[str]]) -> None:
         self._sources = sources
+        self._left_out: set[object] = set()
+        for folder in leave_out:
+            with suppress(OSError):
+                self._left_out.add(_place(os.fsdecode(folder)))
         self.others = self.hidden = self.again = 0
 
     def walk(self, top: str) -> None:
@@ -90,6 +98,8 @@ class _Walk:
             folder = ahead.pop()
             try:
                 place = _place(folder)
+                if place in self._left_out:
+                    continue
                 if place in seen:
                     self.again += 1
                     continue

@@ -37,6 +37,9 @@ FLAGS = {
     "run": TAKES | LOSES | {"poll-every", "give-up-after", "fail-fast", "out"},
     "submit": TAKES | LOSES,
     "harvest": SENDS | LOSES | {"poll-every", "give-up-after", "wait", "out"},
+    "watch": SENDS
+    | LOSES
+    | {"settle", "done-to", "failed-to", "document-type", "customer", "poll-every", "give-up-after"},
     "rescue": SENDS | {"poll-every", "expiring", "wait"},
     "serve": (SENDS - {"json"})
     | LOSES

@@ -86,7 +86,7 @@ def command_for(word: str) -> Callable[..., Any]:
 
 
 #: Parameters of commands that are no options of theirs.
-_OTHERS: Final = frozenset({"ctx", "jobs", "host", "port", "access_log"})
+_OTHERS: Final = frozenset({"ctx", "jobs", "host", "port", "access_log", "settle", "done_to", "failed_to"})
 
 
 def _options(values: dict[str, Any]) -> Any:
@@ -263,6 +263,52 @@ def rescue(
     from docpoll.cli.rescue import rescue as carry_out
 
     _end(lambda: carry_out(options, expiring=expiring, go_on=_go_on(ctx, options.settings)))
+
+
+@app.command()
+def watch(  # noqa: PLR0913 - the flags of a command are its parameters
+    *,
+    paths: Annotated[list[str], typer.Argument(metavar="DIR…", help="Folders that documents come into.")],
+    settle: Annotated[
+        str,
+        typer.Option("--settle", metavar="TIME", help="A file that did not change for so long is complete."),
+    ] = "2s",
+    done_to: Annotated[
+        str | None, typer.Option("--done-to", metavar="FOLDER", help="Move files there once their result is stored.")
+    ] = None,
+    failed_to: Annotated[
+        str | None, typer.Option("--failed-to", metavar="FOLDER", help="Move files there that ended without a result.")
+    ] = None,
+    provider: Provider = None,
+    account: Account = None,
+    base_url: BaseUrl = None,
+    url_prefix: UrlPrefix = None,
+    document_type: DocumentType = None,
+    customer: Customer = None,
+    store: Store = None,
+    rate: Rate = None,
+    poll_every: PollEvery = None,
+    give_up_after: GiveUpAfter = None,
+    uncertain: Uncertain = "lookup",
+    tag_file_names: TagFileNames = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    api_key: ApiKey = None,
+) -> None:
+    """Send what comes into a folder, and harvest, until it is stopped.
+
+    Begins with what is there; what the ledger knows is not sent again. A file is taken up once it is complete.
+    Each is a line when its result is stored, or when there will be none; `docpoll export --append` writes files.
+    Older open jobs of the account are harvested as well. It ends in order with Ctrl-C or SIGTERM, with exit code 0.
+
+    For example:
+
+        docpoll watch inbox --provider local --done-to inbox/done --failed-to inbox/failed
+    """
+    options = _options(locals())
+    from docpoll.cli.watching import watch as carry_out
+
+    _end(lambda: carry_out(options, settle=settle, done_to=done_to, failed_to=failed_to))
 
 
 @app.command()

@@ -45,6 +45,7 @@ __all__ = [
     "dry_run",
     "inputs_of",
     "ledger_exists",
+    "left_out",
     "looking_at",
     "require_ledger",
     "sights",
@@ -150,7 +151,7 @@ def warn_of_key(screen: Screen, api_key: str | None) -> None:
 def inputs_of(paths: Sequence[str], screen: Screen) -> Sequence[str]:
     """The files that *paths* stand for. Raises `ConfigError` where there is none."""
     listing = list_inputs(paths)
-    skipped = ", ".join(_left_out(listing))
+    skipped = ", ".join(left_out(listing))
     if not listing.sources:
         where = ", ".join(printable(path) for path in paths)
         found = f" (skipped {skipped})" if skipped else ""
@@ -160,7 +161,8 @@ def inputs_of(paths: Sequence[str], screen: Screen) -> Sequence[str]:
     return listing.sources
 
 
-def _left_out(listing: Listing) -> Iterable[str]:
+def left_out(listing: Listing) -> Iterable[str]:
+    """What was passed over in folders, by kind, in words."""
     if listing.others:
         yield many(
             listing.others,

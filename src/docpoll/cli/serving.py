@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-import os
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import Final
@@ -21,15 +19,13 @@ from docpoll.cli.hints import placing
 from docpoll.cli.run import named
 from docpoll.cli.screen import Logs, Screen, heard
 from docpoll.cli.sending import Options, client_for, ledger_exists, warn_of_key
-from docpoll.cli.signals import STOPPING
-from docpoll.cli.supervise import on_signal
+from docpoll.cli.stopping import SERVICE_LIMITS, Stopping
 from docpoll.client import Client
 from docpoll.clocks import SystemClock
 from docpoll.config import KEY_VARIABLES, WEBHOOK_SECRET_VARIABLE, WEBHOOK_TOKEN_VARIABLE, Settings
 from docpoll.errors import ConfigError, DocpollError, StoreError, WebhookError
 from docpoll.events import Event
 from docpoll.export import line_from_job
-from docpoll.harvester import Limits
 from docpoll.interfaces import Delivering, LedgerSummary, Provider
 from docpoll.jobs import CLOSED, OPEN, Job, JobState
 from docpoll.providers import Local
@@ -39,12 +35,6 @@ from docpoll.webhooks import aiohttp_routes
 from docpoll.webhooks.receiver import names_this_machine
 
 __all__ = ["serve"]
-
-#: Whoever ends a service waits five seconds for it; submits in flight get half of them.
-_LIMITS: Final = Limits(closing=2.5)
-
-#: Seconds after which it ends, whatever is still to be written.
-_END_AFTER: Final = 4.5
 
 #: Seconds after which is looked for accounts that came into the ledger, and for what was held back.
 _LOOK_AGAIN: Final = 2.0
@@ -89,53 +79,19 @@ class _Service:
     obstacle: str | None = attrs.field(default="starting", init=False)
     _left_alone: set[Scope] = attrs.field(factory=set, init=False)
     _said: set[str] = attrs.field(factory=set, init=False)
-    _deadline: threading.Timer | None = attrs.field(default=None, init=False)
+    _stopping: Stopping = attrs.field(
+        default=attrs.Factory(lambda self: Stopping(self.screen, self.clients.values()), takes_self=True), init=False
+    )
 
     async def run(self) -> int:
         """Serve until a signal comes."""
-        ended = asyncio.Event()
-
-        def stop() -> None:
-            if ended.is_set():
-                os._exit(ExitCode.INTERRUPTED)
-            ended.set()
-            # A thread's, as what keeps us may be the loop's last steps, or the interpreter's.
-            self._deadline = threading.Timer(_END_AFTER, self._cut_off)
-            self._deadline.daemon = True
-            self._deadline.start()
-            self.screen.tell("stopping; once more ends at once")
-
-        loop = asyncio.get_running_loop()
-        undo = [on_signal(number, stop, loop) for number in STOPPING]
-        try:
-            with heard(self.screen) as logs, self._requests_told():
-                await self._serve(logs, ended)
-        finally:
-            for back in undo:
-                back()
+        with self._stopping.listening() as ended, heard(self.screen) as logs, self._requests_told():
+            await self._serve(logs, ended)
         return ExitCode.DONE
 
     def ended(self) -> None:
         """It ended within time."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-
-    def _cut_off(self) -> None:
-        text = (
-            f"docpoll: not everything was written within {_END_AFTER:g} s; nothing that was accepted is lost, and the "
-            "next run sees to the rest"
-        )
-
-        def say() -> None:
-            for client in self.clients.values():
-                client.tell_unwritten()
-            self.screen.say(text)
-
-        # Whoever reads stderr may stand still as well.
-        saying = threading.Thread(target=say, daemon=True)
-        saying.start()
-        saying.join(0.2)
-        os._exit(ExitCode.DONE)
+        self._stopping.over()
 
     async def _serve(self, logs: Logs, ended: asyncio.Event) -> None:
         try:
@@ -208,7 +164,9 @@ class _Service:
         return ours
 
     def _client(self, provider: Provider) -> Client:
-        return client_for(provider, self.options, store=self.settings.store, on_event=self._heard, limits=_LIMITS)
+        return client_for(
+            provider, self.options, store=self.settings.store, on_event=self._heard, limits=SERVICE_LIMITS
+        )
 
     async def _look_around(self, stack: AsyncExitStack) -> None:
         """Take on accounts that came into the ledger since; they need no key, or there had been a client for them."""
