@@ -43,7 +43,10 @@ from docpoll.jobs import (
     Job,
     JobState,
     advance,
+    is_over,
+    is_past,
     is_stalled,
+    purged,
     stands_for,
 )
 from docpoll.schedules import FixedSchedule, GrowingSchedule
@@ -67,6 +70,8 @@ EMPTY_SUCCESS = BadAnswer(reason="SUCCESS without a result", claims_finished=Tru
 DONE = Succeeded(status="SUCCESS")
 VERDICT = Failed(status="ERROR", error=ErrorInfo(code=7, message="unreadable"))
 GONE = Vanished(status="EXPIRED")
+#: What docpoll itself notes among an error's details.
+NOTES = {"retry_not_before": "2026-03-01T00:00:00+00:00", "retry_not_before_by_vendor": True, "retry_by_itself": False}
 EVENTS = [
     SENT, NOT_SENT, ACCEPTED, REFUSED, LOST, UNFINISHED, UNKNOWN, MISSED, MISSING, BAD, EMPTY_SUCCESS, DONE, VERDICT,
     GONE, Nudged(), GivenUp(), Cancelled(), AskedAgain(),
@@ -361,6 +366,62 @@ def test_a_job_that_was_not_found_can_be_asked_about_again():
             after(hopeless, AskedAgain())
 
 
+# --- purges -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", list(JobState))
+def test_only_what_is_over_can_be_purged(state: JobState) -> None:
+    """It stays in its state; what is open, or is looked at once more, is refused."""
+    subject = job(state)
+    if state in OPEN:
+        assert not is_over(subject)
+        with pytest.raises(LocalProtocolError, match=f"job j1: is {state}; what is open is not purged"):
+            purged(subject, now=T0)
+        return
+    assert purged(subject, now=T0) == attrs.evolve(subject, purged_at=T0)
+    waits = attrs.evolve(subject, state=JobState.TIMED_OUT, next_poll_at=T0)
+    assert not is_over(waits)
+    with pytest.raises(LocalProtocolError):
+        purged(waits, now=T0)
+
+
+def test_age_counts_from_the_end() -> None:
+    """And an open job has none."""
+    ended = job(JobState.FAILED)
+    day = timedelta(days=1)
+    assert is_past(ended, now=T0 + day, older_than=day)
+    assert not is_past(ended, now=T0 + day - timedelta(microseconds=1), older_than=day)
+    assert not is_past(job(JobState.RUNNING), now=T0 + day * 365, older_than=day)
+    assert not is_past(attrs.evolve(ended, finished_at=None), now=T0 + day, older_than=day)
+
+
+@pytest.mark.parametrize(
+    ("details", "left"),
+    [
+        ("<html>Mr. Miller", None),
+        (["Mr. Miller"], None),
+        ({"answer": "Mr. Miller", "retry_planned": True}, None),
+        ({"billed": True, "seen": "Mr. Miller"}, {"billed": True}),
+        (NOTES, NOTES),
+        (None, None),
+    ],
+)
+def test_a_purge_leaves_nothing_of_what_the_vendor_read(details: object, left: object) -> None:
+    """Of an error its code and message stay, and the notes that docpoll acts by."""
+    error = ErrorInfo(code="bad_answer", message="no JSON", details=details, retryable=True)
+    gone = purged(job(JobState.FAILED, error=error), now=T0)
+    assert gone.error == attrs.evolve(error, details=left)
+
+
+def test_what_is_taken_up_again_is_not_purged_any_more() -> None:
+    """What it brings then is stored."""
+    missing = purged(job(JobState.FAILED), now=T0)
+    assert after(missing, AskedAgain()).purged_at is None
+    given_up = purged(job(JobState.TIMED_OUT), now=T0)
+    assert after(given_up, Nudged()).purged_at is None
+    assert after(given_up, Cancelled()).purged_at == T0
+
+
 # --- giving up --------------------------------------------------------------------------------------
 
 
@@ -585,19 +646,21 @@ def test_a_notebook_shows_where_a_job_stands(state: JobState) -> None:
 
 def test_a_notebook_shows_instants_warnings_and_what_is_gone() -> None:
     """In UTC; the error of a job that succeeded is a warning, and a purged result is no longer there."""
-    purged = job(
+    gone = job(
         JobState.SUCCEEDED,
         sent_at=datetime(2026, 3, 1, 12, 30, 5, 999, tzinfo=UTC),
         purged_at=T0,
         polls=3,
         error=ErrorInfo(code=None, message="files are missing"),
     )
-    told = Reader(purged._repr_html_()).text
+    told = Reader(gone._repr_html_()).text
     rows = dict(zip(told[1::2], told[2::2], strict=True))
     assert rows["sent"] == "2026-03-01 12:30:05Z"
     assert rows["warning"] == "files are missing"
     assert rows["polls"] == "3"
     assert rows["next"] == "Its result was stored, and purged later."
+    failed = attrs.evolve(gone, state=JobState.FAILED)
+    assert "further attempt" in Reader(failed._repr_html_()).text[-1]
 
 
 def test_a_notebook_names_what_costs_nothing_first() -> None:

@@ -33,6 +33,8 @@ __all__ = [
     "Draft",
     "Explaining",
     "Extracting",
+    "GivenBack",
+    "Kept",
     "LedgerSummary",
     "Likeness",
     "Owner",
@@ -421,6 +423,32 @@ class Change:
 
 
 @attrs.frozen(kw_only=True)
+class Kept:
+    """A job, and what the ledger keeps of it beside its row."""
+
+    job: Job
+    #: Bytes of its result, as they are kept there; None: there is none.
+    result: int | None = None
+    #: Bytes of its document; None: none are kept for it.
+    document: int | None = None
+
+    @property
+    def size(self) -> int:
+        """All of them."""
+        return (self.result or 0) + (self.document or 0)
+
+
+@attrs.frozen(kw_only=True)
+class GivenBack:
+    """What became of the room of what was deleted."""
+
+    #: Bytes by which files became shorter.
+    size: int = 0
+    #: Nothing that was deleted can be found in them any more. False: another program kept the log from being emptied.
+    is_clean: bool = True
+
+
+@attrs.frozen(kw_only=True)
 class Wish:
     """Something asked of a job that another process owns: `cancel`, `nudge`, `delivery`, `resend` or `reload`.
 
@@ -735,6 +763,44 @@ class Store(Protocol):
 
         Those whose result was purged are left out.
         """
+        ...
+
+    async def kept(
+        self,
+        *,
+        finished_by: datetime | None = None,
+        ids: Collection[str] | None = None,
+        after: str | None = None,
+        limit: int = 500,
+    ) -> list[Kept]:
+        """A page of jobs, with what is kept of each, in the order they came in, from the one behind *after* on.
+
+        *finished_by*: closed ones that had finished then, that belong to nobody and were not purged; *ids*: these,
+        whatever they are, whole ids only. One of the two is given. Looks at no more than sizes.
+        """
+        ...
+
+    async def purge(self, jobs: Sequence[Job]) -> Collection[str]:
+        """Delete the result and the document of each of *jobs*, which are as they shall be (`docpoll.jobs.purged()`).
+
+        In one transaction. A job that is not as it was when it was looked at (in another state, changed since, purged),
+        or that anybody owns, is left alone. Gives the ids of those that were purged. Bytes of a document that another
+        job needs stay. What is deleted is overwritten, so that it is not found in the file; `give_back()` does the
+        same to the log.
+
+        What is flushed for a purged job in its state from then on stores neither a result nor an error.
+        """
+        ...
+
+    async def give_back(self) -> GivenBack:
+        """Give the room of what was deleted back to the disk, and leave no trace of it in the ledger's files.
+
+        In short transactions, so that other programs go on meanwhile; interrupted, it is done by the next call.
+        """
+        ...
+
+    async def purged_names(self, provider: str, origin: str, remote_ids: Collection[str]) -> set[str]:
+        """Those of *remote_ids* that are known there, and all of whose jobs were purged."""
         ...
 
     async def bounds(self, provider: str, account: str, origin: str, *, known: bool = True) -> Bounds:

@@ -37,9 +37,23 @@ from docpoll.events import (
 from docpoll.expiry import earliest_expiry, latest_look
 from docpoll.markup import table
 from docpoll.redaction import redact_text
+from docpoll.resubmits import BY_ITSELF, RETRY_NOT_BEFORE, VENDOR_SAYS_WHEN
 from docpoll.schedules import PollSchedule
 
-__all__ = ["CLOSED", "OPEN", "STALLED_AFTER", "TRANSITIONS", "Job", "JobState", "advance", "is_stalled", "stands_for"]
+__all__ = [
+    "CLOSED",
+    "OPEN",
+    "STALLED_AFTER",
+    "TRANSITIONS",
+    "Job",
+    "JobState",
+    "advance",
+    "is_over",
+    "is_past",
+    "is_stalled",
+    "purged",
+    "stands_for",
+]
 
 
 class JobState(StrEnum):
@@ -140,6 +154,10 @@ _LONGEST_REST: Final = timedelta(minutes=5)
 NOT_FOUND: Final = "not_found"
 BAD_ANSWER: Final = "bad_answer"
 
+#: Among an error's details: whether what was stopped is billed.
+_BILLED: Final = "billed"
+#: What a purge leaves of an error's details: what is done by them, of which nothing stood in a document.
+_NOTES: Final = frozenset({_BILLED, RETRY_NOT_BEFORE, VENDOR_SAYS_WHEN, BY_ITSELF})
 
 #: What to do next, for people in a notebook.
 _NEXT: Final[Mapping[JobState, str]] = {
@@ -154,6 +172,7 @@ _NEXT: Final[Mapping[JobState, str]] = {
     CANCELLED: "It was stopped on request; client.submit(…, again=True) makes a further attempt.",
     TIMED_OUT: "We stopped looking, as give_up_after said; the vendor may still finish.",
 }
+_NEXT_OF_PURGED: Final = "Its result was stored, and purged later."
 #: What comes first for a job that the vendor did not know.
 _ASK_AGAIN: Final = "client.retry(job, same_id=True) asks the vendor for it once more, which costs nothing. "
 
@@ -204,6 +223,7 @@ class Job:
     finished_at: datetime | None = _instant()
     #: The last change of state or of the vendor's status word.
     changed_at: datetime | None = _instant()
+    #: When what was stored of it was deleted on request; its state is as it was.
     purged_at: datetime | None = _instant()
     next_poll_at: datetime | None = _instant()
     earliest_expiry_at: datetime | None = _instant()
@@ -256,7 +276,7 @@ class Job:
             "polls": self.polls or None,
             "warning" if self.state is SUCCEEDED else "error": error,
             "trouble": self.trouble if self.is_open else None,
-            "next": following if self.purged_at is None else "Its result was stored, and purged later.",
+            "next": following if self.purged_at is None or self.state is not SUCCEEDED else _NEXT_OF_PURGED,
         }
         told = [(name, redact_text(str(value))) for name, value in rows.items() if value is not None]
         return table(f"Job {self.id}: {self.state}", (), told)
@@ -282,6 +302,32 @@ def stands_for(job: Job, *, now: datetime, fresh_for: timedelta | None = None, r
     if fresh_for is None or job.state is not SUCCEEDED or job.finished_at is None:
         return False
     return now - job.finished_at < fresh_for
+
+
+def is_over(job: Job) -> bool:
+    """Whether *job* has ended for good, as far as it goes by itself: only then may it be purged."""
+    return job.state in CLOSED and (job.state is not TIMED_OUT or job.next_poll_at is None)
+
+
+def is_past(job: Job, *, now: datetime, older_than: timedelta) -> bool:
+    """Whether *job* is over, and has been for *older_than*."""
+    return is_over(job) and job.finished_at is not None and now - job.finished_at >= older_than
+
+
+def purged(job: Job, *, now: datetime) -> Job:
+    """*job*, which is over, as it is once what was stored of it has been deleted: in its state, and `purged_at` now.
+
+    Of its error stay the code and the message. The details may be what the vendor read, or the beginning of an answer
+    that could not be; of them stay only the notes that docpoll acts by. Raises `LocalProtocolError` for one that is
+    not over.
+    """
+    if not is_over(job):
+        raise LocalProtocolError(f"job {job.id}: is {job.state}; what is open is not purged")
+    error = job.error
+    if error is not None:
+        details = error.details if isinstance(error.details, Mapping) else {}
+        error = attrs.evolve(error, details={name: details[name] for name in details if name in _NOTES} or None)
+    return attrs.evolve(job, purged_at=now, error=error)
 
 
 def advance(
@@ -342,7 +388,7 @@ def advance(
             look = latest_look(job.earliest_expiry_at)
             return attrs.evolve(_closed(job, to, now), next_poll_at=look if look and look > now else None)
         case Nudged() if job.state in (RUNNING, TIMED_OUT):
-            return attrs.evolve(job, state=to, next_poll_at=now, finished_at=None)
+            return attrs.evolve(job, state=to, next_poll_at=now, finished_at=None, purged_at=None)
         case AskedAgain():
             return _asked_again(job, to, now)
     return job
@@ -427,7 +473,7 @@ def _cancelled(job: Job, event: Cancelled, to: JobState, now: datetime) -> Job:
     error = None
     if event.billed is not None:
         message = "it had begun, so it is billed" if event.billed else "it had not begun, so it is not billed"
-        error = ErrorInfo(code=event.status, message=f"stopped on request; {message}", details={"billed": event.billed})
+        error = ErrorInfo(code=event.status, message=f"stopped on request; {message}", details={_BILLED: event.billed})
     return _closed(job, to, now, error=error, status=event.status, polls=job.polls + 1, enveloped=True)
 
 
@@ -435,7 +481,14 @@ def _asked_again(job: Job, to: JobState, now: datetime) -> Job:
     if job.error is None or job.error.code != NOT_FOUND or job.remote_id is None:
         raise LocalProtocolError(f"job {job.id}: only a job that failed as {NOT_FOUND} can be asked about again")
     return attrs.evolve(
-        job, state=to, error=None, finished_at=None, not_found_at=None, next_poll_at=now, changed_at=now
+        job,
+        state=to,
+        error=None,
+        finished_at=None,
+        purged_at=None,
+        not_found_at=None,
+        next_poll_at=now,
+        changed_at=now,
     )
 
 

@@ -6,11 +6,16 @@ import csv
 import importlib.util
 import json
 import shlex
+import shutil
 import signal
 from contextlib import suppress
 
 import pytest
 from pyarrow import parquet as pq
+
+from tests.conftest import ROOT
+
+LOCAL = ("--provider", "local")
 
 
 def test_an_export_in_every_form_holds_the_same(cli, documents, folder):
@@ -53,6 +58,19 @@ def test_a_harvest_that_is_interrupted_tells_of_the_file_it_did_not_write(cli, s
     assert cli("export", "--out", "x.csv").code == 0
     with open("x.csv", encoding="utf-8", newline="") as file:
         assert "SUCCEEDED" in [row["state"] for row in csv.DictReader(file)]
+
+
+def test_the_closing_line_names_both_files_of_a_csv(cli, folder):
+    """Of every command that writes one."""
+    shutil.copy(ROOT / "recipes" / "invoices" / "tidewater-2025-0117.pdf", folder / "a.pdf")
+    assert (
+        "written to r.csv and its line items to r.line-items.csv; " in cli("run", "a.pdf", *LOCAL, "--out", "r.csv").out
+    )
+    both = "1 document, 1 with a result written to x.csv and its line items to x.line-items.csv\n"
+    assert cli("export", "--out", "x.csv").err == both
+    assert cli("export", "--out", "x.parquet").err == "1 document, 1 with a result written to x.parquet\n"
+    cli("retry", "a.pdf")
+    assert "written to h.csv and its line items to h.line-items.csv; " in cli("harvest", "--out", "h.csv").err
 
 
 def test_what_is_new_is_appended_once_it_has_ended(cli, documents, folder):

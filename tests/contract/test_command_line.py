@@ -53,6 +53,7 @@ FLAGS = {
     "recover": SENDS,
     "resolve": SENDS | {"found", "resend", "drop", "all", "tag-file-names", "dry-run"},
     "cancel": {"pending", "provider", "account", "store", "json", "quiet"},
+    "purge": {"older-than", "provider", "account", "store", "dry-run", "json", "quiet"},
     "emulate": {
         *("port", "host", "vendor", "speed", "api-key", "state", "scenario", "quiet"),
         *("invoices-a-month", "webhook-url"),
@@ -239,6 +240,23 @@ def test_these_are_the_lines_of_what_would_be_done(lines):
     assert [_faults("line", line) for line in again] == [[]] * 2
     assert [line["would"] for line in again] == ["retry", "retry"]
     assert len(lines("jobs")) == 2
+
+
+def test_these_are_the_lines_of_a_purge(lines):
+    """When it was, and `would` where nothing is done; those of `run` say why there is no result any more."""
+    Image.new("RGB", (200, 300), "white").save("scan.png")
+    lines("run", "scan.png", "--provider", "local")
+    (would,) = lines("purge", "scan.png", "--dry-run")
+    assert (_faults("line", would), would["would"], would["purged_at"]) == ([], "purge", None)
+    (gone,) = lines("purge", "scan.png")
+    assert (_faults("line", gone), gone["state"]) == ([], "SUCCEEDED")
+    assert _faults("line", gone | {"purged_at": 1}) != []
+    (listed,) = lines("jobs")
+    (shown,) = lines("show", "scan.png")
+    assert gone["purged_at"] == listed["purged_at"] == shown["purged_at"] is not None
+    (again,) = lines("run", "scan.png", "--provider", "local")
+    assert _faults("line_with_result", again) == []
+    assert (again["state"], again["result"], again["error"]["code"]) == ("SUCCEEDED", None, "purged")
 
 
 def test_this_is_the_status(lines):

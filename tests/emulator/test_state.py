@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -237,3 +238,91 @@ def test_instants_carry_their_timezone() -> None:
     with pytest.raises(LocalProtocolError, match="timezone"):
         add(state, a_job(ready_at=datetime(2026, 3, 1)))  # noqa: DTZ001 - the point
     state.close()
+
+
+# What is forgotten.
+
+SECRET = random.Random(7).randbytes(80_000)
+
+
+def read(state: State, key: DocumentKey = KEY, result: bytes = b'{"who": "Mr. Miller"}') -> None:
+    state.add_reading(key, result=result, error=None, read_at=NOON)
+
+
+def found_in(path: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_what_is_forgotten_was_never_there() -> None:
+    """The job, its calls, and what was read for it; what another job shares stays until that goes as well."""
+    state = State()
+    for name in "abc":
+        add(state, a_job(name))
+    with state.transaction():
+        state.add_delivery("a", url="http://a", fault=None)
+    read(state)
+    assert state.extractions(limit=2) == ["a", "b"]
+    assert state.extractions(after="b", limit=2) == ["c"]
+    state.forget(["a", "b", "nobody"])
+    assert state.job("a") is None
+    assert not state.has_deliveries()
+    last = state.job("c")
+    assert last is not None
+    assert last.result == b'{"who": "Mr. Miller"}'
+    state.forget(["c"])
+    assert state.extractions(limit=2) == []
+    assert add(state, a_job("d")), "nobody has read it"
+    state.close()
+
+
+def test_a_document_that_is_being_read_can_be_forgotten() -> None:
+    """Another job of it still gets its reading; without one, what was read goes nowhere."""
+    state = State()
+    add(state, a_job("a"))
+    add(state, a_job("b"))
+    state.forget(["a"])
+    assert state.document(KEY) is not None
+    read(state)
+    last = state.job("b")
+    assert last is not None
+    assert last.result is not None
+    add(state, a_job("c", path="/c.pdf"))
+    assert state.document(KEY) is not None
+    state.forget(["b", "c"])
+    assert state.document(KEY) is None
+    read(state)
+    assert add(state, a_job("d")), "nobody has read it"
+    state.close()
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["new", "older"])
+def test_what_is_forgotten_is_in_none_of_the_files(tmp_path: Path, older: bool) -> None:
+    """Also while an emulator has it open, and in a file that was made before rooms could be given back."""
+    path = tmp_path / "emulator.db"
+    running = State(path)
+    if older:
+        running._db.execute("PRAGMA auto_vacuum = NONE")
+        running._db.execute("VACUUM")
+    other = DocumentKey(digest="other", suffix=".pdf")
+    for name, key, content in (("a", KEY, SECRET), ("b", other, b"%PDF" + SECRET[::-1])):
+        with running.transaction():
+            running.add_job(a_job(name, document=key), content=content)
+    read(running, KEY)
+    assert b"Mr. Miller" in found_in(path)
+    assert SECRET[:64] in found_in(path)
+    purging = State(path)
+    purging.forget(["a"])
+    size, is_clean = purging.give_back()
+    assert is_clean
+    assert size > 70_000
+    assert b"Mr. Miller" not in found_in(path)
+    assert not any(SECRET[at : at + 64] in found_in(path) for at in range(0, len(SECRET), 1000))
+    document = running.document(other)
+    assert document is not None
+    assert document.content == b"%PDF" + SECRET[::-1]
+    purging.forget(["b"])
+    assert running.document(other) is None
+    purging.give_back()
+    assert not any(SECRET[::-1][at : at + 64] in found_in(path) for at in range(0, len(SECRET), 1000))
+    for state in (running, purging):
+        state.close()

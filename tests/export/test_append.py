@@ -218,6 +218,31 @@ def test_the_way_a_csv_is_written_is_that_of_all_of_it(tmp_path):
     assert (tmp_path / "x.csv").read_text(encoding="utf-8").startswith(first)
 
 
+@pytest.mark.parametrize("where", ["footer", "length", "middle"])
+def test_a_damaged_parquet_is_told_and_left_as_it_is(tmp_path, where):
+    """Not that it cannot be written; the file of the same name without the damage can be appended to."""
+    path = tmp_path / "x.parquet"
+    append(path, *(line_of(f"{number:05}", text=f"{number}" * 20) for number in range(500)))
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    length = int.from_bytes(whole[-8:-4], "little")
+    if where == "footer":
+        damaged[-8 - length : -8] = bytes(length)
+    elif where == "length":
+        damaged[-8:-4] = b"\xff\xff\xff\x7f"
+    else:
+        damaged[4 : -8 - length] = bytes(len(damaged) - 12 - length)
+    path.write_bytes(damaged)
+    with pytest.raises(
+        ConfigError, match=r"x\.parquet: cannot be read as Parquet, so nothing is appended \(.*put a whole"
+    ):
+        append(path, line_of("new"))
+    assert path.read_bytes() == damaged
+    path.write_bytes(whole)
+    append(path, line_of("new"))
+    assert len(rows_of(path)) == 501
+
+
 def test_an_export_killed_between_its_two_files_mends_itself(tmp_path):
     """Line items come first, so the next export finds their documents missing, and writes both once."""
     append(tmp_path / "x.csv", line_of("a", {"what": "nut"}))

@@ -103,6 +103,26 @@ def test_line_items_stand_in_a_second_file(tmp_path):
     ]
 
 
+def test_a_csv_of_nothing_but_line_items_is_refused(tmp_path):
+    """Its rows would be empty; what to do is told, and done there is no file of blank lines."""
+    with pytest.raises(ConfigError, match=r"second file, .*x\.line-items\.csv, so the rows .* such as id,line_items"):
+        write(tmp_path / "x.csv", line_of("a", {"what": "nut"}), fields="line_items=Items")
+    assert not os.listdir(tmp_path)
+    write(tmp_path / "x.csv", line_of("a", {"what": "nut"}), fields="id,line_items")
+    assert rows_in(tmp_path / "x.csv") == [{"id": "a"}]
+
+
+def test_the_file_of_the_line_items_is_named_once_it_is_there(tmp_path):
+    """By the export, for whoever tells where things are."""
+    with Export(str(tmp_path / "x.csv")) as file:
+        file.add(line_of("a", {"what": "nut"}))
+        assert file.items is None
+    assert file.items == str(tmp_path / "x.line-items.csv")
+    with Export(str(tmp_path / "y.csv")) as file:
+        file.add(line_of("a"))
+    assert file.items is None
+
+
 def test_without_line_items_there_is_no_second_file(tmp_path):
     """One of an earlier export does not pass for that of this one."""
     write(tmp_path / "x.csv", line_of("a", total=Decimal(1)))

@@ -27,6 +27,7 @@ from docpoll.interfaces import (
     Bounds,
     Change,
     Draft,
+    GivenBack,
     LedgerSummary,
     Owner,
     Read,
@@ -35,7 +36,7 @@ from docpoll.interfaces import (
     Tally,
     Wish,
 )
-from docpoll.jobs import Job, JobState
+from docpoll.jobs import Job, JobState, purged
 from docpoll.schedules import Durations, Observations
 
 NOW = datetime(2024, 5, 17, 9, 30, 0, 123456, tzinfo=UTC)
@@ -212,6 +213,10 @@ class StoreContract:
             store.jobs,
             lambda: store.result("x"),
             lambda: store.document("x"),
+            lambda: store.kept(ids=[]),
+            lambda: store.purge([]),
+            store.give_back,
+            lambda: store.purged_names("typless", "https://a", ["x"]),
             lambda: store.summary(now=NOW),
             lambda: store.expiring(before=NOW),
             lambda: store.bounds(*SCOPE_KEY),
@@ -1235,6 +1240,137 @@ class StoreContract:
         asked += await store.claim(owner, **SCOPE, limit=9, accepted=True)
         assert sorted(ids(asked)) == [a_job(2).id, a_job(3).id]
         assert ids(await claim(store, other)) == [a_job(1).id, a_job(4).id]
+
+    # Purging
+
+    async def test_what_is_kept_of_closed_jobs_is_told_page_by_page(self, store: Store) -> None:
+        """Sizes, not contents; of those that had finished by then, belong to nobody and were not purged."""
+        owner = await store.register(now=NOW)
+        await store.new_jobs(
+            owner, [Draft(job=a_job(1), content=b"document"), *(Draft(job=a_job(n)) for n in range(2, 9))]
+        )
+        ended = {
+            1: succeeded(a_job(1)),
+            2: succeeded(a_job(2), state=JobState.FAILED, finished_at=NOW + 2 * HOUR),
+            3: succeeded(a_job(3), finished_at=NOW + 2 * HOUR + SECOND),
+            4: succeeded(a_job(4), purged_at=NOW + HOUR),
+            5: timed_out(a_job(5), next_poll_at=None),
+            6: timed_out(a_job(6)),
+            7: running(a_job(7)),
+            8: succeeded(a_job(8)),
+        }
+        await store.flush(owner, [Change(job=job) for job in ended.values()])
+        await store.flush(owner, [Change(job=ended[1], result=b"result" * 1000)])
+        await store.claim_job(owner, ended[8].id)
+        first, second, third = await store.kept(finished_by=NOW + 2 * HOUR)
+        assert [first.job, second.job, third.job] == [ended[1], ended[2], ended[5]]
+        assert first.result is not None
+        assert 0 < first.result < 6000
+        assert (first.document, first.size) == (8, first.result + 8)
+        assert (second.result, second.document, second.size) == (None, None, 0)
+        assert await store.kept(finished_by=NOW + 2 * HOUR, limit=1) == [first]
+        assert await store.kept(finished_by=NOW + 2 * HOUR, after=first.job.id, limit=1) == [second]
+        assert await store.kept(finished_by=NOW) == []
+        named = await store.kept(ids=[ended[8].id, ended[4].id, ended[7].id, "nobody"])
+        assert [kept.job for kept in named] == [ended[4], ended[7], ended[8]]
+        with pytest.raises(ConfigError, match="job nobody"):
+            await store.kept(ids=[], after="nobody")
+
+    async def test_a_purge_deletes_all_but_the_row(self, store: Store) -> None:
+        """The result, the document unless another job needs it, and what the error had of them."""
+        owner = await store.register(now=NOW)
+        error = ErrorInfo(code="bad_answer", message="no JSON", details="<html>")
+        content = b"document"
+        shared = {"digest": a_job(1).digest}
+        await store.new_jobs(
+            owner, [Draft(job=a_job(1), content=content), Draft(job=a_job(2, **shared), content=content)]
+        )
+        failed = succeeded(a_job(2, **shared), state=JobState.FAILED, error=error)
+        await store.flush(owner, [Change(job=succeeded(a_job(1)), result=b"result"), Change(job=failed)])
+        gone = purged(succeeded(a_job(1)), now=NOW + 2 * HOUR)
+        assert set(await store.purge([gone])) == {gone.id}
+        assert await store.job(gone.id) == gone
+        assert await store.result(gone.id) is None
+        assert await store.document(gone.digest) == content
+        failed = purged(failed, now=NOW + 2 * HOUR)
+        assert set(await store.purge([gone, failed])) == {failed.id}
+        assert await store.document(gone.digest) is None
+        assert (await store.job(failed.id)).error == attrs.evolve(error, details=None)
+        assert (await store.summary(now=NOW)).counts[SCOPE_KEY] == {JobState.SUCCEEDED: 1, JobState.FAILED: 1}
+        assert await enter(store, owner, a_job(1, id="again")) == [gone]
+        assert await store.purge([]) == set()
+
+    async def test_a_purge_leaves_alone_what_is_not_as_it_was(self, store: Store) -> None:
+        """What is open again, in somebody's hands, or has changed; its neighbours are purged."""
+        owner = await store.register(now=NOW)
+        jobs = [succeeded(a_job(number)) for number in range(1, 6)]
+        await enter(store, owner, *(a_job(number) for number in range(1, 6)))
+        await store.flush(owner, [Change(job=job, result=b"result") for job in jobs])
+        await store.claim_job(owner, jobs[0].id)
+        await store.claim_job(owner, jobs[1].id)
+        await store.flush(owner, [Change(job=running(a_job(2), changed_at=NOW + 2 * HOUR))])
+        await store.flush(owner, [Change(job=attrs.evolve(jobs[2], changed_at=NOW + 2 * HOUR))])
+        await store.flush(owner, [Change(job=attrs.evolve(jobs[3], finished_at=NOW + 2 * HOUR))])
+        gone = [purged(job, now=NOW + 3 * HOUR) for job in jobs]
+        assert set(await store.purge(gone)) == {jobs[4].id}
+        for job in jobs[:4]:
+            assert await store.result(job.id) == b"result"
+            assert (await store.job(job.id)).purged_at is None
+        await store.release(owner)
+        assert set(await store.purge(gone[:1])) == {jobs[0].id}
+
+    async def test_what_knows_nothing_of_a_purge_does_not_undo_it(self, store: Store) -> None:
+        """A flush that is repeated, or comes late, brings back neither a result nor an error."""
+        owner = await store.register(now=NOW)
+        error = ErrorInfo(code="bad_answer", message="no JSON", details="<html>")
+        failed = succeeded(a_job(2), state=JobState.FAILED, error=error)
+        late = [Change(job=succeeded(a_job(1)), result=b"result"), Change(job=failed, result=b"odd")]
+        await enter(store, owner, a_job(1), a_job(2))
+        await store.flush(owner, late)
+        gone = [purged(change.job, now=NOW + 2 * HOUR) for change in late]
+        assert len(await store.purge(gone)) == 2
+        await store.flush(owner, late)
+        assert await store.jobs() == gone
+        assert await store.result(a_job(1).id) is None
+        assert await store.result(a_job(2).id) is None
+
+    async def test_a_purged_job_that_is_taken_up_again_has_a_result_again(self, store: Store) -> None:
+        """As after `retry --same-id`."""
+        owner = await store.register(now=NOW)
+        failed = succeeded(a_job(1), state=JobState.FAILED, error=ErrorInfo(code="not_found", message="HTTP 404"))
+        await enter(store, owner, a_job(1))
+        await store.flush(owner, [Change(job=failed)])
+        assert await store.purge([purged(failed, now=NOW + 2 * HOUR)])
+        assert await store.purged_names(SCOPE["provider"], SCOPE["origin"], [failed.remote_id or ""])
+        await store.claim_job(owner, failed.id)
+        again = running(a_job(1), changed_at=NOW + 3 * HOUR)
+        await store.flush(owner, [Change(job=again)])
+        assert not await store.purged_names(SCOPE["provider"], SCOPE["origin"], [failed.remote_id or ""])
+        done = succeeded(a_job(1), changed_at=NOW + 4 * HOUR)
+        await store.flush(owner, [Change(job=done, result=b"result")])
+        assert await store.job(done.id) == done
+        assert await store.result(done.id) == b"result"
+
+    async def test_a_name_is_purged_when_all_its_jobs_are(self, store: Store) -> None:
+        """There: another place has names of its own. What nobody knows is not purged."""
+        owner = await store.register(now=NOW)
+        jobs = [
+            succeeded(a_job(1), remote_id="a"),
+            succeeded(a_job(2), remote_id="b"),
+            succeeded(a_job(3), remote_id="b", account="other"),
+            succeeded(a_job(4), remote_id="c", provider="elsewhere"),
+        ]
+        await enter(store, owner, *(attrs.evolve(job, state=JobState.RUNNING) for job in jobs))
+        await store.flush(owner, [Change(job=job) for job in jobs])
+        there = (SCOPE["provider"], SCOPE["origin"], ["a", "b", "c", "d"])
+        assert await store.purged_names(*there) == set()
+        await store.purge([purged(job, now=NOW + HOUR) for job in jobs if job is not jobs[2]])
+        assert await store.purged_names(*there) == {"a"}
+        await store.purge([purged(jobs[2], now=NOW + HOUR)])
+        assert await store.purged_names(*there) == {"a", "b"}
+
+    async def test_room_that_is_not_there_is_not_given_back(self, store: Store) -> None:
+        assert await store.give_back() == GivenBack(size=0, is_clean=True)
 
     # Reads
 

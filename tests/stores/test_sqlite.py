@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import resource
 import shutil
 import signal
@@ -23,13 +24,15 @@ import pytest
 
 import docpoll
 from docpoll.errors import ConfigError, OwnershipLost, StoreError
-from docpoll.interfaces import Change, Draft, Store
-from docpoll.jobs import JobState
+from docpoll.events import ErrorInfo
+from docpoll.interfaces import Change, Draft, GivenBack, Store
+from docpoll.jobs import JobState, purged
 from docpoll.stores import MemoryStore, SQLiteStore, open_store
 from docpoll.stores.ledger import APPLICATION_ID
 from docpoll.stores.runners import Task
 from docpoll.stores.statements import SCHEMA, SQL, Schema, split
 from tests.stores.contract import (
+    HOUR,
     NOW,
     SCOPE_KEY,
     SECOND,
@@ -500,6 +503,79 @@ async def test_a_store_serves_one_loop(store: SQLiteStore) -> None:
             asyncio.run(store.job("x"))
 
     await asyncio.to_thread(elsewhere)
+
+
+# Purging
+
+
+def files_of(path: Path) -> bytes:
+    """Every byte of the ledger and of what lies beside it."""
+    return b"".join(file.read_bytes() for file in path.parent.iterdir())
+
+
+async def test_what_is_purged_is_in_none_of_the_files(store: SQLiteStore, make: Make, path: Path) -> None:
+    """Neither results, as they are compressed, nor documents, nor what errors told of them.
+
+    What stays is there, and the file is shorter.
+    """
+    owner = await store.register(now=NOW)
+    dice = random.Random(7)
+    sizes = [200, 1500, 7000, 20_000, 60_000]
+    secret = {number: dice.randbytes(sizes[number % 5]) for number in range(1, 101)}
+    await store.new_jobs(owner, [Draft(job=a_job(n, digest=f"{n}"), content=secret[n][::-1]) for n in secret])
+    told = {n: ErrorInfo(code=1, message="m", details=f"seen {n}.") for n in secret}
+    jobs = [succeeded(a_job(n, digest=f"{n}"), error=told[n]) for n in secret]
+    for number, job in enumerate(jobs, 1):
+        await store.flush(owner, [Change(job=job, result=secret[number], drop_document=number % 3 == 0)])
+    assert secret[1] in files_of(path)
+    assert secret[2][::-1] in files_of(path)
+    gone = [purged(job, now=NOW + HOUR) for number, job in enumerate(jobs, 1) if number % 10]
+    for first in range(0, len(gone), 30):
+        assert len(await store.purge(gone[first : first + 30])) == len(gone[first : first + 30])
+    back = await store.give_back()
+    found = files_of(path)
+    for number, content in secret.items():
+        parts = [content[:200], content[-200:], content[::-1][:200], content[::-1][-200:]]
+        if number % 10 == 0:
+            assert await store.result(jobs[number - 1].id) == content
+            continue
+        assert not [part for part in parts if part[:40] in found or part[-40:] in found], number
+        assert f"seen {number}.".encode() not in found
+    assert back.is_clean
+    assert path.stat().st_size < 400_000
+    assert back.size > 2_500_000
+    with plain_connection(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert await store.give_back() == GivenBack(size=0, is_clean=True)
+
+
+async def test_what_was_dropped_before_a_purge_is_in_none_of_the_files(store: SQLiteStore, path: Path) -> None:
+    """The bytes of a document that was accepted, in whatever page they stood; its neighbours stay."""
+    owner = await store.register(now=NOW)
+    dice = random.Random(7)
+    secret = [dice.randbytes(size) for size in (200, 30_000, 200)]
+    await store.new_jobs(owner, [Draft(job=a_job(n, digest=f"{n}"), content=secret[n]) for n in range(3)])
+    await store.flush(owner, [Change(job=running(a_job(n, digest=f"{n}")), drop_document=True) for n in range(2)])
+    assert secret[0] in files_of(path)
+    await store.give_back()
+    found = files_of(path)
+    assert [content[:40] in found or content[-40:] in found for content in secret] == [False, False, True]
+
+
+async def test_a_reader_keeps_the_log_and_it_is_said(store: SQLiteStore, make: Make, path: Path) -> None:
+    """It ends no purge; the next call empties the log."""
+    owner = await store.register(now=NOW)
+    await enter(store, owner, a_job(1))
+    await store.flush(owner, [Change(job=succeeded(a_job(1)), result=b"result")])
+    quick = await make(patience=timedelta(milliseconds=10))
+    with plain_connection(path) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM jobs").fetchone()
+        assert await quick.purge([purged(succeeded(a_job(1)), now=NOW)])
+        assert not (await quick.give_back()).is_clean
+        reader.execute("COMMIT")
+    assert (await quick.give_back()).is_clean
+    assert Path(f"{path}-wal").stat().st_size == 0
 
 
 # Schemas

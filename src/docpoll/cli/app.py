@@ -633,6 +633,39 @@ def resolve(  # noqa: PLR0913 - the flags of a command are its parameters
     _end(lambda: carry_out(options, names=jobs or [], go_on=_go_on(ctx, options.settings), **how))
 
 
+@app.command()
+def purge(
+    ctx: typer.Context,
+    *,
+    jobs: Annotated[
+        list[str] | None, typer.Argument(metavar="JOB…", help="Ids, beginnings of ids, or paths of documents.")
+    ] = None,
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", metavar="TIME", help="What ended so long ago or longer, such as 30d.")
+    ] = None,
+    provider: Provider = None,
+    account: Account = None,
+    store: Store = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be deleted.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Delete stored results and documents for good.
+
+    The rows of the jobs stay, so nothing is sent, and paid for, once more. Open jobs are never touched.
+    A job that is named goes with the attempts before it.
+
+    For example:
+
+        docpoll purge --older-than 30d
+    """
+    from docpoll.cli.purging import purge_jobs
+
+    settings = _settings(provider=provider, account=account, store=store)
+    chosen: dict[str, Any] = {"names": jobs or [], "older_than": older_than, "dry_run": dry_run}
+    _end(lambda: purge_jobs(settings, **chosen, json=json, quiet=quiet, go_on=_go_on(ctx, settings)))
+
+
 # -- the local API ------------------------------------------------------------------------------------------------
 
 

@@ -127,6 +127,8 @@ def row_of(job: Job, line: Line, blocked: Blocked | None, *, now: datetime) -> s
         return f"{row}  ({'; '.join(filter(None, told))})"
     if job.state is JobState.RUNNING and job.media_type == EXTRACTION and job.status is not None:
         return f"{row}  ({job.status})"
+    if job.state is JobState.SUCCEEDED and job.purged_at is not None:
+        return f"{row}  (purged)"
     error = line["error"] or line["warning"]
     if error is None:
         return row

@@ -11,8 +11,8 @@ import attrs
 from docpoll.cli.codes import ExitCode
 from docpoll.cli.hints import command
 from docpoll.cli.looking import jobs_in
-from docpoll.cli.run import error_of_result
-from docpoll.cli.screen import Screen, many, printable
+from docpoll.cli.run import error_of_result, place_of
+from docpoll.cli.screen import Screen, many
 from docpoll.cli.sending import looking_at, require_ledger
 from docpoll.client.outcomes import outcome_of
 from docpoll.config import Settings
@@ -76,7 +76,8 @@ def export(settings: Settings, wish: Wish, *, quiet: bool) -> int:
                 said = await _export(ledger, settings, wish, screen, file)
         finally:
             await ledger.close()
-        screen.tell(said)
+        where = "" if file is None else f" {'appended' if wish.append else 'written'} to {place_of(file)}"
+        screen.tell(f"{said}{where}")
         return ExitCode.DONE
 
     return asyncio.run(work())
@@ -100,8 +101,7 @@ async def _export(ledger: Store, settings: Settings, wish: Wish, screen: Screen,
         else:
             file.add(line)
     kind = "document" if not extractions else "extraction" if extractions == count else "job"
-    where = "" if file is None else f" {'appended' if wish.append else 'written'} to {printable(wish.out)}"
-    return f"{many(count, kind)}, {stored} with a result{where}"
+    return f"{many(count, kind)}, {stored} with a result"
 
 
 async def _line(ledger: Store, settings: Settings, job: Job, reader: Provider) -> Line:

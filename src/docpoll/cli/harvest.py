@@ -11,7 +11,7 @@ from docpoll.cli.codes import ExitCode, code_of
 from docpoll.cli.explaining import asked_of, gist_of, warned
 from docpoll.cli.hints import placing, uncertain_hint
 from docpoll.cli.progress import Progress, watched
-from docpoll.cli.run import export_to, named, outcome_line
+from docpoll.cli.run import export_to, named, outcome_line, place_of
 from docpoll.cli.screen import Logs, Screen, many, printable
 from docpoll.cli.sending import Options, client_for, looking_at, require_ledger, stopped, warn_of_key
 from docpoll.cli.supervise import supervise
@@ -171,7 +171,7 @@ def _end(
     if found.waited:
         parts.append("the waiting ended, the jobs go on")
     if found.export is not None:
-        parts.append(f"written to {printable(found.export.path)}")
+        parts.append(f"written to {place_of(found.export)}")
     screen.tell(f"{'; '.join(parts)}; ledger {printable(settings.store)}")
     return code_of([*found.states, *left]) if found.states or left else ExitCode.DONE
 

@@ -475,7 +475,8 @@ def jobs(settings: Settings, *, state: str | None, json: bool, clock: Clock | No
                 readers[job.provider] = _reader(settings, job.provider)
             blocked = blocked_of(job, readers[job.provider], now=now)
             if json:
-                screen.line(line | {"status": job.status, "blocked": blocked_line(job, blocked)})
+                more = {"status": job.status, "purged_at": instant(job.purged_at)}
+                screen.line(line | more | {"blocked": blocked_line(job, blocked)})
             else:
                 screen.show(row_of(job, line, blocked, now=now))
         return ExitCode.DONE
@@ -647,7 +648,7 @@ def _next_steps(
                 f"  {command(f'resolve {job.id} --drop', place)}  do without",
             ]
         case JobState.SUCCEEDED if job.purged_at is not None:
-            return [f"Its result was stored, and purged at {instant(job.purged_at)}."]
+            return [f"Its result was stored, and purged at {instant(job.purged_at)}. {retry}"]
         case JobState.SUCCEEDED if job.error is not None:
             at = retry_not_before(job.error)
             when = "" if at is None or at <= now else f" Not before {instant(at)}, which is in {lasting(at - now)}."

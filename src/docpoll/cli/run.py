@@ -39,7 +39,10 @@ from docpoll.export import Export, Line, check_out, line_from_input, line_from_j
 from docpoll.interfaces import Provider
 from docpoll.jobs import OPEN, Job, JobState
 
-__all__ = ["error_of_result", "export_to", "named", "outcome_line", "run", "submit"]
+__all__ = ["PURGED", "error_of_result", "export_to", "named", "outcome_line", "place_of", "run", "submit"]
+
+#: The code of the error in the line of a job whose result was deleted on request.
+PURGED = "purged"
 
 #: What ends a run with `--fail-fast`.
 _ENDS = frozenset({JobState.FAILED, JobState.EXPIRED, JobState.CANCELLED, JobState.TIMED_OUT})
@@ -120,6 +123,12 @@ def export_to(out: str | None, settings: Settings) -> AbstractContextManager[Exp
     return Export(out, later=command(f"export --out {shlex.quote(out)}", settings))
 
 
+def place_of(export: Export) -> str:
+    """Where the lines of *export* are, now that it is written."""
+    items = "" if export.items is None else f" and its line items to {printable(export.items)}"
+    return f"{printable(export.path)}{items}"
+
+
 class _Report:
     """What a run tells of its inputs: each once, as it is settled, and all of them at the end."""
 
@@ -146,6 +155,8 @@ class _Report:
         #: States of documents that a further attempt can be made at.
         self._tried: Counter[JobState] = Counter()
         self._waited = False
+        #: Inputs whose result was deleted on request.
+        self._purged = 0
         #: Inputs that were not sent because others like them were refused.
         self._unsent = 0
         #: Where each input stands among the inputs, the first last; one given twice stands in two places.
@@ -212,7 +223,11 @@ class _Report:
         if self.export is not None:
             self.export.add(line, place=place)
         self._table.add(line, place=place)
-        if state is JobState.UNCERTAIN or (line["error"] is not None and settled):
+        code = (line["error"] or {}).get("code")
+        if state is JobState.SUCCEEDED and code == PURGED:
+            # As it was asked for, and of many documents: their number is told.
+            self._purged += 1
+        elif state is JobState.UNCERTAIN or (line["error"] is not None and settled):
             self._screen.say(named(line))
 
     def end(self) -> int:
@@ -233,6 +248,8 @@ class _Report:
     def _closing(self) -> str:
         states, total = self._states, self._states.total()
         parts = [f"{states[JobState.SUCCEEDED]} of {many(total, 'document')} stored"]
+        if self._purged:
+            parts.append(f"{self._purged} of them purged since")
         if not self.progress.sent:
             parts.append(
                 "nothing new was sent" if self._known < total else "all were known already, nothing new was sent"
@@ -249,7 +266,7 @@ class _Report:
         if left:
             parts.append(f"{left} left for the next run")
         if self.export is not None:
-            parts.append(f"written to {printable(self.export.path)}")
+            parts.append(f"written to {place_of(self.export)}")
         return f"{', '.join(parts)}; ledger {printable(self._settings.store)}"
 
     def _hints(self, options: Options) -> Iterable[str]:
@@ -292,7 +309,7 @@ def outcome_line(outcome: Outcome, provider: Provider, *, secrets: Iterable[str]
 
 def error_of_result(error: DocpollError) -> ErrorInfo:
     """Why a stored result cannot be shown."""
-    code = "purged" if isinstance(error, ResultPurged) else "unreadable_result"
+    code = PURGED if isinstance(error, ResultPurged) else "unreadable_result"
     return ErrorInfo(code=code, message=str(error))
 
 

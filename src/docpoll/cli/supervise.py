@@ -29,7 +29,7 @@ def going_on(arguments: Sequence[str], settings: Settings) -> str:
     if len(same) > _LONGEST_COMMAND:
         same = "the same command again"
     said = f"Nothing is lost. To go on: {printable(same)}"
-    if not arguments or arguments[0] in ("harvest", "cancel"):
+    if not arguments or arguments[0] in ("harvest", "cancel", "purge"):
         return said
     return f"{said}\nTo finish only what is in the ledger: {command('harvest', settings, always=('store',))}"
 

@@ -63,8 +63,7 @@ class Table:
             kinds = {(_fields(line).get(name) or {}).get("data_type") for line in lines} - {None}
             cells = [printable(_cell(_fields(line).get(name))) for line in lines]
             columns.append(_Column(name, cells, number="NUMBER" in kinds, whole=bool(kinds & {"NUMBER", "DATE"})))
-        if any(line["state"] != "SUCCEEDED" for line in lines):
-            states = ["" if line["state"] == "SUCCEEDED" else _state(line) for line in lines]
+        if any(states := [_state(line) for line in lines]):
             columns.append(_Column("state", states, wraps=True))
         table = RichTable(box=None, pad_edge=False, header_style="bold")
         widths = _fitted(columns, console.width, cell_len)
@@ -155,5 +154,8 @@ def _amount(number: Decimal) -> str:
 
 
 def _state(line: Line) -> str:
+    """The state of *line*, and why; empty for one that has its result."""
+    if line["state"] == "SUCCEEDED":
+        return str((line["error"] or {}).get("code") or "")
     said = reason(line)
     return f"{line['state']}: {said}" if said else str(line["state"])

@@ -300,11 +300,10 @@ class Client:
 
     def _emulator_state(self) -> str:
         """The emulator's own memory: a file beside the ledger, or none where the ledger has none."""
+        from docpoll.emulator.state import state_beside
+
         path = getattr(self.store, "path", None)
-        if path is None:
-            return ":memory:"
-        root, suffix = os.path.splitext(os.fspath(path))
-        return f"{root}.local{suffix or '.db'}"
+        return ":memory:" if path is None else state_beside(path)
 
     # --- how it is -------------------------------------------------------------------------------
 
@@ -623,6 +622,36 @@ class Client:
         times in 10 minutes. Where no job has the name yet and a submit is on its way, the ledger keeps it for that.
         """
         return self._inbox.take(body)
+
+    # --- what is stored --------------------------------------------------------------------------
+
+    async def purge(self, *, older_than: timedelta) -> int:
+        """Delete what is stored of the jobs of this provider and account that ended *older_than* ago or longer.
+
+        Their results and documents go for good, from the files of the ledger, too; their rows stay, with `purged_at`
+        set, so none of them is sent again. The outcome of one that `SUCCEEDED` has the error `ResultPurged` then.
+        Open jobs are never touched. Gives how many were purged; what is interrupted is whole or purged, job by job, and
+        the same call goes on.
+        With `docpoll.Local` the emulator's memory beside the ledger goes with them, unless the ledger is in memory.
+
+        Raises `ConfigError` for a negative *older_than*, and `StoreError`.
+        """
+        # Imported here: few need it.
+        from docpoll.client import purging
+
+        if older_than < timedelta(0):
+            raise ConfigError(f"older_than {older_than}: give 0 or more")
+        now, count = self._clock.now(), 0
+        await purging.bury_the_dead(self.store, now=now)
+        ours = (self.provider.name, self.provider.account)
+        pages = purging.past(
+            self.store, now=now, older_than=older_than, concerns=lambda job: (job.provider, job.account) == ours
+        )
+        async with contextlib.aclosing(pages):
+            async for page in pages:
+                count += len(await purging.purge(self.store, page, now=now))
+        await purging.finish(self.store)
+        return count
 
     # --- many documents --------------------------------------------------------------------------
 

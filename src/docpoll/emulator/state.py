@@ -6,8 +6,10 @@ and written together with the next change, or by `State.flush()`.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -16,10 +18,16 @@ import attrs
 
 from docpoll.emulator.statefile import StateFile, from_micros, read_statements, to_micros
 
-__all__ = ["DocumentKey", "EmulatedDelivery", "EmulatedJob", "State", "UnreadDocument"]
+__all__ = ["DocumentKey", "EmulatedDelivery", "EmulatedJob", "State", "UnreadDocument", "state_beside"]
 
 #: How much of a document passes through memory at once on its way into the file.
 _PIECE: Final = 1024 * 1024
+
+
+def state_beside(ledger: str | os.PathLike[str]) -> str:
+    """Where the emulator keeps its memory that a client runs beside itself: a file beside its *ledger*."""
+    root, suffix = os.path.splitext(os.fspath(ledger))
+    return f"{root}.local{suffix or '.db'}"
 
 
 @attrs.frozen(kw_only=True)
@@ -192,6 +200,24 @@ class State(StateFile):
             finished=finished,
         )
         return [row["extraction_id"] for row in rows]
+
+    def extractions(self, *, after: str = "", limit: int) -> list[str]:
+        """A page of the ids of all jobs, from the one behind *after* on."""
+        return [row["extraction_id"] for row in self._do("extractions", after=after, limit=limit)]
+
+    def forget(self, extraction_ids: Collection[str]) -> None:
+        """Delete these jobs and all that is there for them alone, in one transaction: as if they had never come.
+
+        What is deleted is overwritten in the file; `give_back()` does the same to its log. An emulator may be at work
+        on it: one that reads such a document has nowhere to put what it finds.
+        """
+        ids = json.dumps(list(extraction_ids))
+        self._execute("PRAGMA secure_delete = ON")
+        with self.transaction():
+            for row in self._do("delete_jobs", ids=ids).fetchall():
+                self._do("drop_reading_unless_used", reading=row["reading"])
+                self._do("drop_document_unless_used", digest=row["digest"], suffix=row["suffix"])
+            self._do("delete_deliveries", ids=ids)
 
     # Documents and readings.
 

@@ -163,6 +163,23 @@ DELETE FROM readings WHERE id = :reading
 -- name: drop_document
 DELETE FROM documents WHERE digest = :digest AND suffix = :suffix
 
+-- name: extractions
+SELECT extraction_id FROM jobs WHERE extraction_id > :after ORDER BY extraction_id LIMIT :limit
+
+-- name: delete_jobs
+DELETE FROM jobs WHERE extraction_id IN (SELECT value FROM json_each(:ids)) RETURNING digest, suffix, reading
+
+-- name: delete_deliveries
+DELETE FROM deliveries WHERE extraction_id IN (SELECT value FROM json_each(:ids))
+
+-- name: drop_reading_unless_used
+DELETE FROM readings WHERE id = :reading AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.reading = readings.id)
+
+-- name: drop_document_unless_used
+DELETE FROM documents WHERE digest = :digest AND suffix = :suffix AND NOT EXISTS (
+    SELECT 1 FROM jobs WHERE jobs.digest = documents.digest AND jobs.suffix = documents.suffix AND finished_at IS NULL
+)
+
 -- name: any_to_expire
 SELECT 1 FROM jobs WHERE expired = 0 AND finished_at <= :expired_by LIMIT 1
 

@@ -93,6 +93,8 @@ class Export:
         self._held: dict[str, str] = {}
         #: What columns the file has.
         self._titles: tuple[str, ...] = ()
+        #: Where line items were written, once that is done; None where there are none, or they stand within the rows.
+        self.items: str | None = None
         #: How many lines were added.
         self.count = 0
         self._seen = Seen()
@@ -157,6 +159,11 @@ class Export:
             )
         if self._form == ".csv" and RATES in self._asked.names:
             raise ConfigError(f"fields: a CSV has no place for {RATES}; a .parquet or .jsonl file has")
+        if self._form == ".csv" and self._asked.names == (ITEMS,):
+            raise ConfigError(
+                f"fields: {ITEMS} stand in a second file, {other}, so the rows of {self.path} would be empty; name "
+                f"something of the documents, too, such as id,{ITEMS}"
+            )
 
     def _read_held(self) -> None:
         id_, state = self._called(_ID), self._called(_STATE)
@@ -209,7 +216,8 @@ class Export:
             columns = self._seen.columns(self._asked, known=self._titles)
         with contextlib.ExitStack() as files:
             moves = []
-            if self._form == ".csv" and (sheets := self._items(columns)):
+            sheets = self._items(columns) if self._form == ".csv" else []
+            if sheets:
                 moves.append(files.enter_context(_replaced(items_path(self.path))))
                 write_sheet(moves[-1].file, sheets, self._dialect)
             moves.append(files.enter_context(_replaced(self.path)))
@@ -235,6 +243,7 @@ class Export:
                     )
                 for move in moves:
                     move.move()
+            self.items = items_path(self.path) if sheets else None
 
     def _stamps(self) -> list[tuple[int, ...] | None]:
         """What changes with each of the files."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import IO, Any, Final
 
 import attrs
@@ -52,28 +52,58 @@ def write_parquet(
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
             _write(writer, columns, lines, schema)
         return
-    with closing(pq.ParquetFile(former)) as before:
-        schema = _settled(_united(before.schema_arrow, schema, lambda *names: _room(before, columns, *names)))
+    with closing(_opened(former)) as before:
+
+        def room(*names: str) -> int:
+            with _readable(former):
+                return _room(before, columns, *names)
+
+        schema = _settled(_united(before.schema_arrow, schema, room))
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for batch in before.iter_batches(batch_size=_AT_ONCE):
-                rows = [row for row in batch.to_pylist() if not drop(row)]
+            for batch in _batches(former, before):
+                rows = [row for row in batch if not drop(row)]
                 writer.write_table(pa.Table.from_pylist([_fitting(row, schema) for row in rows], schema=schema))
             _write(writer, columns, lines, schema)
 
 
 def read_parquet_titles(path: str) -> tuple[str, ...]:
-    """What the columns of the file at *path* are called. Raises `ConfigError` for what is no Parquet."""
-    try:
+    """What the columns of the file at *path* are called. Raises `ConfigError` for what is no Parquet, or damaged."""
+    with _readable(path):
         return tuple(pq.read_schema(path).names)
-    except pa.ArrowInvalid as exc:
-        raise ConfigError(f"--out {path}: cannot be read as Parquet, so nothing is appended ({exc})") from exc
 
 
 def read_columns(path: str, titles: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Every row of the file at *path*, of these columns."""
-    with closing(pq.ParquetFile(path)) as file:
-        for batch in file.iter_batches(batch_size=_AT_ONCE, columns=list(titles)):
-            yield from batch.to_pylist()
+    """Every row of the file at *path*, of these columns. Raises `ConfigError` where it is damaged."""
+    with closing(_opened(path)) as file:
+        for batch in _batches(path, file, list(titles)):
+            yield from batch
+
+
+def _opened(path: str) -> Any:
+    with _readable(path):
+        return pq.ParquetFile(path)
+
+
+def _batches(path: str, file: Any, titles: list[str] | None = None) -> Iterator[list[dict[str, Any]]]:
+    with _readable(path):
+        for batch in file.iter_batches(batch_size=_AT_ONCE, columns=titles):
+            yield batch.to_pylist()
+
+
+@contextmanager
+def _readable(path: str) -> Iterator[None]:
+    """Faults of the file at *path* leave this as `ConfigError`; those of the disk as they are."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as exc:
+        # Arrow calls a damaged file an OSError, too, but has no number for it.
+        if isinstance(exc, OSError) and exc.errno is not None:
+            raise
+        said = " ".join(str(exc).split())
+        raise ConfigError(
+            f"--out {path}: cannot be read as Parquet, so nothing is appended ({said}); put a whole copy of it there, "
+            "or name another file, which then has everything"
+        ) from exc
 
 
 def _write(writer: Any, columns: Sequence[Column], lines: Iterable[Line], schema: Any) -> None:

@@ -282,6 +282,16 @@ class Ledger(Reading):
                 return [Outcome(error=self._place.error(exc)) for _ in operations]
         return [outcome for operation in operations for outcome in self._try([operation])]
 
+    def empty_log(self) -> bool:
+        """Move the log into the file, and cut it to nothing; False where another program kept it from being cut."""
+        with self._place.our_errors():
+            for _ in range(self._turns):
+                busy, _, _ = self.connection.execute(SQL["checkpoint"]).fetchone()
+                if not busy:
+                    return True
+                self._look()
+        return False
+
     def look(self) -> None:
         """Notice what other connections have written."""
         with self._place.our_errors():

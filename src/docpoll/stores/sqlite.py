@@ -23,7 +23,19 @@ import attrs
 from docpoll.budget import BudgetState, from_json, to_json
 from docpoll.errors import ConfigError, OwnershipLost, StoreError
 from docpoll.extractions import EXTRACTION
-from docpoll.interfaces import Bounds, Change, Draft, LedgerSummary, Owner, Read, ReadTable, Tally, Wish
+from docpoll.interfaces import (
+    Bounds,
+    Change,
+    Draft,
+    GivenBack,
+    Kept,
+    LedgerSummary,
+    Owner,
+    Read,
+    ReadTable,
+    Tally,
+    Wish,
+)
 from docpoll.jobs import CLOSED, STALLED_AFTER, Job, JobState
 from docpoll.schedules import Durations, Observations
 from docpoll.stores.ledger import Ledger, Place, Reading
@@ -68,6 +80,9 @@ _LOOK_EVERY: Final = 0.2
 
 #: A write of more rows than this is a transaction of its own.
 _HEAVY: Final = 500
+
+#: Pages that are given back to the disk in one transaction.
+_PAGES: Final = 1000
 
 #: The owner of wanted jobs that nobody ever held.
 _NOBODY: Final = 0
@@ -668,6 +683,58 @@ class SQLiteStore:
             "files are that one's"
         )
 
+    # Purging
+
+    async def kept(
+        self,
+        *,
+        finished_by: datetime | None = None,
+        ids: Collection[str] | None = None,
+        after: str | None = None,
+        limit: int = 500,
+    ) -> list[Kept]:
+        """See `docpoll.interfaces.Store`."""
+        values: dict[str, Any] = {"finished_by": to_microseconds(finished_by), "limit": max(limit, 0)}
+        values["ids"] = None if ids is None else json.dumps(list(ids))
+
+        def page(connection: sqlite3.Connection) -> list[Kept]:
+            seq = self._seq_behind(connection, after)
+            rows = connection.execute(SQL["kept" if ids is None else "kept_of"], values | {"seq": seq})
+            return [Kept(job=job_from_row(row[:-2]), result=row[-2], document=row[-1]) for row in rows]
+
+        return await self._read(page)
+
+    async def purge(self, jobs: Sequence[Job]) -> Collection[str]:
+        """See `docpoll.interfaces.Store`."""
+        rows = [row_from_job(job) for job in jobs]
+
+        def delete(connection: sqlite3.Connection) -> Collection[str]:
+            connection.execute(SQL["overwrite_pages"]).fetchall()
+            try:
+                done = [row for row in rows if connection.execute(SQL["purge_job"], row).rowcount == 1]
+                for name in ("delete_result", "end_document_use", "delete_unused_document"):
+                    connection.executemany(SQL[name], done)
+            finally:
+                connection.execute(SQL["leave_pages"]).fetchall()
+            return {row["id"] for row in done}
+
+        return await self._write(delete, rows=len(rows))
+
+    async def give_back(self) -> GivenBack:
+        """See `docpoll.interfaces.Store`."""
+        size = 0
+        while (cut := await self._write(_cut, rows=_HEAVY + 1)) > 0:
+            size += cut
+        is_clean = await self._put(self._running(self._writer), self._ledger.empty_log)
+        return GivenBack(size=size, is_clean=is_clean)
+
+    async def purged_names(self, provider: str, origin: str, remote_ids: Collection[str]) -> set[str]:
+        """See `docpoll.interfaces.Store`."""
+        values = {"provider": to_text(provider), "origin": to_text(origin), "ids": json.dumps(list(remote_ids))}
+        return await self._read(
+            lambda connection: {name for (name,) in connection.execute(SQL["purged_names"], values)}
+        )
+
     # Between processes
 
     async def wish(self, wish: Wish) -> bool:
@@ -783,12 +850,7 @@ class SQLiteStore:
         """See `docpoll.interfaces.Store`."""
 
         def page(connection: sqlite3.Connection) -> list[Job]:
-            seq = 0
-            if after is not None:
-                seq = _value(connection, "seq_of_job", {"id": to_text(after)})
-                if seq is None:
-                    raise ConfigError(f"job {after}: not in {self._place.label}, so no page begins behind it")
-            values = {"seq": seq, "limit": max(limit, 0)}
+            values = {"seq": self._seq_behind(connection, after), "limit": max(limit, 0)}
             if states is None:
                 return _jobs(connection, "page", values)
             rows: list[tuple[Any, ...]] = []
@@ -798,6 +860,15 @@ class SQLiteStore:
             return [job_from_row(row) for row in rows[: values["limit"]]]
 
         return await self._read(page)
+
+    def _seq_behind(self, connection: sqlite3.Connection, after: str | None) -> int:
+        """Where a page begins behind the job *after*."""
+        if after is None:
+            return 0
+        seq: int | None = _value(connection, "seq_of_job", {"id": to_text(after)})
+        if seq is None:
+            raise ConfigError(f"job {after}: not in {self._place.label}, so no page begins behind it")
+        return seq
 
     async def lost_jobs(self, provider: str, origin: str) -> list[Job]:
         """See `docpoll.interfaces.Store`."""
@@ -946,6 +1017,16 @@ def _value(connection: sqlite3.Connection, name: str, values: dict[str, Any]) ->
     """The first value of the first row, or None."""
     row = connection.execute(SQL[name], values).fetchone()
     return None if row is None else row[0]
+
+
+def _cut(connection: sqlite3.Connection) -> int:
+    """Make the ledger shorter by up to `_PAGES` of its free pages; gives by how many bytes."""
+    before: int = _value(connection, "page_count", {})
+    for _ in range(min(_value(connection, "free_pages", {}), _PAGES)):
+        # Python takes one step of it only, which is one page.
+        connection.execute(SQL["cut_page"])
+    size: int = (before - _value(connection, "page_count", {})) * _value(connection, "page_size", {})
+    return size
 
 
 def _forget_parked(connection: sqlite3.Connection, now: datetime) -> None:

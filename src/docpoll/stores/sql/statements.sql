@@ -29,6 +29,25 @@ PRAGMA wal_checkpoint(TRUNCATE)
 -- name: make_room
 PRAGMA wal_checkpoint(PASSIVE)
 
+-- Pages that fall free are overwritten, too, from now on; and no longer.
+-- name: overwrite_pages
+PRAGMA secure_delete = ON
+
+-- name: leave_pages
+PRAGMA secure_delete = FAST
+
+-- name: page_size
+PRAGMA page_size
+
+-- name: page_count
+PRAGMA page_count
+
+-- name: free_pages
+PRAGMA freelist_count
+
+-- name: cut_page
+PRAGMA incremental_vacuum(1)
+
 -- name: begin_read
 BEGIN
 
@@ -139,12 +158,15 @@ SELECT
 WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE key = :key AND attempt >= :attempt)
 
 -- A closed job belongs to nobody; what leaves it in its state may still be written, unless it is older news.
+-- Whoever knows nothing of a purge does not undo it so.
 -- name: change_job
 UPDATE jobs SET
     owner = :owner, state = :state, source = :source, name = :name, size = :size, media_type = :media_type,
     path = :path, options = :options, remote_id = coalesce(:remote_id, remote_id),
-    sent_at = :sent_at, accepted_at = coalesce(:accepted_at, accepted_at), finished_at = :finished_at, changed_at = :changed_at, purged_at = :purged_at, next_poll_at = :next_poll_at,
-    earliest_expiry_at = coalesce(:earliest_expiry_at, earliest_expiry_at), polls = :polls, status = :status, error = :error, trouble = :trouble,
+    sent_at = :sent_at, accepted_at = coalesce(:accepted_at, accepted_at), finished_at = :finished_at, changed_at = :changed_at,
+    purged_at = iif(state = :state, coalesce(:purged_at, purged_at), :purged_at), next_poll_at = :next_poll_at,
+    earliest_expiry_at = coalesce(:earliest_expiry_at, earliest_expiry_at), polls = :polls, status = :status,
+    error = iif(state = :state AND purged_at IS NOT NULL, error, :error), trouble = :trouble,
     enveloped = :enveloped, not_found_at = :not_found_at, bad_answer_at = :bad_answer_at,
     finish_claimed = :finish_claimed, lost_sent_at = :lost_sent_at, lost_at = :lost_at,
     unfinished_at = :unfinished_at
@@ -190,7 +212,7 @@ SELECT * FROM job_rows WHERE seq IN (SELECT value FROM json_each(:seqs)) ORDER B
 
 
 -- name: store_result
-INSERT INTO results (job, body) SELECT seq, :body FROM jobs WHERE id = :id
+INSERT INTO results (job, body) SELECT seq, :body FROM jobs WHERE id = :id AND purged_at IS NULL
 ON CONFLICT DO UPDATE SET body = excluded.body
 
 -- name: store_document
@@ -204,6 +226,40 @@ DELETE FROM document_uses WHERE digest = :digest AND job = (SELECT seq FROM jobs
 
 -- name: delete_unused_document
 DELETE FROM documents WHERE digest = :digest AND NOT EXISTS (SELECT 1 FROM document_uses WHERE digest = :digest)
+
+
+-- name: kept
+SELECT job_rows.*, length(results.body), length(documents.content)
+FROM job_rows
+    LEFT JOIN results ON results.job = job_rows.seq
+    LEFT JOIN document_uses ON document_uses.digest = job_rows.digest AND document_uses.job = job_rows.seq
+    LEFT JOIN documents ON documents.digest = document_uses.digest
+WHERE job_rows.seq > :seq AND job_rows.owner IS NULL AND job_rows.purged_at IS NULL
+    AND job_rows.finished_at <= :finished_by AND job_rows.state NOT IN ('PENDING', 'UNCERTAIN', 'RUNNING')
+ORDER BY job_rows.seq LIMIT :limit
+
+-- name: kept_of
+SELECT job_rows.*, length(results.body), length(documents.content)
+FROM job_rows
+    LEFT JOIN results ON results.job = job_rows.seq
+    LEFT JOIN document_uses ON document_uses.digest = job_rows.digest AND document_uses.job = job_rows.seq
+    LEFT JOIN documents ON documents.digest = document_uses.digest
+WHERE job_rows.seq > :seq AND job_rows.id IN (SELECT value FROM json_each(:ids))
+ORDER BY job_rows.seq LIMIT :limit
+
+-- Only as it was looked at, and only while nobody has it in hand.
+-- name: purge_job
+UPDATE jobs SET purged_at = :purged_at, error = :error
+WHERE id = :id AND owner IS NULL AND purged_at IS NULL AND state = :state
+    AND finished_at IS :finished_at AND changed_at IS :changed_at
+
+-- name: delete_result
+DELETE FROM results WHERE job = (SELECT seq FROM jobs WHERE id = :id)
+
+-- name: purged_names
+SELECT remote_id FROM jobs JOIN accounts ON accounts.id = jobs.account_id
+WHERE remote_id IN (SELECT value FROM json_each(:ids)) AND provider = :provider AND origin = :origin
+GROUP BY remote_id HAVING count(*) = count(purged_at)
 
 
 -- name: enter_wish
