@@ -22,6 +22,7 @@ import pytest
 from typer.testing import CliRunner
 
 import docpoll
+from docpoll import interfaces
 from docpoll.cli.app import app
 from docpoll.emulator import Scenario
 from docpoll.emulator.deliveries import Deliveries
@@ -304,3 +305,26 @@ def test_the_statuses_and_error_codes_on_the_page_about_syntage_are_the_known_on
         assert ("by hand" in by_hand) is (retryable == "yes" and not known.by_itself)
         number, _, unit = pause.partition(" ")
         assert not known.retryable or known.back_off == timedelta(**{f"{unit.removesuffix('s')}s": int(number)})
+
+
+def test_the_provider_on_its_page_passes_the_test_beside_it(tmp_path: Path):
+    """As they stand, one after the other."""
+    page = (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
+    provider, test = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    program = tmp_path / "acme.py"
+    program.write_text(provider + test, encoding="utf-8")
+    acme = runpy.run_path(str(program))["Acme"]
+    assert issubclass(acme, docpoll.BaseProvider)
+
+
+def test_the_page_on_providers_names_every_member_and_what_may_be_offered_beside():
+    """Of the base class, and of the Protocols that are asked for by `isinstance`."""
+    page = (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
+    members = {name for name in dir(docpoll.BaseProvider) if not name.startswith("_")} | {"name", "meanings"}
+    assert [name for name in sorted(members) if not re.search(rf"`{name}\b", page)] == []
+    offers = {"Attachable", "Delivering", "Explaining", "Extracting", "Listing", "Stoppable", "Sweepable"}
+    for offer in offers:
+        protocol = getattr(interfaces, offer)
+        methods = [name for name in vars(protocol) if not name.startswith("_")]
+        (row,) = re.findall(rf"^\| `{offer}` \|.*$", page, re.MULTILINE)
+        assert [name for name in methods if f"`{name}`" not in row] == []

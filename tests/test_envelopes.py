@@ -297,3 +297,20 @@ def test_an_error_of_a_size_that_errors_have_is_verbatim() -> None:
     assert error_info({"code": "c" * 90, "message": "m" * 1900, "details": details}, fallback="") == ErrorInfo(
         code="c" * 90, message="m" * 1900, details=details
     )
+
+
+def test_an_envelope_may_have_its_parts_under_other_names() -> None:
+    """The rules are the same: *parts* says where status, error and result are."""
+
+    def read(answer: dict[str, Any]) -> Event:
+        body = orjson.dumps(answer)
+        return read_envelope(
+            body, MEANINGS, parts=lambda found: (found.get("state"), found.get("why"), "text" in found)
+        )
+
+    assert read({"state": "DONE", "text": ""}) == Succeeded(status="DONE")
+    assert isinstance(read({"state": "DONE"}), BadAnswer)
+    assert isinstance(read({"status": "DONE", "text": ""}), BadAnswer)
+    failed = read({"state": "BROKEN", "why": "too dark"})
+    assert isinstance(failed, Failed)
+    assert failed.error.message == "too dark"

@@ -189,3 +189,60 @@ async def test_aioresponses_answers_for_the_aiohttp_that_is_installed():
             async with session.get("http://docpoll.test/") as answer:
                 assert (answer.status, answer.headers["Retry-After"]) == (202, "3")
                 assert b"".join([chunk async for chunk in answer.content.iter_chunked(3)]) == b'{"a": 1}'
+
+
+#: What a vendor is called in code.
+VENDOR = re.compile(r"typless|syntage|textract", re.IGNORECASE)
+
+#: The rooms below the doors that know no vendor, and in them the files that do, with why.
+CORE = ("harvester", "stores", "client", "webhooks", "transport", "export", "view", "serve", "files", "clocks")
+KNOWS_A_VENDOR = {
+    "client/client.py": "runs the emulator beside itself for `Local`",
+    "client/exporting.py": "Syntage's own exports, which no other vendor has",
+    "client/frames.py": "reads a ledger whose providers nobody names: the three that docpoll brings",
+    "client/reading.py": "Syntage's data, which no other vendor has",
+    "client/syntage.py": "an account at Syntage beyond its jobs",
+}
+
+
+def _core() -> list[Path]:
+    floors = [name for layer in _layers()[: _layers().index(["interfaces"]) + 1] for name in layer]
+    found = [PACKAGE / f"{name}.py" for name in floors]
+    for room in CORE:
+        found += sorted((PACKAGE / room).rglob("*.py")) or [PACKAGE / f"{room}.py"]
+    return found
+
+
+def _vendors_in(source: Path) -> set[str]:
+    """The vendors that the code in *source* knows: imports of providers, names and texts; not what is said of it."""
+    tree = ast.parse(source.read_bytes())
+    said = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module)):
+                texts = (
+                    [module, *(alias.name for alias in node.names)] if module.startswith("docpoll.providers") else []
+                )
+            case ast.Constant(value=str(text)) if id(node) not in said:
+                texts = [text]
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+                texts = [name]
+            case _:
+                texts = []
+        found |= {text for text in texts if VENDOR.search(text) or text.startswith("docpoll.providers")}
+    return found
+
+
+def test_nothing_in_the_core_knows_a_vendor():
+    """From the facts to the client: no import of a provider, no vendor's name in code, but where it says above why."""
+    core = _core()
+    assert len(core) > 60
+    knows = {source.relative_to(PACKAGE).as_posix() for source in core if _vendors_in(source)}
+    assert knows == KNOWS_A_VENDOR.keys()

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
+import attrs
 import pytest
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import StreamWriter
@@ -34,7 +35,7 @@ from docpoll.errors import AccountFault, AnswerMissing, DocumentError, RequestNo
 from docpoll.interfaces import Transport
 from docpoll.testing import FakeClock
 from docpoll.transport import AiohttpTransport, _Body
-from docpoll.wire import Base64Body, Request, Response
+from docpoll.wire import Base64Body, DocumentBody, RawBody, Request, Response
 
 MB = 1024 * 1024
 #: What is kept of an answer that is too long.
@@ -205,7 +206,7 @@ def the_key_is_not_told(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert "s3cr3t" not in caplog.text
 
 
-def post(server: Server | str, body: bytes | Base64Body | None = b'{"a": 1}', path: str = "/submit") -> Request:
+def post(server: Server | str, body: bytes | DocumentBody | None = b'{"a": 1}', path: str = "/submit") -> Request:
     root = server if isinstance(server, str) else server.url
     headers = {"Authorization": KEY, "Content-Type": "application/json"}
     return Request(method="POST", url=root + path, headers=headers, body=body, operation="submit")
@@ -241,6 +242,20 @@ def document(path: Path, content: bytes) -> Base64Body:
 
 def in_memory(body: Base64Body, content: bytes) -> Base64Body:
     return Base64Body(before=body.before, after=body.after, content=content, size=body.size, digest=body.digest)
+
+
+async def test_an_upload_arrives_as_it_is(transport: AiohttpTransport, tmp_path: Path) -> None:
+    """A `RawBody` is the document with what stands around it, read in pieces and checked as every other."""
+    content = bytes(range(256)) * 2000
+    body = document(tmp_path / "a.pdf", content)
+    for before, after in ((b"--x\r\n\r\n", b"\r\n--x--"), (b"", b"")):
+        raw = RawBody(before=before, after=after, path=body.path, size=body.size, digest=body.digest)
+        async with Server(answers) as server:
+            await transport.send(post(server, raw))
+            assert server.connections[0].bodies == [before + content + after]
+            assert server.connections[0].headers["content-length"] == str(raw.length)
+            with pytest.raises(DocumentError, match="it changed after it was listed"):
+                await transport.send(post(server, attrs.evolve(raw, digest="0" * 64)))
 
 
 # --- requests and answers -----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docpoll.wire import REQUEST_TIME, Base64Body, RateLimit, Request, Response, time_for
+from docpoll.wire import REQUEST_TIME, Base64Body, RateLimit, RawBody, Request, Response, time_for
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -18,9 +18,11 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 @given(before=st.binary(max_size=9), after=st.binary(max_size=9), content=st.binary(max_size=400))
 def test_the_length_of_a_streamed_body_is_known_before(before: bytes, after: bytes, content: bytes) -> None:
     """`Content-Length` is exact for any document."""
-    body = Base64Body(before=before, after=after, content=content, size=len(content), digest="d")
-    assert body.length == len(before + b64encode(content) + after)
-    assert Request(method="POST", url="u", operation="submit", body=body).length == body.length
+    for kind, sent in ((Base64Body, b64encode(content)), (RawBody, content)):
+        body = kind(before=before, after=after, content=content, size=len(content), digest="d")
+        assert body.length == len(before + sent + after)
+        assert body.encoded(content) == sent
+        assert Request(method="POST", url="u", operation="submit", body=body).length == body.length
 
 
 def test_a_long_upload_is_allowed_more_time() -> None:

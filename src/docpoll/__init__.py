@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from docpoll.events import ErrorInfo
     from docpoll.extractions import Extraction
     from docpoll.jobs import Job, JobState
-    from docpoll.providers import Local, Syntage, Typless
+    from docpoll.providers import BaseProvider, Local, Syntage, Typless
     from docpoll.resubmits import ResubmitPolicy
     from docpoll.results import Result
     from docpoll.schedules import FixedSchedule, GrowingSchedule, LearnedSchedule
@@ -45,6 +45,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AccountFault",
+    "BaseProvider",
     "Budget",
     "Client",
     "ConfigError",
@@ -115,7 +116,7 @@ _HOMES: Final = {
         "docpoll.events": ("ErrorInfo",),
         "docpoll.extractions": ("Extraction",),
         "docpoll.jobs": ("Job", "JobState"),
-        "docpoll.providers": ("Local", "Syntage", "Typless"),
+        "docpoll.providers": ("BaseProvider", "Local", "Syntage", "Typless"),
         "docpoll.resubmits": ("ResubmitPolicy",),
         "docpoll.results": ("Result",),
         "docpoll.schedules": ("FixedSchedule", "GrowingSchedule", "LearnedSchedule"),

@@ -14,9 +14,10 @@ from typing import Final
 import attrs
 
 from docpoll.errors import ConfigError
+from docpoll.interfaces import Provider
 from docpoll.jobs import CLOSED, JobState
 from docpoll.keys import origin_of
-from docpoll.providers import Local, Syntage, Typless
+from docpoll.providers import Local, Syntage, Typless, UnknownProvider
 from docpoll.providers.syntage import PRODUCTION
 from docpoll.providers.typless import DEFAULT_BASE_URL, DEFAULT_PREFIX
 
@@ -28,6 +29,7 @@ __all__ = [
     "WEBHOOK_SECRET_VARIABLE",
     "WEBHOOK_TOKEN_VARIABLE",
     "Settings",
+    "only_its_program",
     "parse_length",
     "parse_retry",
     "parse_states",
@@ -116,7 +118,12 @@ class Settings:
         return provider
 
     def provider_named(self, name: str, *, account: str | None = None, sends: bool = True) -> Typless | Syntage | Local:
-        """The provider of that *name*; without *sends*, one for looking and cancelling, which needs no key."""
+        """The provider of that *name*; without *sends*, one for looking and cancelling, which needs no key.
+
+        Raises `ConfigError` where there is no key, and for a name that is none of `PROVIDERS`.
+        """
+        if name not in PROVIDERS:
+            raise ConfigError(f"provider {name}: {only_its_program(name)}")
         account = account or self.account or DEFAULT_ACCOUNT
         if name == "local":
             return Local(account=account, tag_file_names=self.tag_file_names)
@@ -133,6 +140,16 @@ class Settings:
             base_url=self.base_url or DEFAULT_BASE_URL,
             prefix=DEFAULT_PREFIX if self.url_prefix is None else self.url_prefix,
         )
+
+    def looking_provider(self, name: str, *, account: str | None = None) -> Provider:
+        """What looks at jobs of the provider *name*, reads their results and cancels; it needs no key.
+
+        Jobs may be of a provider that a program of the user's made; then it is a `UnknownProvider`.
+        """
+        if name in PROVIDERS:
+            return self.provider_named(name, account=account, sends=False)
+        account = account or self.account or DEFAULT_ACCOUNT
+        return UnknownProvider(name=name, account=account, origin=self.base_url or "")
 
     def syntage(self) -> Syntage:
         """The account at Syntage. Raises `ConfigError` where there is no key for it."""
@@ -159,6 +176,14 @@ class Settings:
         if provider == "local":
             return True
         return self.key_of(provider) is not None and account == (self.account or DEFAULT_ACCOUNT)
+
+
+def only_its_program(name: str) -> str:
+    """Why the command line does nothing at the provider *name*, which is none of `PROVIDERS`, and who does."""
+    return (
+        f"docpoll's own are {', '.join(PROVIDERS)}; {name} was written in Python, so go on in Python: docpoll.Client "
+        "with that provider and this ledger"
+    )
 
 
 def read_settings(given: Mapping[str, str | None], environ: Mapping[str, str] | None = None) -> Settings:

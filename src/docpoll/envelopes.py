@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import Enum, auto
 from typing import Any, Final
@@ -152,12 +152,27 @@ def _complaint(item: Any) -> str:
     return f"{where}: {said}" if where else said
 
 
+#: Of an answer: its status, its error, and whether it holds a result.
+Parts = tuple[Any, Any, bool]
+
+
+def _parts(envelope: dict[str, Any]) -> Parts:
+    result = envelope.get("result")
+    return envelope.get("status"), envelope.get("error"), isinstance(result, dict) and bool(result)
+
+
 def read_envelope(
-    body: bytes, meanings: Mapping[str, Meaning], *, oversized: bool = False, retry_after: timedelta | None = None
+    body: bytes,
+    meanings: Mapping[str, Meaning],
+    *,
+    oversized: bool = False,
+    retry_after: timedelta | None = None,
+    parts: Callable[[dict[str, Any]], Parts] = _parts,
 ) -> Event:
-    """What an envelope says happened to the job. Never raises: what cannot be read is a `BadAnswer`.
+    """What an envelope says happened to the job. Raises only what *parts* does: what cannot be read is a `BadAnswer`.
 
     The status decides first; a word not in *meanings* is "unfinished, unknown" and is kept as written.
+    *parts* gives status, error, and whether there is a result, of an envelope that has them under other names.
     """
     if oversized:
         kinds = (Suspicion.OVERSIZED_ANSWER,)
@@ -165,10 +180,9 @@ def read_envelope(
     envelope = parse_json(body)
     if not isinstance(envelope, dict):
         return _unreadable("the answer is not a JSON object", body)
-    status = envelope.get("status")
+    status, error, has_result = parts(envelope)
     if not isinstance(status, str) or not status:
         return _unreadable("the answer has no status", body)
-    result, error = envelope.get("result"), envelope.get("error")
     match meanings.get(status):
         case None:
             word, kinds = _beginning(status, _WORD_LIMIT), (Suspicion.UNKNOWN_STATUS,)
@@ -179,7 +193,7 @@ def read_envelope(
             return Vanished(status=status)
         case Meaning.FAILED:
             return Failed(status=status, error=error_info(error, fallback=f"the vendor answered {status}"))
-        case Meaning.FINISHED if isinstance(result, dict) and result:
+        case Meaning.FINISHED if has_result:
             return Succeeded(status=status)
         case Meaning.FINISHED if has_error(error):
             return Failed(status=status, error=error_info(error, fallback=f"{status} with an error and no result"))

@@ -37,6 +37,7 @@ __all__ = [
     "Kept",
     "LedgerSummary",
     "Likeness",
+    "Listing",
     "Owner",
     "Provider",
     "Read",
@@ -158,14 +159,6 @@ class Provider(Protocol):
         """What happened to the job. Raises `Unauthorized` and `AccountFault`; a poll error never ends a job."""
         ...
 
-    def build_list(self, *, customer: str | None = None) -> Request:
-        """The request for the ids the vendor holds for us."""
-        ...
-
-    def parse_list(self, response: Response) -> list[str]:
-        """Remote ids. Raises `Unauthorized`, `AccountFault`, `RemoteProtocolError`."""
-        ...
-
     def scope(self, request: Request) -> str:
         """The budget *request* counts against."""
         ...
@@ -180,6 +173,22 @@ class Provider(Protocol):
 
     def made_at(self, remote_id: str) -> datetime | None:
         """When the vendor made *remote_id*, where the id tells; a hint, never a check."""
+        ...
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """A provider whose vendor tells which jobs it holds. Optional: without, what was lost is settled by a person.
+
+    The list is also what finds out, harmlessly, whether a vendor answers again that lost submit after submit.
+    """
+
+    def build_list(self, *, customer: str | None = None) -> Request:
+        """The request for the ids the vendor holds for us."""
+        ...
+
+    def parse_list(self, response: Response) -> list[str]:
+        """Remote ids. Raises `Unauthorized`, `AccountFault`, `RemoteProtocolError`."""
         ...
 
 

@@ -44,7 +44,7 @@ from docpoll.errors import AnswerMissing, ConfigError, DocumentError, RemoteProt
 from docpoll.interfaces import Arriving, Clock, Downloaded, Timer
 from docpoll.providers import Syntage, Typless
 from docpoll.redirects import MOST_REDIRECTS, REDIRECTS, follow
-from docpoll.wire import Base64Body, Request, Response
+from docpoll.wire import DocumentBody, Request, Response
 
 __all__ = ["EmulatedTransport", "FakeClock", "RunningEmulator", "Scenario", "ScriptedTransport", "emulator"]
 
@@ -471,7 +471,7 @@ class _Reading:
 def _with_content(request: Request) -> Request:
     """*request* with its document in memory. Raises `DocumentError` when that is not the one described."""
     body = request.body
-    if not isinstance(body, Base64Body) or body.path is None:
+    if not isinstance(body, DocumentBody) or body.path is None:
         return request
     source = body.path
     try:

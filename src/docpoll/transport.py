@@ -7,7 +7,6 @@ a request that cannot have been acted on (no connection, or its last byte was ke
 from __future__ import annotations
 
 import asyncio
-import base64
 import errno
 import hashlib
 import io
@@ -40,7 +39,7 @@ from docpoll.errors import (
 from docpoll.interfaces import Arriving, Clock, Downloaded
 from docpoll.keys import origin_of
 from docpoll.redirects import MOST_REDIRECTS, REDIRECTS, follow
-from docpoll.wire import REQUEST_TIME, Base64Body, Request, Response, time_for
+from docpoll.wire import REQUEST_TIME, DocumentBody, Request, Response, time_for
 
 __all__ = ["BODY_LIMIT", "AiohttpTransport"]
 
@@ -501,7 +500,7 @@ def _wrong_host(exc: aiohttp.ClientSSLError | aiohttp.ClientConnectorDNSError) -
 class _Body(aiohttp.payload.Payload):
     """A request body that knows whether the server may have had the whole of it."""
 
-    def __init__(self, body: bytes | Base64Body) -> None:
+    def __init__(self, body: bytes | DocumentBody) -> None:
         super().__init__(body, content_type="application/json")
         self._body = body
         #: The last byte may have left.
@@ -527,7 +526,7 @@ class _Body(aiohttp.payload.Payload):
         self.whole = True
         await writer.write(last)
 
-    async def _write_all_but_last(self, writer: aiohttp.abc.AbstractStreamWriter, body: Base64Body) -> bytes:
+    async def _write_all_but_last(self, writer: aiohttp.abc.AbstractStreamWriter, body: DocumentBody) -> bytes:
         """The last piece, given only when the document proved to be the one described."""
         pieces, last = _pieces(body), b""
         try:
@@ -545,7 +544,7 @@ class _Body(aiohttp.payload.Payload):
         return last
 
 
-async def _prepared(body: bytes | Base64Body) -> _Body:
+async def _prepared(body: bytes | DocumentBody) -> _Body:
     """*body*, ready to be sent. Raises `DocumentError`, so that what is known to be gone asks for no connection."""
     if isinstance(body, bytes):
         return _Body(body)
@@ -555,7 +554,7 @@ async def _prepared(body: bytes | Base64Body) -> _Body:
     return _Body(body)
 
 
-def _pieces(body: Base64Body) -> Generator[bytes, None, None]:
+def _pieces(body: DocumentBody) -> Generator[bytes, None, None]:
     """The whole of *body*, in pieces that are not empty.
 
     Raises `DocumentError`, after the last piece of the document at the latest, when it is not the one described.
@@ -570,21 +569,21 @@ def _pieces(body: Base64Body) -> Generator[bytes, None, None]:
                 raise _changed(body)
             digest.update(piece)
             left -= len(piece)
-            yield base64.b64encode(piece)
+            yield body.encoded(piece)
         if file.read(1) or digest.hexdigest() != body.digest:
             raise _changed(body)
     if body.after:
         yield body.after
 
 
-def _check(body: Base64Body) -> None:
+def _check(body: DocumentBody) -> None:
     """Raise `DocumentError` when the document is gone or has another size."""
     with _document(body):
         pass
 
 
 @contextmanager
-def _document(body: Base64Body) -> Iterator[BinaryIO]:
+def _document(body: DocumentBody) -> Iterator[BinaryIO]:
     """The document of *body*, opened; what goes wrong while it is open is a `DocumentError`."""
     source = body.path or ""
     try:
@@ -600,7 +599,7 @@ def _document(body: Base64Body) -> Iterator[BinaryIO]:
         raise DocumentError(f"{_printable(source)}: {said}", source=source, code="unreadable") from exc
 
 
-def _opened(body: Base64Body) -> BinaryIO:
+def _opened(body: DocumentBody) -> BinaryIO:
     if body.path is None:
         return io.BytesIO(body.content or b"")
     if not stat.S_ISREG(os.stat(body.path).st_mode):
@@ -610,7 +609,7 @@ def _opened(body: Base64Body) -> BinaryIO:
     return open(body.path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NONBLOCK", 0)))
 
 
-def _changed(body: Base64Body) -> DocumentError:
+def _changed(body: DocumentBody) -> DocumentError:
     source = body.path or "document"
     said = f"{_printable(source)}: it changed after it was listed; submit it again to send what it is now"
     return DocumentError(said, source=source, code="changed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from base64 import b64encode
 from collections.abc import Generator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -10,7 +12,17 @@ from typing import Final, TypeAlias, TypeVar
 
 import attrs
 
-__all__ = ["REQUEST_TIME", "Base64Body", "Conversation", "RateLimit", "Request", "Response", "time_for"]
+__all__ = [
+    "REQUEST_TIME",
+    "Base64Body",
+    "Conversation",
+    "DocumentBody",
+    "RateLimit",
+    "RawBody",
+    "Request",
+    "Response",
+    "time_for",
+]
 
 T = TypeVar("T")
 
@@ -28,8 +40,8 @@ def time_for(length: int, *, request_time: timedelta = REQUEST_TIME) -> timedelt
 
 
 @attrs.frozen(kw_only=True)
-class Base64Body:
-    """A body with a document in the middle, base64-encoded while it is sent.
+class DocumentBody(ABC):
+    """A body with a document in the middle, which is sent in pieces.
 
     Either *content* (bytes at hand) or *path* (read in pieces) is set.
     The transport checks a file's size and digest while it streams and never sends the end of the body
@@ -46,9 +58,41 @@ class Base64Body:
     digest: str
 
     @property
+    @abstractmethod
+    def length(self) -> int:
+        """Length of the whole body in bytes, as in `Content-Length`."""
+
+    @abstractmethod
+    def encoded(self, piece: bytes) -> bytes:
+        """A *piece* of the document as it is sent; each but the last has a length that 3 divides."""
+
+
+@attrs.frozen(kw_only=True)
+class Base64Body(DocumentBody):
+    """A body with a document in the middle, base64-encoded while it is sent: for JSON."""
+
+    @property
     def length(self) -> int:
         """Length of the whole body in bytes, as in `Content-Length`."""
         return len(self.before) + 4 * ((self.size + 2) // 3) + len(self.after)
+
+    def encoded(self, piece: bytes) -> bytes:
+        """In base64."""
+        return b64encode(piece)
+
+
+@attrs.frozen(kw_only=True)
+class RawBody(DocumentBody):
+    """A body with a document in the middle as it is: for `multipart/form-data`, or with nothing around it."""
+
+    @property
+    def length(self) -> int:
+        """Length of the whole body in bytes, as in `Content-Length`."""
+        return len(self.before) + self.size + len(self.after)
+
+    def encoded(self, piece: bytes) -> bytes:
+        """As it is."""
+        return piece
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +103,7 @@ class Request:
     #: Absolute, query included.
     url: str
     headers: Mapping[str, str] = attrs.field(default=_NO_HEADERS, repr=False)
-    body: bytes | Base64Body | None = attrs.field(default=None, repr=False)
+    body: bytes | DocumentBody | None = attrs.field(default=None, repr=False)
     #: What the request is for: `submit`, `poll` or `list`.
     operation: str
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any, ClassVar
 
 from aiohttp import web
 
 import docpoll
+from docpoll.envelopes import Meaning
+from docpoll.interfaces import Provider
 from docpoll.results import Box
 from docpoll.webhooks import ASGIApp, TokenMask, aiohttp_routes
+from docpoll.wire import RawBody, Request
 
 
 async def one(key: str) -> Decimal | date | str | None:
@@ -27,6 +31,31 @@ async def one(key: str) -> Decimal | date | str | None:
         box: Box | None = result.fields["total_amount"].box
         print(confidence, box, result.to_dict())
         return result.fields["total_amount"].value
+
+
+class Acme(docpoll.BaseProvider):
+    """An API of one's own."""
+
+    name = "acme"
+    meanings: ClassVar[Mapping[str, Meaning]] = {"done": Meaning.FINISHED}
+
+    def build_submit(self, job: docpoll.Job, document: docpoll.Document) -> Request:
+        """An upload."""
+        body = RawBody(before=b"", after=b"", path=document.path, size=document.size, digest=document.digest)
+        return Request(method="POST", url=self.base_url, body=body, operation="submit")
+
+    def build_poll(self, job: docpoll.Job) -> Request:
+        """A question."""
+        return Request(method="GET", url=f"{self.base_url}/{job.remote_id}", operation="poll")
+
+    def id_in(self, answer: dict[str, Any]) -> str | None:
+        """The id."""
+        return answer.get("id")
+
+
+def own_provider() -> Provider:
+    """It fills the Protocol."""
+    return Acme(base_url="https://api.acme.example", api_key="secret", schedule=docpoll.FixedSchedule(2))
 
 
 async def many(folder: Path) -> AsyncIterator[tuple[str, docpoll.DocpollError | None]]:

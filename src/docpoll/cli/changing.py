@@ -20,7 +20,7 @@ from docpoll.cli.sending import Options, accept_all, client_for, looking_at, req
 from docpoll.cli.supervise import supervise
 from docpoll.client import Client
 from docpoll.clocks import SystemClock
-from docpoll.config import Settings
+from docpoll.config import PROVIDERS, Settings, only_its_program
 from docpoll.errors import AccountFault, ConfigError, DocumentError, JobError, LocalProtocolError, StoreError
 from docpoll.export import instant, line_from_job
 from docpoll.extractions import EXTRACTION
@@ -125,6 +125,8 @@ async def _triable(jobs: Sequence[Job], settings: Settings, told: Told) -> list[
             told.fault(job, f"is {job.state}; wait for it, or cancel it first")
         elif last.id != job.id:
             told.fault(job, f"attempt {last.attempt} ({last.id}) came after it; retry that one")
+        elif job.provider not in PROVIDERS:
+            told.fault(job, only_its_program(job.provider))
         elif job.origin != settings.origin(job.provider):
             told.fault(job, f"made for {job.origin}; name that with --base-url")
         else:
@@ -250,7 +252,9 @@ async def _ask_again(jobs: Sequence[Job], options: Options, settings: Settings, 
     """Look once more for jobs the vendor said it did not know: nothing is sent, and nothing paid."""
     askable: dict[tuple[str, str, str], list[Job]] = defaultdict(list)
     for job in jobs:
-        if job.state is JobState.FAILED and job.error is not None and job.error.code == NOT_FOUND:
+        if job.provider not in PROVIDERS:
+            told.fault(job, only_its_program(job.provider))
+        elif job.state is JobState.FAILED and job.error is not None and job.error.code == NOT_FOUND:
             askable[job.provider, job.account, job.origin].append(job)
         else:
             told.fault(job, f"is {job.state}; only a job that was not found can be asked for again")

@@ -91,7 +91,7 @@ async def _export(ledger: Store, settings: Settings, wish: Wish, screen: Screen,
         if file is not None and wish.append and (job.state not in CLOSED or file.holds(job.id, job.state)):
             continue
         if job.provider not in readers:
-            readers[job.provider] = settings.provider_named(job.provider, sends=False)
+            readers[job.provider] = settings.looking_provider(job.provider)
         line = await _line(ledger, settings, job, readers[job.provider])
         count += 1
         extractions += line["extraction"] is not None

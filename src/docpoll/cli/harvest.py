@@ -16,7 +16,7 @@ from docpoll.cli.screen import Logs, Screen, many, printable
 from docpoll.cli.sending import Options, client_for, looking_at, require_ledger, stopped, warn_of_key
 from docpoll.cli.supervise import supervise
 from docpoll.clocks import SystemClock
-from docpoll.config import KEY_VARIABLES, Settings
+from docpoll.config import KEY_VARIABLES, PROVIDERS, Settings, only_its_program
 from docpoll.errors import AccountFault, StoreError, SubmitsRefused
 from docpoll.export import Export, check_out
 from docpoll.interfaces import LedgerSummary, Provider
@@ -180,6 +180,8 @@ def left_alone(scope: Scope, number: int, settings: Settings) -> str:
     """Why the open jobs of *scope*, so many, are not worked on."""
     name, account, origin = scope
     jobs = f"{many(number, 'open job')} of {name} account {account}"
+    if name not in PROVIDERS:
+        return f"left alone: {jobs}; {only_its_program(name)}"
     if origin != settings.origin(name):
         return f"left alone: {jobs}, made for {origin}; name that with --base-url, or end them with docpoll cancel"
     if settings.key_of(name) is None and name in KEY_VARIABLES:

@@ -34,7 +34,7 @@ from docpoll.cli.screen import Screen, lasting, many, printable
 from docpoll.cli.sending import looking_at, require_ledger
 from docpoll.client.outcomes import outcome_of
 from docpoll.clocks import SystemClock
-from docpoll.config import Settings, parse_length, parse_states
+from docpoll.config import PROVIDERS, Settings, only_its_program, parse_length, parse_states
 from docpoll.errors import ConfigError
 from docpoll.events import ErrorInfo
 from docpoll.export import Line, flat, instant, line_from_job, with_result
@@ -72,7 +72,7 @@ def _look(settings: Settings, work: Callable[[Store], Awaitable[int]]) -> int:
 
 def _reader(settings: Settings, name: str) -> Provider:
     """The provider *name*, which reads results and needs no key."""
-    return Local() if name == "local" else settings.provider_named(name, sends=False)
+    return Local() if name == "local" else settings.looking_provider(name)
 
 
 async def _full_line(ledger: Store, settings: Settings, job: Job) -> tuple[Line, str]:
@@ -148,6 +148,9 @@ async def _status(
                 expiring.append(_expiring(one, await jobs_in_danger(ledger, one, limit=_FIRST), now))
     explained = [scope for scope in scopes if isinstance(readers[scope[0]], Explaining)]
     aside = _Aside(slow=sum(summary.stalled.get(scope, 0) for scope in explained))
+    for scope in scopes:
+        if scope[0] not in PROVIDERS and (number := sum(summary.counts[scope].get(state, 0) for state in OPEN)):
+            aside.strange[scope[0], scope[1]] += number
     if any(summary.counts[scope].get(JobState.RUNNING) for scope in explained):
         await _look_at_running(ledger, settings, readers, now, aside)
     if any(summary.counts[scope].get(JobState.SUCCEEDED) for scope in explained):
@@ -213,6 +216,8 @@ class _Aside:
     #: How many of the stalled jobs are of a kind that takes its time, and how many of these wait for the user.
     slow: int = 0
     held: int = 0
+    #: Open jobs of providers that are none of docpoll's own, by name and account.
+    strange: Counter[tuple[str, str]] = attrs.field(factory=Counter)
     #: The last look at any of them that found it unfinished.
     looked_at: datetime | None = None
     #: The jobs that wait for what only the user can bring, and what that is.
@@ -327,6 +332,8 @@ def _show_status(told: dict[str, Any], aside: _Aside, settings: Settings, screen
     rows += _blocked_rows(aside.blocked, settings, now)
     rows += _warning_rows(aside.warned, settings, now)
     rows += _unread_rows(aside.unread, aside.extractions, settings)
+    for (name, account), number in sorted(aside.strange.items()):
+        rows.append(f"left alone: {many(number, 'open job')} of {name} account {account}; {only_its_program(name)}")
     if told["elsewhere"]:
         rows.append(
             f"elsewhere: {many(told['elsewhere'], 'open job')} made for another address, left alone; "
@@ -509,7 +516,10 @@ def show(settings: Settings, *, job: str, json: bool, image: str | None = None, 
                 more["image"] = drawn
             screen.line(line | redact(_details(found), secrets=settings.secrets) | more)
         else:
-            steps = _next_steps(found, settings, blocked, now, stopping=is_stopping(found, reader))
+            if found.provider in PROVIDERS:
+                steps = _next_steps(found, settings, blocked, now, stopping=is_stopping(found, reader))
+            else:
+                steps = _steps_in_python(found, settings)
             if unread:
                 # Something is left to do.
                 steps = [step.replace("; nothing is left to do.", ".") for step in steps]
@@ -676,6 +686,24 @@ def _next_steps(
     elif job.error is not None and job.error.code == NOT_FOUND:
         steps.append(f"{command(f'retry {job.id} --same-id', place)} asks for it once more, which costs nothing.")
     return [*steps, retry]
+
+
+def _steps_in_python(job: Job, settings: Settings) -> list[str]:
+    """What to do next with *job*, whose provider the user's own program brought."""
+    if job.state is JobState.SUCCEEDED:
+        return ["Its result is stored; nothing is left to do."]
+    steps = [f"Nothing is done for it here: {only_its_program(job.provider)}."]
+    if job.state is JobState.UNCERTAIN:
+        steps = [
+            f"It was sent at {instant(job.sent_at)} and the answer was lost ({job.trouble}).",
+            "So it may have been accepted, and billed, or not: look in the vendor's web application, and then:",
+            f"  {command(f'resolve {job.id} --found ID', settings)}  it is there, under that name",
+            f"  {command(f'resolve {job.id} --drop', settings)}  do without",
+            *steps,
+        ]
+    elif job.is_open:
+        steps.append(f"{stop_hint(job, settings)} drops it.")
+    return steps
 
 
 def _going_on(job: Job, harvest: str, *, stopping: bool) -> str:

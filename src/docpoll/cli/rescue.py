@@ -118,7 +118,7 @@ class _Rescuing:
             for scope in summary.counts:
                 if not self.settings.concerns(scope[0], scope[1]) or scope[0] == "local":
                     continue
-                provider = self.settings.provider_named(scope[0], account=scope[1], sends=False)
+                provider = self.settings.looking_provider(scope[0], account=scope[1])
                 one = await in_danger(ledger, summary, scope, provider, now=now, within=self.within)
                 number = one.number
                 if self.settings.harvests(*scope):

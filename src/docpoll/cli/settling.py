@@ -16,7 +16,7 @@ from docpoll.cli.screen import Screen, many, printable
 from docpoll.cli.sending import Options, client_for, ledger_exists, require_ledger, stopped, warn_of_key
 from docpoll.cli.supervise import supervise
 from docpoll.client import Client, Recovery
-from docpoll.config import Settings
+from docpoll.config import PROVIDERS, Settings, only_its_program
 from docpoll.errors import AccountFault, ConfigError, JobError, StoreError, Unauthorized
 from docpoll.interfaces import Provider
 from docpoll.jobs import OPEN, Job, JobState
@@ -151,7 +151,7 @@ async def _note(jobs: Sequence[Job], settings: Settings, told: Told, *, found: s
     """What a person says of *jobs*, noted in the ledger: no key and no address of ours is needed."""
     for (name, account, origin), group in _by_scope(jobs).items():
         place = attrs.evolve(settings, base_url=None if name == "local" else origin)
-        provider = place.provider_named(name, account=account, sends=False)
+        provider = place.looking_provider(name, account=account)
         async with Client(provider, store=settings.store, harvest=False) as client:
             for job in group:
                 try:
@@ -166,7 +166,9 @@ async def _resend(jobs: Sequence[Job], options: Options, settings: Settings, scr
         if not settings.harvests(*scope):
             name, account, origin = scope
             how = f"made for {origin}; name that with --base-url"
-            if origin == settings.origin(name):
+            if name not in PROVIDERS:
+                how = only_its_program(name)
+            elif origin == settings.origin(name):
                 how = f"of {name} account {account}; give that account's key and --account {account}"
             for job in groups.pop(scope):
                 told.fault(job, how)

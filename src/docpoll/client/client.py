@@ -70,7 +70,7 @@ from docpoll.extractions import EXTRACTION, Extraction
 from docpoll.files import describe
 from docpoll.harvester import NOT_FOUND_STATUS, POLL, SUBMIT, Harvester, Limits, is_on_its_way, left_behind
 from docpoll.harvester.tasks import Tasks
-from docpoll.interfaces import Attachable, Change, Clock, Draft, Provider, Store, Transport, Wish
+from docpoll.interfaces import Attachable, Change, Clock, Draft, Listing, Provider, Store, Transport, Wish
 from docpoll.jobs import CLOSED, NOT_FOUND, Job, JobState, advance, stands_for
 from docpoll.providers.local import Local
 from docpoll.resubmits import ResubmitPolicy
@@ -127,7 +127,8 @@ class Client:
     """Hands documents to one provider and brings their results home; an async context manager.
 
     *provider*: `docpoll.Typless(api_key=…)` or `docpoll.Local()`; `docpoll.Syntage(api_key=…)` takes extractions in
-    place of documents, which work from its own sources: `docpoll.Extraction(entity=…, extractor=…)`.
+    place of documents, which work from its own sources: `docpoll.Extraction(entity=…, extractor=…)`. An API of your own
+    is a `docpoll.BaseProvider`.
     *store*: the path of the ledger (created when missing), or a store from `docpoll.stores`;
     the client opens and closes it.
     *budget*: a `docpoll.Budget`, the cap on requests a second (default: none but what the vendor asks for).
@@ -478,7 +479,8 @@ class Client:
         """Settle the `UNCERTAIN` jobs, then adopt the jobs the vendor still holds that the ledger does not know.
 
         Jobs that failed as `not_found`, and that it lists all the same, are asked about again.
-        Of an account at Syntage neither is done: what its list has besides is not lost, and nobody's work here.
+        Of an account at Syntage neither is done: what its list has besides is not lost, and nobody's work here. A
+        provider without a list (`docpoll.interfaces.Listing`) has nothing to look in: what is uncertain stays so.
         Comes back when each uncertain job was found, or was looked for in vain. What is adopted is a job without a
         document, `RUNNING` under the vendor's name; its result is stored like any other. What was made while a submit
         was on its way, or may be that of a job that stays uncertain, is left for the next time.
@@ -488,7 +490,7 @@ class Client:
         harvester, provider = self._running(), self.provider
         before = await self._uncertain_jobs()
         await self._unless_at_fault(harvester.find)
-        if isinstance(provider, Attachable):
+        if isinstance(provider, Attachable) or not isinstance(provider, Listing):
             return await self._recovered(before)
         # What is on its way while the vendor lists it is so before or after, or has a name of its own by then.
         sent = await self._on_their_way()

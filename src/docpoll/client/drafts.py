@@ -58,7 +58,7 @@ def read_input(given: Input, provider: Provider) -> Document | Extraction:
             "give a docpoll.Extraction"
         )
     if isinstance(given, Extraction):
-        raise ConfigError(f"{source_of(given)}: {provider.name} takes documents, no extractions; docpoll.Syntage does")
+        raise ConfigError(f"{source_of(given)}: {provider.name} takes documents, no extractions")
     if isinstance(given, Document):
         return given
     if isinstance(given, bytes):

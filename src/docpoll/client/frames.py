@@ -30,7 +30,7 @@ from docpoll.export import (
 from docpoll.export.columns import ITEMS, told_apart
 from docpoll.interfaces import Provider, Store
 from docpoll.jobs import Job, JobState
-from docpoll.providers import Local, Syntage, Typless
+from docpoll.providers import Local, Syntage, Typless, UnknownProvider
 from docpoll.results import Result
 from docpoll.stores import open_store
 
@@ -63,6 +63,7 @@ def to_dataframe(
     line_items: bool = False,
     confidence: bool = False,
     floats: bool = False,
+    provider: Provider | None = None,
 ) -> pd.DataFrame:
     """A row for each document: of the ledger at that path, or of these outcomes or results.
 
@@ -70,6 +71,7 @@ def to_dataframe(
     they are floats, with which pandas reckons quicker. Dates are `datetime64`.
     *line_items*: a row for each line item instead, which says whose it is (`source`, `id`) and which (`row`).
     *fields*: only these columns: `"total_amount,supplier=Supplier"`, their names, or name → what it is called.
+    *provider*: what reads the results of a ledger that are of a provider of your own.
     *confidence*: behind each field a column that tells how sure the vendor is.
 
     Needs `docpoll[dataframe]`. Raises `ConfigError` where that is missing, there is no ledger, or no document has such
@@ -90,7 +92,7 @@ def to_dataframe(
     # As lines on the disk they take no memory beside the frame.
     spool = Spool(tempfile.gettempdir())
     try:
-        run_anywhere(lambda: _gather(path, spool))
+        run_anywhere(lambda: _gather(path, spool, provider))
         if spool.fault is not None:
             raise ConfigError(f"to_dataframe(): no room in {tempfile.gettempdir()} ({spool.fault})") from spool.fault
         return _frame(pd, lambda: map(load, spool), asked, wanted, line_items=line_items, floats=floats)
@@ -192,19 +194,20 @@ def _line(one: Outcome | Result) -> Line:
     raise ConfigError(f"to_dataframe(): give a path, outcomes or results, not {type(one).__name__}")
 
 
-async def _gather(path: str, spool: Spool) -> None:
+async def _gather(path: str, spool: Spool, own: Provider | None) -> None:
     """Add the lines of the ledger at *path* to *spool*."""
     ledger = open_store(path)
     await ledger.open()
     try:
         async for job in _newest(ledger):
-            spool.add(dump(_line(await _outcome(job, ledger))))
+            spool.add(dump(_line(await _outcome(job, ledger, own))))
     finally:
         await ledger.close()
 
 
-async def _outcome(job: Job, ledger: Store) -> Outcome:
-    return await outcome_of(job, source=job.source, store=ledger, provider=_reader(job.provider))
+async def _outcome(job: Job, ledger: Store, own: Provider | None) -> Outcome:
+    reader = own if own is not None and own.name == job.provider else _reader(job.provider)
+    return await outcome_of(job, source=job.source, store=ledger, provider=reader)
 
 
 async def _newest(ledger: Store) -> AsyncIterator[Job]:
@@ -225,4 +228,6 @@ def _reader(name: str) -> Provider:
             return Local()
         case "syntage":
             return Syntage(_NO_KEY)
-    return Typless(_NO_KEY)
+        case "typless":
+            return Typless(_NO_KEY)
+    return UnknownProvider(name=name)

@@ -7,7 +7,6 @@ The control paths under `/_emulator/` are answered here, and scenarios are playe
 
 from __future__ import annotations
 
-import base64
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,7 +23,7 @@ from docpoll.emulator.scenario import Scenario
 from docpoll.emulator.state import DocumentKey
 from docpoll.emulator.statefile import StateFile
 from docpoll.errors import ConfigError, LocalProtocolError
-from docpoll.wire import Base64Body, Request, Response
+from docpoll.wire import DocumentBody, Request, Response
 
 __all__ = [
     "CLOCK_END",
@@ -307,12 +306,12 @@ class Service(ABC):
         return now + self._file.clock_offset()
 
 
-def _whole(body: bytes | Base64Body | None) -> bytes:
+def _whole(body: bytes | DocumentBody | None) -> bytes:
     if body is None or isinstance(body, bytes):
         return body or b""
     if body.content is None:
         raise LocalProtocolError(f"body of {body.path}: the core reads no files; send its bytes")
-    return b"".join((body.before, base64.b64encode(body.content), body.after))
+    return b"".join((body.before, body.encoded(body.content), body.after))
 
 
 def _parse_advance(body: bytes | bytearray) -> timedelta | None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from docpoll.errors import AccountFault, SubmitsRefused
 from docpoll.events import Accepted, AnswerLost, Event, NotFound, NotSent, PollMissed, Refused
-from docpoll.harvester.outage import Outage
+from docpoll.harvester.outage import WITHOUT_LIST, Outage
 from docpoll.harvester.purse import Purse
 from docpoll.harvester.refusals import Refusals
 from docpoll.harvester.witnesses import Witnesses
@@ -44,6 +44,7 @@ class Account:
     While an operation is at fault, one request in *patience* seconds finds out whether it still is;
     while polls are at fault, nothing is submitted either, but for jobs that are merely not found.
     *purses* holds the budget each operation counts against; *suspicion_changed* is called when `reason` changes.
+    *has_list*: the vendor has a list of jobs, which tells at once whether it answers.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Account:
         clock: Clock,
         patience: float,
         suspicion_changed: Callable[[], None],
+        has_list: bool,
     ) -> None:
         self._name = name
         self._purses = purses
@@ -67,7 +69,7 @@ class Account:
         #: Which jobs are held back because their like were refused.
         self.refusals = Refusals(clock=clock, patience=patience)
         #: Whether documents may go, as the last answers to submits tell.
-        self.outage = Outage()
+        self.outage = Outage(first_look=0.0 if has_list else WITHOUT_LIST)
         #: Jobs that were not found since the last envelope.
         self._missing: set[str] = set()
         #: It has answered something of its own since this began. Until then requests go one at a time.

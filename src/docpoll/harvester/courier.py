@@ -26,7 +26,7 @@ from docpoll.errors import (
 from docpoll.events import AnswerLost, ErrorInfo, Event, NotSent, PollMissed, Refused, Suspicion
 from docpoll.extractions import EXTRACTION
 from docpoll.harvester.account import LIST, POLL, SUBMIT, Account
-from docpoll.interfaces import Attachable, Clock, Provider, Stoppable, Store, Sweepable, Transport, Twin
+from docpoll.interfaces import Attachable, Clock, Listing, Provider, Stoppable, Store, Sweepable, Transport, Twin
 from docpoll.jobs import Job
 from docpoll.results import Result
 from docpoll.sweeps import Sweep, SweepQuestion
@@ -153,11 +153,11 @@ class Courier:
             self._account.slow_down(POLL, event.retry_after, sent_at=sent_at, reason=event.reason)
         return event, body
 
-    async def list_names(self) -> list[str]:
+    async def list_names(self, provider: Listing) -> list[str]:
         """The names the vendor holds for the account. Raises `DocpollError` where it does not say."""
-        response = await self._ask(self._provider.build_list())
+        response = await self._ask(provider.build_list())
         with self._list_faults():
-            names = await self._read(self._provider.parse_list, response)
+            names = await self._read(provider.parse_list, response)
         self._account.listed()
         return names
 

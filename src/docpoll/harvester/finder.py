@@ -15,7 +15,7 @@ from docpoll.harvester.account import Account
 from docpoll.harvester.courier import Courier
 from docpoll.harvester.lookup import Lookup, Match
 from docpoll.harvester.twins import Twins
-from docpoll.interfaces import Clock, Provider, Store
+from docpoll.interfaces import Clock, Listing, Provider, Store
 from docpoll.jobs import Job, JobState
 from docpoll.schedules import PollSchedule
 
@@ -34,6 +34,8 @@ class Finder:
     and whether the vendor gave its list meanwhile.
     *is_waited_for* tells whether there is other work that waits for the vendor to answer again.
     *twins* finds a job by what it asks for, where the vendor can: then no list of names is gone through.
+    Where the vendor has neither, nothing is looked for, and *polls_known* finds out whether it answers: it polls a job
+    that is known there, and gives whether that was answered, or None where there is no such job.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Finder:
         found: Callable[[Job, Accepted], Awaitable[object]],
         over: Callable[[str, bool], object],
         is_waited_for: Callable[[], bool],
+        polls_known: Callable[[], Awaitable[bool | None]],
         twins: Twins | None = None,
     ) -> None:
         self._provider = provider
@@ -62,7 +65,11 @@ class Finder:
         self._found = found
         self._over = over
         self._is_waited_for = is_waited_for
+        self._polls_known = polls_known
         self._twins = twins
+        self._listing = provider if isinstance(provider, Listing) else None
+        self._can_look = twins is not None or self._listing is not None
+        self._resends = resends
         #: The jobs still to be looked for by what they ask for, in this round, and those that could not be.
         self._round: list[str] = []
         self._told: set[str] = set()
@@ -82,8 +89,12 @@ class Finder:
         return not (self._wanted or len(self._lookup))
 
     def begin(self, job: Job) -> None:
-        """Look for the uncertain *job*."""
+        """Look for the uncertain *job*; where nothing can tell of it, only what is to be sent again is waited for."""
+        if not (self._can_look or self._resends):
+            return
         self._lookup.begin(job, now=self._clock.now(), mono=self._clock.monotonic())
+        if not self._can_look:
+            self._lookup.heard(job.id)
 
     def begin_anew(self, job: Job) -> None:
         """Look for the uncertain *job*, as long as for one that was lost now: something of it is there for certain."""
@@ -108,7 +119,7 @@ class Finder:
         return self._lookup.wake(self._clock.monotonic())
 
     async def names(self) -> list[str]:
-        """What the vendor lists now. Raises `DocpollError` where it does not answer that."""
+        """What the vendor, which has a list, lists now. Raises `DocpollError` where it does not answer that."""
         wanted: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
         self._wanted.append(wanted)
         try:
@@ -120,7 +131,7 @@ class Finder:
         """Whether the next request is for a list that should not wait for its turn."""
         mono = self._clock.monotonic()
         # What can be found by what it asks for is found as well later.
-        if self._twins is not None or self._is_listing:
+        if self._listing is None or self._twins is not None or self._is_listing:
             return False
         return self._is_list_due(mono) and self._lookup.is_list_urgent(mono)
 
@@ -136,8 +147,11 @@ class Finder:
             self._is_listing = True
             self._lookup.lists(mono)
             self._account.outage.looks(mono)
-            if self._twins is None or self._wanted or self._account.outage.is_on:
-                return self._list
+            if self._listing is None and self._account.outage.is_on:
+                return self._probe
+            if self._listing is not None and (self._twins is None or self._wanted or self._account.outage.is_on):
+                return partial(self._list, self._listing)
+            assert self._twins is not None  # Otherwise nothing is due, and nobody waits for a list.
             self._round = self._lookup.searched()
             return partial(self._find, self._twins)
         if self._round and self._twins is not None and not self._is_listing:
@@ -157,7 +171,7 @@ class Finder:
             waits.append(outage.next_look(mono) if outage.is_on else None)
         if not self._account.misses_jobs:
             waits.append(lookup.next_candidate_at(mono))
-            if not (self._is_listing or outage.is_on):
+            if self._can_look and not (self._is_listing or outage.is_on):
                 waits.append(lookup.next_list_at(mono))
         return min((wait for wait in waits if wait is not None), default=None)
 
@@ -166,12 +180,20 @@ class Finder:
         outage = self._account.outage
         if outage.is_on:
             return outage.is_due(mono)
-        return not self._account.misses_jobs and self._lookup.is_list_due(mono)
+        return self._can_look and not self._account.misses_jobs and self._lookup.is_list_due(mono)
 
-    async def _list(self) -> None:
+    async def _probe(self) -> None:
+        """Find out whether the vendor answers, which has no list; where nothing harmless can, a document has to."""
+        try:
+            if await self._polls_known() is not False:
+                self._account.vendor_answers()
+        finally:
+            self._is_listing = False
+
+    async def _list(self, listing: Listing) -> None:
         provider = self._provider
         try:
-            listed = await self._courier.list_names()
+            listed = await self._courier.list_names(listing)
             names = await self._store.unknown_remote_ids(
                 *(provider.name, provider.account, provider.origin), listed, now=self._clock.now()
             )

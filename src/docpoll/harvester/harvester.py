@@ -36,6 +36,7 @@ from docpoll.events import (
     NotFound,
     NotSent,
     Nudged,
+    PollMissed,
     Refused,
     SeenUnfinished,
     Sent,
@@ -63,6 +64,7 @@ from docpoll.interfaces import (
     Change,
     Clock,
     Draft,
+    Listing,
     Owner,
     Provider,
     Stoppable,
@@ -203,6 +205,7 @@ class Harvester:
             clock=clock,
             patience=self._limits.patience,
             suspicion_changed=lambda: self._tasks.spawn(self._note_suspicion()),
+            has_list=isinstance(provider, Listing),
         )
         self._courier = Courier(provider=provider, store=store, transport=transport, account=self._account, clock=clock)
         self._suspicions = Suspicions(f"{provider.name} account {provider.account}", clock=clock)
@@ -234,6 +237,7 @@ class Harvester:
             found=self._apply,
             over=self._search_over,
             is_waited_for=lambda: bool(self._pending),
+            polls_known=self._poll_known,
             twins=self._twins,
         )
         #: Who waits for the searches to end.
@@ -953,7 +957,8 @@ class Harvester:
         polls = 0
         try:
             while following is not None:
-                following = await self._poll_once(following)
+                await self._poll_once(following)
+                following = self._following_poll()
                 polls += 1
                 if polls % _IN_A_ROW == 0:
                     await asyncio.sleep(0)  # A transport may answer without a pause; others have their turn too.
@@ -961,8 +966,8 @@ class Harvester:
             self._wake.set()
             raise
 
-    async def _poll_once(self, job: Job) -> Job | None:
-        """Poll *job*; gives the poll that follows."""
+    async def _poll_once(self, job: Job) -> Event:
+        """Poll *job*; gives what it brought."""
         asked_at, event = self._clock.now(), None
         asked = [job, *self._hearing.along.pop(job.id, ())]
         news = [self._hearing.asks(one.id) for one in asked]
@@ -982,7 +987,17 @@ class Harvester:
             if one.id in self._hearing.again:
                 self._hearing.again.discard(one.id)
                 await self._apply(one, Nudged(), quietly=True)
-        return self._following_poll()
+        return event
+
+    async def _poll_known(self) -> bool | None:
+        """Poll a job in hand, due or not: whether the vendor answered; None where none can be polled."""
+        known = (one.id for one in self._jobs.in_state(JobState.RUNNING) if one.id not in self._busy)
+        if (job_id := next(known, None)) is None or (job := self._jobs.take_up(job_id)) is None:
+            return None
+        self._agenda.drop(job_id)
+        self._polling += 1
+        self._busy.add(job_id)
+        return not isinstance(await self._poll_once(job), PollMissed)
 
     async def _hear(
         self,

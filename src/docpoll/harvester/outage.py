@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["Outage"]
+__all__ = ["WITHOUT_LIST", "Outage"]
 
 #: So many lost answers in a row stop submitting.
 _LIMIT: Final = 3
@@ -20,15 +20,20 @@ _LONGEST_PAUSE: Final = 60.0
 _LOSS_PAUSE: Final = 4.0
 _LONGEST_LOSS_PAUSE: Final = 3600.0
 
+#: Seconds until the first look at a vendor without a list, as the look may come to a document.
+WITHOUT_LIST: Final = 4.0
+
 
 class Outage:
     """Whether documents may go, as the last answers to submits tell.
 
     After `_LIMIT` lost ones in a row a harmless request finds out whether the vendor answers: at once,
     then after growing pauses. When it does, one document goes at a time until one of them is answered.
+    *first_look*: seconds until the first of these requests, where it may come to a document.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, first_look: float = 0.0) -> None:
+        self._first_look = first_look
         self._row = 0
         #: How many submits were sent, and how many had been when the last answer was lost.
         self._sent = 0
@@ -61,7 +66,7 @@ class Outage:
             self._look_at, self.is_trying = now + self._loss_pause, False
             self._loss_pause = min(2 * self._loss_pause, _LONGEST_LOSS_PAUSE)
         elif self._row >= _LIMIT:
-            self._look_at = now
+            self._look_at = now + self._first_look
         else:
             return
         self.reason = (

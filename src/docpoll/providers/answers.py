@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection
 from typing import Any, Final, TypeGuard
 from urllib.parse import urlsplit
 
@@ -41,15 +42,18 @@ def is_id(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and bool(value.strip()) and len(value) <= _LONGEST_ID and "\ufffd" not in value
 
 
-def suspected(event: Event, response: Response, *, documented: int) -> Event:
-    """*event* with what was odd about the answer that brought it; *documented* is the code it should have had."""
+def suspected(event: Event, response: Response, *, documented: Collection[int], as_json: bool = True) -> Event:
+    """*event* with what was odd about the answer that brought it; *documented* are the codes it could have had.
+
+    *as_json*: JSON is promised to come under its own name.
+    """
     kinds = list(event.suspicions)
     if 200 <= response.status < 300:
-        if response.status != documented:
+        if response.status not in documented:
             kinds.append(Suspicion.UNEXPECTED_CODE)
         media_type = response.content_type
         is_json = media_type in {"", "application/json"} or media_type.endswith("+json")
-        if not is_json and response.body.lstrip()[:1] in {b"{", b"["}:
+        if as_json and not is_json and response.body.lstrip()[:1] in {b"{", b"["}:
             kinds.append(Suspicion.WRONG_CONTENT_TYPE)
     if response.header("retry-after"):
         wish = response.retry_after

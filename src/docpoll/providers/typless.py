@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import os
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, ClassVar, Final
 from urllib.parse import quote, urlsplit
 
 import attrs
@@ -26,21 +26,18 @@ import orjson
 from docpoll.documents import MEDIA_TYPES, Document, sent_name
 from docpoll.envelopes import (
     Meaning,
-    error_from_response,
     error_info,
     has_error,
     parse_json,
     raw_text,
-    read_envelope,
 )
-from docpoll.errors import AccountFault, ConfigError, LocalProtocolError, RemoteProtocolError, Unauthorized
-from docpoll.events import Accepted, AnswerLost, BadAnswer, Event, NotFound, NotSent, PollMissed, Refused, Suspicion
+from docpoll.errors import ConfigError, LocalProtocolError, RemoteProtocolError
 from docpoll.interfaces import Likeness
 from docpoll.jobs import Job
 from docpoll.keys import origin_of
-from docpoll.providers.answers import UNSAID, checked_key, is_id, is_page, suspected, tidy_base_url, where_to
+from docpoll.providers.answers import checked_key, is_id, is_page, tidy_base_url
+from docpoll.providers.base import Answers
 from docpoll.results import Box, Candidate, Field, Result, Row, Value
-from docpoll.schedules import LearnedSchedule, PollSchedule
 from docpoll.signatures import Verdict
 from docpoll.wire import Base64Body, Request, Response
 
@@ -63,17 +60,8 @@ _KEY_PAGE: Final = "app.typless.com/settings/api-keys"
 _OPTIONS: Final = ("document_type", "customer", "parse_text_blocks")
 _READ_HEADERS: Final = {"Accept": "application/json"}
 
-#: Submit answers below 500 that speak of the plan, a proxy or the address rather than of the document.
-_NOT_ABOUT_THE_DOCUMENT: Final = frozenset({402, 404, 405, 407, 421})
-#: "No such job", in one of the ways an API says it; which one Typless uses is not documented.
-_NO_SUCH_JOB: Final = frozenset({400, 404, 410, 422})
-
 #: No page is as large, and has as many before it; what is may be more than JSON can hold.
 _PIXELS: Final = 2**53
-
-#: The documented answers to a submit and to a poll.
-_ACCEPTED: Final = 202
-_OK: Final = 200
 
 
 # -- the wire -----------------------------------------------------------------------------------------------------
@@ -83,10 +71,13 @@ _LARGEST_DELIVERY: Final = 8 * 1024
 
 
 @attrs.frozen(kw_only=True)
-class TyplessWire(ABC):
+class TyplessWire(Answers):
     """The wire protocol, without a place to speak it: what `Typless` and the emulator behind `Local` share."""
 
-    name: ClassVar[str]
+    meanings: ClassVar[Mapping[str, Meaning]] = MEANINGS
+    accepts_with: ClassVar[Collection[int]] = (202,)
+    says_json: ClassVar[bool] = True
+    _id_name: ClassVar[str] = "extraction_id"
     result_ttl: ClassVar[timedelta | None]
     #: "PDF, JPG, PNG, TIFF".
     media_types: ClassVar[Collection[str]] = frozenset(MEDIA_TYPES)
@@ -97,16 +88,8 @@ class TyplessWire(ABC):
     #: No page speaks of a signature, a secret or a header.
     signs_deliveries: ClassVar[bool] = False
 
-    #: A label, never derived from the key, so keys can rotate.
-    account: str = attrs.field(default="default")
-    schedule: PollSchedule = attrs.field(factory=LearnedSchedule)
     #: Send `invoice~<job id>.pdf` for `invoice.pdf`: should the answer be lost, the job is found by that for certain.
     tag_file_names: bool = False
-
-    @account.validator
-    def _check_account(self, _: object, value: str) -> None:
-        if not value or not value.strip():
-            raise ConfigError(f"account {value!r}: give it a name, such as 'default'")
 
     # What differs from place to place.
 
@@ -200,64 +183,15 @@ class TyplessWire(ABC):
 
     # Answers.
 
-    def parse_submit(self, response: Response) -> Event:
-        """`Accepted`, `Refused`, `AnswerLost` or `NotSent`.
+    def id_in(self, answer: dict[str, Any]) -> Any:
+        """`extraction_id`, which is text; a number is no id of the vendor's."""
+        remote_id = answer.get("extraction_id")
+        return None if type(remote_id) is int else remote_id
 
-        Whatever leaves open whether the document was taken is `AnswerLost`.
-        Raises `Unauthorized`, and `AccountFault` for what speaks of the address or the account.
-        """
-        return suspected(self._read_submit(response), response, documented=_ACCEPTED)
-
-    def _read_submit(self, response: Response) -> Event:
-        status = response.status
-        self._check_key(response)
-        if status == 429:
-            return NotSent(reason="HTTP 429", retry_after=response.comes_back_after)
-        if 200 <= status < 300:
-            answer = parse_json(response.body)
-            remote_id = answer.get("extraction_id") if isinstance(answer, dict) else None
-            if is_id(remote_id):
-                return Accepted(remote_id=remote_id)
-        if status == 202 or (200 <= status < 300 and not is_page(response)):
-            reason, kinds = f"HTTP {status} without an extraction_id", (Suspicion.ACCEPTED_WITHOUT_ID,)
-            return AnswerLost(reason=reason, retry_after=response.retry_after, suspicions=kinds)
-        if status >= 500 or status < 200 or status in UNSAID:
-            wish = response.comes_back_after if status == 503 else response.retry_after
-            return AnswerLost(reason=f"HTTP {status}", retry_after=wish)
-        if status < 400 or status in _NOT_ABOUT_THE_DOCUMENT or is_page(response):
-            self._blame_account(response)
-        error = error_from_response(response)
-        # The same document with the same options would only be refused again; of 409, 423 and the like nothing is said.
-        final = status in {400, 413, 415, 422}
-        return Refused(error=attrs.evolve(error, retryable=False if final else None))
-
-    def parse_poll(self, response: Response) -> Event:
-        """What the envelope says happened to the job; what is no envelope never ends it.
-
-        Raises `Unauthorized`, and `AccountFault` for a redirect, a 405, or a page where an envelope belongs.
-        """
-        return suspected(self._read_poll(response), response, documented=_OK)
-
-    def _read_poll(self, response: Response) -> Event:
-        status, retry_after = response.status, response.retry_after
-        self._check_key(response)
-        if status == 429 or status >= 500:
-            if status in {429, 503}:
-                retry_after = response.comes_back_after
-            throttled = status == 429 or (status == 503 and retry_after is not None)
-            return PollMissed(reason=f"HTTP {status}", retry_after=retry_after, throttled=throttled)
-        # A page that says 404 is a 404 all the same: `advance()` waits for a witness before it believes one.
-        if status == 404:
-            return NotFound(reason="HTTP 404")
-        if 300 <= status < 400 or status == 405 or is_page(response):
-            self._blame_account(response)
-        if status in _NO_SUCH_JOB:
-            return NotFound(reason=f"HTTP {status}")
-        if 200 <= status < 300:
-            event = read_envelope(response.body, MEANINGS, oversized=response.oversized, retry_after=retry_after)
-            if status == 200 or not isinstance(event, BadAnswer):
-                return event
-        return PollMissed(reason=f"HTTP {status}", retry_after=retry_after)
+    def has_result(self, answer: dict[str, Any]) -> bool:
+        """Whether there is anything in `result`."""
+        result = answer.get("result")
+        return isinstance(result, dict) and bool(result)
 
     def parse_list(self, response: Response) -> list[str]:
         """The ids in the answer, each once, in its order.
@@ -338,34 +272,16 @@ class TyplessWire(ABC):
 
     # Whose fault it is.
 
-    def _check_key(self, response: Response) -> None:
-        if response.status not in {401, 403}:
-            return
-        raise Unauthorized(
-            f"{self.name}: HTTP {response.status}, the API refused the key of account {self.account!r}. "
+    @property
+    def _key_advice(self) -> str:
+        return (
             f"Check the key ({_KEY_PAGE}; with or without its `Token` prefix) "
-            f"and the path {self._root} (--base-url, --url-prefix)",
-            status=response.status,
+            f"and the path {self._root} (--base-url, --url-prefix)"
         )
 
-    def _quoted(self, said: str) -> str:
-        """The beginning of what a server said, without the key should it have said that."""
-        return said.replace(self._token, "…")[:200]
-
-    def _blame_account(self, response: Response) -> NoReturn:
-        status = response.status
-        if 300 <= status < 400:
-            what = ", a redirect" + where_to(response)
-        elif is_page(response):
-            what = ", a web page where the API's JSON belongs"
-        else:
-            said = error_from_response(response).message
-            what = "" if said == f"HTTP {status}" else f", {self._quoted(said)}"
-        hint = " (or the document is larger than the server takes)" if status == 413 else ""
-        raise AccountFault(
-            f"{self.name}: {self._root} answered HTTP {status}{what}; check --base-url and --url-prefix{hint}",
-            status=status,
-        )
+    @property
+    def _address_advice(self) -> str:
+        return "check --base-url and --url-prefix"
 
 
 def _quoted(value: str) -> str:

@@ -229,7 +229,7 @@ class Receiver:
         if not _PATH.fullmatch(self.path):
             raise WebhookError(
                 f"path {self.path!r}: give one that begins with / and has only letters, digits and -._~ "
-                "between its slashes, such as /webhooks/typless"
+                "between its slashes, such as /webhooks/documents"
             )
         if self._token is not None and not _is_token(self._token):
             raise WebhookError(f"token: give 16 or more characters of A-Z a-z 0-9 _ - such as {_MAKE} makes")

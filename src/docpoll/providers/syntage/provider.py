@@ -269,7 +269,7 @@ class Syntage(SyntageResources, SyntageData):
 
         Raises `Unauthorized`, and `AccountFault` for what speaks of the address, the account or its plan.
         """
-        return suspected(self._read_submit(response), response, documented=_ACCEPTED)
+        return suspected(self._read_submit(response), response, documented=(_ACCEPTED,))
 
     def _read_submit(self, response: Response) -> Event:
         status = response.status
@@ -299,7 +299,7 @@ class Syntage(SyntageResources, SyntageData):
 
         Raises `Unauthorized`, and `AccountFault` for a redirect, a 405, or a page where an extraction belongs.
         """
-        return suspected(self._read_poll(response), response, documented=_OK)
+        return suspected(self._read_poll(response), response, documented=(_OK,))
 
     def _read_poll(self, response: Response) -> Event:
         status, retry_after = response.status, response.retry_after

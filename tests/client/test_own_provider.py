@@ -1,0 +1,206 @@
+"""A provider of the user's own, whose API has no list of its jobs: nothing can be looked for, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import docpoll
+from docpoll import Client, FixedSchedule, JobState, Unauthorized
+from docpoll.errors import AnswerMissing, RequestNotSent
+from docpoll.testing import FakeClock
+from docpoll.wire import Response
+from tests.own import URL, Bird, Parrot, answer
+from tests.vendor import pdf, until
+
+LOST = AnswerMissing("cut")
+AWAY = Response(status=503)
+#: So many submits are in flight at the most.
+IN_FLIGHT = 16
+
+
+@pytest.fixture
+def bird() -> Bird:
+    return Bird()
+
+
+@pytest.fixture
+def make(client: Callable[..., Client], bird: Bird) -> Callable[..., Client]:
+    """`make(**settings)`: a new client of the bird's on the same ledger."""
+    provider = Parrot(base_url=URL, api_key="secret", schedule=FixedSchedule(5.0))
+
+    def client_of(**settings: Any) -> Client:
+        return client(**{"provider": provider, "transport": bird.transport} | settings)
+
+    return client_of
+
+
+async def passing(clock: FakeClock, work: Any, *, step: float = 1.0) -> Any:
+    """The outcome of *work*, while the clock goes on."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        clock.advance(step)
+        await asyncio.sleep(0.001)
+    return task.result()
+
+
+async def outcomes(client: Client, count: int) -> list[docpoll.Outcome]:
+    return [one async for one in client.extract([pdf(number) for number in range(count)])]
+
+
+async def test_documents_go_and_results_come(make: Any, bird: Bird, clock: FakeClock) -> None:
+    """By POSTs alone, and with an option that the provider hands on; a second run sends nothing."""
+    async with make() as it:
+        job = await it.submit(pdf(), language="en")
+        assert (job.state, job.remote_id, job.earliest_expiry_at) == (JobState.RUNNING, "p1", None)
+        result = await passing(clock, it.result(job))
+    assert result.fields["text"].value == "p1"
+    assert {request.method for request in bird.transport.requests} == {"POST"}
+    assert b'"language":"en"' in bird.transport.requests[0].body
+    before = len(bird.transport.requests)
+    async with make() as it:
+        again = await it.submit(pdf(), language="en")
+        assert (again.id, again.state) == (job.id, JobState.SUCCEEDED)
+    assert len(bird.transport.requests) == before
+
+
+@pytest.mark.parametrize("uncertain", ["hold", "lookup"])
+async def test_a_lost_submit_is_uncertain_at_once(make: Any, bird: Bird, clock: FakeClock, uncertain: str) -> None:
+    """There is nowhere to look, so nobody waits; the next document goes."""
+    bird.next = [LOST]
+    began = clock.monotonic()
+    async with make(uncertain=uncertain) as it:
+        job = await it.submit(pdf(0))
+        assert (await it.search(job)).state is JobState.UNCERTAIN
+        assert isinstance((await outcomes(it, 1))[0].error, docpoll.SubmitUncertain)
+        assert clock.monotonic() == began
+        assert (await it.submit(pdf(1))).state is JobState.RUNNING
+    assert bird.count("submit") == 2
+
+
+async def test_recover_has_nothing_to_look_in_and_a_person_settles(make: Any, bird: Bird, clock: FakeClock) -> None:
+    """`recover()` comes back at once, and `resolve()` takes the id that somebody found in the web application."""
+    bird.next = [LOST]
+    async with make() as it:
+        job = await it.submit(pdf())
+        recovery = await it.recover()
+        assert [one.id for one in recovery.uncertain] == [job.id]
+        assert not [*recovery.found, *recovery.adopted]
+        job = await it.resolve(job, found="p1")
+        assert (await passing(clock, it.result(job))).fields["text"].value == "p1"
+
+
+async def test_what_may_be_paid_twice_is_sent_again_two_minutes_after_the_loss(
+    make: Any, bird: Bird, clock: FakeClock
+) -> None:
+    """`resend` waits as long as for a vendor with a list, though there is nothing to hear meanwhile."""
+    bird.next = [LOST]
+    began = clock.monotonic()
+    async with make(uncertain="resend") as it:
+        (outcome,) = await passing(clock, outcomes(it, 1))
+    assert outcome.result is not None
+    assert bird.count("submit") == 2
+    assert 120 <= clock.monotonic() - began < 200
+
+
+async def test_a_key_that_is_refused_is_told_and_ends_nothing(make: Any, bird: Bird) -> None:
+    """The document waits unsent."""
+    bird.always["submit"] = Response(status=401)
+    async with make() as it:
+        with pytest.raises(Unauthorized, match="parrot: HTTP 401"):
+            await it.submit(pdf())
+        (job,) = [job async for job in it.jobs()]
+    assert (job.state, job.sent_at) == (JobState.PENDING, None)
+
+
+async def test_a_poll_that_never_left_is_asked_again_later(make: Any, bird: Bird, clock: FakeClock) -> None:
+    """A POST as well as a GET: a poll that fails never ends a job."""
+    async with make() as it:
+        job = await it.submit(pdf())
+        for trouble in (RequestNotSent("refused"), LOST, AWAY, answer(400), answer()):
+            bird.always["poll"] = trouble
+            before = bird.count("poll")
+            clock.advance(3600)
+            await until(lambda before=before: bird.count("poll") > before)
+        bird.always.clear()
+        assert (await passing(clock, it.result(job), step=60)).fields["text"].value == "p1"
+
+
+# --- outage -----------------------------------------------------------------------------------------
+
+
+async def test_in_an_outage_a_poll_of_a_known_job_finds_out(make: Any, bird: Bird, clock: FakeClock) -> None:
+    """An hour of 503 from everything, and one job open: what was in flight is uncertain, and all others are stored."""
+    async with make(schedule=FixedSchedule(86_400.0)) as it:
+        await it.submit(pdf(999))
+        bird.always = {"submit": AWAY, "poll": AWAY}
+        work = asyncio.ensure_future(outcomes(it, 50))
+        for _ in range(720):
+            clock.advance(5)
+            await asyncio.sleep(0.001)
+        assert (lost := bird.count("submit") - 1) <= IN_FLIGHT
+        assert 50 <= bird.count("poll") < 90, "about once a minute, though none is due"
+        bird.always.clear()
+        clock.advance(60)
+        await until(lambda: bird.count("submit") == 1 + 50)
+        found = await passing(clock, work, step=3600)
+    states = sorted(str(one.job.state) for one in found)
+    assert states == ["SUCCEEDED"] * (50 - lost) + ["UNCERTAIN"] * lost
+
+
+async def test_in_an_outage_with_nothing_to_ask_about_one_document_finds_out(
+    make: Any, bird: Bird, clock: FakeClock
+) -> None:
+    """After growing pauses, one at a time: an hour of it costs a dozen, whatever waits."""
+    bird.always["submit"] = AWAY
+    async with make() as it:
+        work = asyncio.ensure_future(outcomes(it, 50))
+        await until(lambda: bird.count("submit") == 3)
+        clock.advance(3)
+        await asyncio.sleep(0.01)
+        assert bird.count("submit") == 3, "not at once"
+        for _ in range(1200):
+            clock.advance(3)
+            await asyncio.sleep(0.001)
+        assert 8 < bird.count("submit") < 16
+        bird.always.clear()
+        found = await passing(clock, work, step=60)
+    states = sorted(str(one.job.state) for one in found)
+    assert states.count("SUCCEEDED") > 50 - 16
+    assert set(states) == {"SUCCEEDED", "UNCERTAIN"}
+
+
+async def test_a_vendor_that_answers_polls_and_loses_submits_is_not_tried_at_each_poll(
+    make: Any, bird: Bird, clock: FakeClock
+) -> None:
+    """That polls are answered says that one document may try; each further loss doubles the pause."""
+    async with make(schedule=FixedSchedule(1.0)) as it:
+        await it.submit(pdf(999))
+        bird.always = {"submit": AWAY, "poll": answer(status="waiting")}
+        work = asyncio.ensure_future(outcomes(it, 50))
+        for _ in range(600):
+            clock.advance(1)
+            await asyncio.sleep(0.001)
+        assert bird.count("poll") > 300
+        assert 3 < bird.count("submit") - 1 <= IN_FLIGHT + 8
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+
+
+async def test_results_that_expire_are_a_matter_of_one_line(client: Any, bird: Bird, clock: FakeClock) -> None:
+    """With `result_ttl` the clock begins, and the vendor's word for it ends the job."""
+
+    class Forgetful(Parrot):
+        result_ttl = timedelta(hours=6)
+
+    async with client(provider=Forgetful(base_url=URL), transport=bird.transport) as it:
+        job = await it.submit(pdf())
+        assert job.earliest_expiry_at == job.sent_at + timedelta(hours=6)
+        bird.always["poll"] = answer(status="gone")
+        with pytest.raises(docpoll.ResultExpired):
+            await passing(clock, it.result(job), step=60)
