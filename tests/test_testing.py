@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -16,9 +16,9 @@ from urllib.request import urlopen
 import pytest
 
 import docpoll
-from docpoll.errors import AnswerMissing, DocumentError
+from docpoll.errors import AnswerMissing, ConfigError, DocumentError
 from docpoll.schedules import GrowingSchedule
-from docpoll.testing import EmulatedTransport, FakeClock, RunningEmulator, Scenario, emulator
+from docpoll.testing import EmulatedTransport, FakeClock, InlineRunner, RunningEmulator, Scenario, emulator
 from docpoll.wire import Base64Body, Request, Response
 from tests.vendor import pdf
 
@@ -43,6 +43,88 @@ except ImportError as exc:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.stderr == ""
     assert ended.stdout == "docpoll.testing.emulator: this fixture needs pytest, which is not installed\n"
+
+
+# -- a clock that moves by itself -----------------------------------------------------------------------------------
+
+
+async def test_the_clock_runs_from_timer_to_timer():
+    """Each fires at its own instant, also one that another sets; those that were cancelled hold nothing up."""
+    clock = FakeClock()
+    fired: list[float] = []
+    over = asyncio.Event()
+
+    def first() -> None:
+        fired.append(clock.monotonic())
+        clock.call_later(30, over.set)
+
+    clock.call_later(60, first)
+    clock.call_later(10, first).cancel()
+
+    async def work() -> str:
+        await over.wait()
+        fired.append(clock.monotonic())
+        return "done"
+
+    assert await clock.run(work()) == "done"
+    assert fired == [60, 90]
+
+
+async def test_the_clock_stands_still_while_nothing_is_set():
+    """What comes from outside is waited for; what the work raises is raised."""
+    clock = FakeClock()
+
+    async def work() -> None:
+        await asyncio.to_thread(threading.Event().wait, 0.01)
+        raise ConfigError("broken")
+
+    with pytest.raises(ConfigError, match="broken"):
+        await clock.run(work())
+    assert clock.monotonic() == 0
+
+
+async def test_work_ends_with_whoever_runs_the_clock():
+    """A cancelled `run()` cancels what it was given."""
+    clock = FakeClock()
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    running = asyncio.create_task(clock.run(work()))
+    await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait([running])
+    assert running.cancelled()
+    await ended.wait()
+
+
+async def test_a_ledger_without_threads_keeps_up_with_the_clock(tmp_path: Path):
+    """At a request in 20 seconds ten documents take as long as that says, within a few seconds."""
+    clock = FakeClock()
+    transport = EmulatedTransport(clock, speed=math.inf)
+    store = docpoll.SQLiteStore(tmp_path / "docpoll.db", runner=InlineRunner)
+    budget = docpoll.Budget(0.05)
+    async with docpoll.Client(
+        transport.provider(), store=store, transport=transport, clock=clock, budget=budget
+    ) as client:
+        jobs = [await client.submit(pdf(number), document_type="invoice", wait=False) for number in range(10)]
+        await clock.run(asyncio.gather(*(client.result(job) for job in jobs)))
+    requests = transport.faults()["requests"]
+    made = requests["submit"] + requests["poll"]
+    assert requests["submit"] == 10
+    assert clock.monotonic() == pytest.approx(20 * (made - 1), abs=5)
+
+
+async def test_an_emulator_without_a_clock_has_the_systems():
+    """Its answers are of now."""
+    transport = EmulatedTransport()
+    before = datetime.now(UTC)
+    answer = await transport.send(listing(transport))
+    assert before <= answer.received_at <= datetime.now(UTC)
 
 
 # -- faults, over HTTP --------------------------------------------------------------------------------------------

@@ -9,12 +9,12 @@ import asyncio
 import math
 import os
 import selectors
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, Final, Protocol, TypeVar
 
 from docpoll.stores import SQLiteStore
-from docpoll.stores.runners import Task
+from docpoll.testing import InlineRunner
 
 __all__ = ["Elapsed", "InlineRunner", "InlineStore", "VirtualLoop"]
 
@@ -102,19 +102,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         except Exception as exc:  # noqa: BLE001 - raised again where the future is awaited
             done.set_exception(exc)
         return done
-
-
-class InlineRunner:
-    """Serves a ledger's tasks at once."""
-
-    def __init__(self, serve: Callable[[Sequence[Task]], object], name: str) -> None:
-        self._serve = serve
-
-    def put(self, task: Task) -> None:
-        self._serve([task])
-
-    def stop(self) -> None:
-        pass
 
 
 class InlineStore(SQLiteStore):

@@ -15,10 +15,10 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 from urllib.parse import urlencode
 from urllib.request import Request as URLRequest
 from urllib.request import urlopen
@@ -44,12 +44,28 @@ from docpoll.errors import AnswerMissing, ConfigError, DocumentError, RemoteProt
 from docpoll.interfaces import Arriving, Clock, Downloaded, Timer
 from docpoll.providers import Syntage, Typless
 from docpoll.redirects import MOST_REDIRECTS, REDIRECTS, follow
+from docpoll.stores.runners import Task
 from docpoll.wire import DocumentBody, Request, Response
 
-__all__ = ["EmulatedTransport", "FakeClock", "RunningEmulator", "Scenario", "ScriptedTransport", "emulator"]
+__all__ = [
+    "EmulatedTransport",
+    "FakeClock",
+    "InlineRunner",
+    "RunningEmulator",
+    "Scenario",
+    "ScriptedTransport",
+    "emulator",
+]
 
 _START: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _OK: Final = 200
+
+#: After so many turns of the loop whoever was woken has done what there was to do, and those that were woken by that.
+_TURNS: Final = 40
+#: Real seconds to wait for what is outside the loop, where no timer runs.
+_OUTSIDE: Final = 0.001
+
+T = TypeVar("T")
 
 
 class _FakeTimer:
@@ -63,7 +79,7 @@ class _FakeTimer:
 class FakeClock:
     """A clock that stands still until it is moved; fills `docpoll.interfaces.Clock`.
 
-    Timers fire inside `advance()`, so call it on the loop that uses them.
+    Timers fire inside `advance()`, so call it on the loop that uses them; `run()` does so by itself.
     """
 
     def __init__(self, now: datetime = _START) -> None:
@@ -98,9 +114,49 @@ class FakeClock:
             if timer.call is not None:
                 timer.call()
 
+    async def run(self, work: Awaitable[T]) -> T:
+        """What *work* gives, or raises; meanwhile the clock moves on from timer to timer, on the running loop.
+
+        Before each move those that are awake have some turns of the loop. So hours pass in a moment, and nothing is
+        late. What threads do is not seen: give a client a `MemoryStore` or a `SQLiteStore` with `runner=InlineRunner`,
+        and a transport without sockets. Cancelled, it cancels *work*.
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            while True:
+                for _ in range(_TURNS):
+                    await asyncio.sleep(0)
+                if task.done():
+                    return task.result()
+                while self._timers and self._timers[0][2].call is None:
+                    heapq.heappop(self._timers)
+                if self._timers:
+                    self.advance(max(self._timers[0][0] - self._mono, 0.0))
+                else:
+                    await asyncio.sleep(_OUTSIDE)
+        finally:
+            task.cancel()
+
     def jump(self, by: timedelta) -> None:
         """Move the wall clock alone, as when someone sets it; no timer fires."""
         self._now += by
+
+
+class InlineRunner:
+    """A ledger's work done at once, in the thread that asks: `docpoll.SQLiteStore(path, runner=InlineRunner)`.
+
+    So a clock that is moved does not run ahead of the ledger; the loop stands still while the disk works.
+    """
+
+    def __init__(self, serve: Callable[[Sequence[Task]], object], name: str) -> None:
+        self._serve = serve
+
+    def put(self, task: Task) -> None:
+        """Serve *task*."""
+        self._serve([task])
+
+    def stop(self) -> None:
+        """Nothing waits."""
 
 
 class _Downloading(ABC):
@@ -316,8 +372,9 @@ class RunningEmulator(_Emulated):
 
 
 class EmulatedTransport(_Emulated, _Downloading):
-    """The emulator of a *vendor* without sockets, on a clock of yours; fills `docpoll.interfaces.Transport`.
+    """The emulator of a *vendor* without sockets; fills `docpoll.interfaces.Transport`.
 
+    *clock* is its clock, such as a `FakeClock` that the client has too (default: the system's).
     A request is answered at once, or when *clock* was moved far enough where the scenario makes it wait; a wait of
     more than *request_timeout* seconds ends in `AnswerMissing`. No more than *body_limit* bytes of a body are taken.
     A document is read when it arrives, by *read*, from its bytes and its name to the members of a result that it has
@@ -333,7 +390,7 @@ class EmulatedTransport(_Emulated, _Downloading):
 
     def __init__(
         self,
-        clock: Clock,
+        clock: Clock | None = None,
         *,
         vendor: Vendor = "typless",
         scenario: _Told = None,
@@ -349,7 +406,7 @@ class EmulatedTransport(_Emulated, _Downloading):
         #: Until something is to be delivered next.
         self._timer: Timer | None = None
         self.vendor = vendor
-        self._clock = clock
+        self._clock = clock = clock or SystemClock()
         self._read = read or (lambda _content, _name: {})
         self._timeout = request_timeout
         self._limit = body_limit

@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -29,8 +29,8 @@ from docpoll.interfaces import Change, Draft, GivenBack, Store
 from docpoll.jobs import JobState, purged
 from docpoll.stores import MemoryStore, SQLiteStore, open_store
 from docpoll.stores.ledger import APPLICATION_ID
-from docpoll.stores.runners import Task
 from docpoll.stores.statements import SCHEMA, SQL, Schema, split
+from docpoll.testing import InlineRunner
 from tests.stores.contract import (
     HOUR,
     NOW,
@@ -89,19 +89,6 @@ def another(make: Make) -> Another:
 
 class TestSQLiteStore(StoreContract, SharedLedgerContract):
     """See `StoreContract` and `SharedLedgerContract`."""
-
-
-class InlineRunner:
-    """Serves every task at once, in the caller's thread: as a simulation would."""
-
-    def __init__(self, serve: Callable[[Sequence[Task]], object], name: str) -> None:
-        self._serve = serve
-
-    def put(self, task: Task) -> None:
-        self._serve([task])
-
-    def stop(self) -> None:
-        pass
 
 
 class TestSQLiteStoreWithoutThreads(StoreContract, SharedLedgerContract):
