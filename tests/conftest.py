@@ -36,9 +36,13 @@ ENVIRONMENT = frozenset(
         "GITHUB_ACTIONS",
         "LINES",
         "NO_COLOR",
+        "PYTHON_KEYRING_BACKEND",
         "SYNTAGE_API_KEY",
+        "SYNTAGE_API_KEY_FILE",
         "SYNTAGE_WEBHOOK_SECRET",
+        "SYNTAGE_WEBHOOK_SECRET_FILE",
         "TYPLESS_API_KEY",
+        "TYPLESS_API_KEY_FILE",
     }
 )
 

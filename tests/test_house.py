@@ -114,6 +114,7 @@ def test_every_import_of_another_library_is_declared():
     parquet = everywhere | {Requirement(line).name.lower() for line in extras["parquet"]}
     dataframe = everywhere | {Requirement(line).name.lower() for line in extras["dataframe"]}
     notebook = everywhere | {Requirement(line).name.lower() for line in extras["notebook"]}
+    keyring = everywhere | {Requirement(line).name.lower() for line in extras["keyring"]}
     view = everywhere | {Requirement(line).name.lower() for line in extras["view"]}
     watch = everywhere | {Requirement(line).name.lower() for line in extras["watch"]}
     distributions = importlib.metadata.packages_distributions()
@@ -135,6 +136,8 @@ def test_every_import_of_another_library_is_declared():
             declared = dataframe
         elif path == "client/progress.py":
             declared = notebook
+        elif path == "config/keys.py":
+            declared = keyring
         elif path.startswith("view/") or path == "client/picturing.py":
             declared = view
         elif path.startswith("watching/"):
@@ -200,6 +203,7 @@ KNOWS_A_VENDOR = {
     "client/client.py": "runs the emulator beside itself for `Local`",
     "client/exporting.py": "Syntage's own exports, which no other vendor has",
     "client/frames.py": "reads a ledger whose providers nobody names: the three that docpoll brings",
+    "client/purging.py": "purges what the emulator beside `docpoll.Local` keeps, too",
     "client/reading.py": "Syntage's data, which no other vendor has",
     "client/syntage.py": "an account at Syntage beyond its jobs",
 }

@@ -30,13 +30,15 @@ from docpoll.jobs import JobState
 SCHEMA = json.loads((Path(__file__).parent / "lines.schema.json").read_text(encoding="utf-8"))
 
 SENDS = {"provider", "account", "base-url", "url-prefix", "store", "rate", "json", "quiet", "api-key"}
-TAKES = SENDS | {"document-type", "customer", "wait", "retry", "limit", "dry-run"}
+TAKES = SENDS | {"document-type", "customer", "wait", "retry", "limit", "dry-run", "fail-fast"}
 LOSES = {"uncertain", "tag-file-names"}
+#: Of the commands that scripts start.
+NIGHTLY = {"lock", "summary"}
 
 FLAGS = {
-    "run": TAKES | LOSES | {"poll-every", "give-up-after", "fail-fast", "out"},
-    "submit": TAKES | LOSES,
-    "harvest": SENDS | LOSES | {"poll-every", "give-up-after", "wait", "out"},
+    "run": TAKES | LOSES | NIGHTLY | {"poll-every", "give-up-after", "out"},
+    "submit": TAKES | LOSES | NIGHTLY,
+    "harvest": SENDS | LOSES | NIGHTLY | {"poll-every", "give-up-after", "wait", "out"},
     "watch": SENDS
     | LOSES
     | {"settle", "done-to", "failed-to", "document-type", "customer", "poll-every", "give-up-after"},
@@ -162,6 +164,13 @@ def test_these_are_the_commands_for_syntage(said):
             assert not words.endswith("..."), words
             found.add(f"{group} {name}".strip())
     assert found == {*SYNTAGE_FLAGS, *(name.split()[0] for name in SYNTAGE_FLAGS)}
+
+
+def test_these_are_the_flags_of_every_command(said):
+    """Which stand before the command; --config after it as well."""
+    text = "\n".join(_section(said("--help"), "Options"))
+    flags = {"version", "config", "no-config", "install-completion", "show-completion", "help"}
+    assert set(re.findall(r"^  (?:-\w, )?--([\w-]+)", text, flags=re.MULTILINE)) == flags
 
 
 @pytest.mark.parametrize("command", [*FLAGS, *(f"syntage {name}" for name in SYNTAGE_FLAGS)])

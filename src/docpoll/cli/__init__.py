@@ -8,9 +8,12 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from docpoll.cli.signals import STOPPING, is_ignored
+
+if TYPE_CHECKING:
+    from docpoll.cli.configured import Configured
 
 __all__ = ["main"]
 
@@ -35,13 +38,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(given: list[str]) -> int:
-    from docpoll.cli.app import command_for
+    import attrs
+
+    from docpoll.cli.app import app, command_for
+    from docpoll.cli.arguments import Typed
     from docpoll.cli.codes import ExitCode
     from docpoll.cli.screen import ReaderGone, Screen, let_go_of_stdout
     from docpoll.errors import DocpollError
 
+    configured: Configured | None = None
     try:
-        command_for(given[0] if given else "")(args=given, prog_name="docpoll", obj=given)
+        typed = Typed.from_arguments(given)
+        command = command_for(typed.word)
+        if typed.word in command.commands and not typed.asks_for_help:
+            from docpoll.cli.configured import configure
+
+            configured = configure(typed, root=command, app=app)
+            typed = attrs.evolve(typed, config=configured.config)
+            for notice in configured.notices():
+                Screen().say(f"docpoll: {notice}")
+        defaults = None if configured is None else configured.defaults
+        command(args=list(typed.rest), prog_name="docpoll", obj=typed, default_map=defaults)
     except SystemExit as exc:
         if exc.__context__ is not None and isinstance(exc.__context__.__cause__, KeyboardInterrupt):
             raise KeyboardInterrupt from exc  # Typer would end without a word
@@ -51,12 +68,14 @@ def _carry_out(given: list[str]) -> int:
             for name in itertools.takewhile(lambda one: one != "--", given):
                 if name.startswith("-") and os.path.lexists(name):
                     Screen().say(f"docpoll: {name} is the name of a file too; write ./{name} for the file")
+            if configured is not None and (said := configured.said()):
+                Screen().say(f"docpoll: {said}")
         return code
     except ReaderGone:
         let_go_of_stdout()
         return ExitCode.INTERRUPTED
     except DocpollError as exc:
-        Screen().say(f"docpoll: {exc}")
+        Screen().say(f"docpoll: {exc if configured is None else configured.blamed(str(exc))}")
         return ExitCode.WRONG
     return ExitCode.DONE
 

@@ -11,7 +11,9 @@ import typer
 from typer.main import get_command
 
 from docpoll import __version__
+from docpoll.cli import completing
 from docpoll.cli.app_syntage import syntage
+from docpoll.cli.arguments import Typed, typed_value
 from docpoll.cli.flags import (
     Account,
     ApiKey,
@@ -22,8 +24,11 @@ from docpoll.cli.flags import (
     Expiring,
     FailFast,
     GiveUpAfter,
+    Job,
+    Jobs,
     Json,
     Limit,
+    Lock,
     Out,
     Paths,
     PollEvery,
@@ -32,11 +37,13 @@ from docpoll.cli.flags import (
     Rate,
     Retry,
     Store,
+    Summary,
     TagFileNames,
     Uncertain,
     UrlPrefix,
     Wait,
 )
+from docpoll.errors import ConfigError
 
 __all__ = ["app", "command_for"]
 
@@ -56,6 +63,34 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+#: The shells that can be told of the commands.
+_SHELLS: Final = ("bash", "zsh", "fish", "powershell", "pwsh")
+
+
+def _learn_shells() -> None:
+    """Have lines completed in each shell as Typer does, which is what its scripts ask for."""
+    from typer import completion
+
+    completion.completion_init()  # type: ignore[attr-defined]  # its module has it from another
+
+
+def _completion(ctx: typer.Context, param: typer.CallbackParam, asked: bool) -> None:
+    """Show or install the completion for the shell whose name follows, or else for the one this was typed in."""
+    if not asked or ctx.resilient_parsing:
+        return
+    from typer.completion import install_callback, show_callback
+
+    flag = param.opts[0]
+    following = typed_value(_typed(ctx).rest, flag)
+    if following and following not in _SHELLS:
+        raise ConfigError(f"{flag} {following}: give one of {', '.join(_SHELLS)}")
+    carry_out = show_callback if flag == "--show-completion" else install_callback
+    try:
+        carry_out(ctx, param, following or True)
+    except typer.Exit as exc:
+        raise ConfigError(f"{flag}: which shell this is cannot be told; name it, as in {flag} bash") from exc
+
+
 app.add_typer(syntage)
 
 
@@ -63,6 +98,29 @@ app.add_typer(syntage)
 def _docpoll(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    config: Annotated[
+        str | None,
+        typer.Option("--config", metavar="FILE", help="The config file (default: docpoll.toml, here or above)."),
+    ] = None,
+    no_config: Annotated[bool, typer.Option("--no-config", help="Read no config file.")] = False,
+    install_completion: Annotated[
+        bool,
+        typer.Option(
+            "--install-completion",
+            callback=_completion,
+            is_eager=True,
+            help="Complete commands at Tab, in this shell or: bash.",
+        ),
+    ] = False,
+    show_completion: Annotated[
+        bool,
+        typer.Option(
+            "--show-completion",
+            callback=_completion,
+            is_eager=True,
+            help="Show what does that, for this shell or: zsh.",
+        ),
     ] = False,
 ) -> None:
     """Hands documents to extraction APIs that answer later, and never loses a result.
@@ -72,11 +130,13 @@ def _docpoll(
 
 
 @functools.cache
-def command_for(word: str) -> Callable[..., Any]:
+def command_for(word: str) -> Any:
     """`app`, made as far as a command line that begins with *word* needs it.
 
     To make all the commands takes longer than what most of them do.
     """
+    if not word:
+        _learn_shells()  # Whoever completes a line gives no arguments.
     needed = copy.copy(app)
     commands = [one for one in app.registered_commands if one.callback and one.callback.__name__ == word]
     groups = [one for one in app.registered_groups if one.typer_instance and one.typer_instance.info.name == word]
@@ -93,19 +153,25 @@ def _options(values: dict[str, Any]) -> Any:
     """The flags of a command as one record."""
     from docpoll.cli.sending import Options
 
-    return Options(**{name: value for name, value in values.items() if name not in _OTHERS})
+    config = _typed(values["ctx"]).config
+    return Options(config=config, **{name: value for name, value in values.items() if name not in _OTHERS})
 
 
-def _settings(**given: str | None) -> Any:
+def _settings(ctx: typer.Context, **given: str | None) -> Any:
+    """The settings of a command that needs no key."""
     from docpoll.config import read_settings
 
-    return read_settings(given)
+    return read_settings(given, config=_typed(ctx).config, unlock=False)
+
+
+def _typed(ctx: typer.Context) -> Typed:
+    return ctx.obj if isinstance(ctx.obj, Typed) else Typed()
 
 
 def _go_on(ctx: typer.Context, settings: Any) -> str:
     from docpoll.cli.supervise import going_on
 
-    return going_on(ctx.obj or [], settings)
+    return going_on(_typed(ctx).arguments, settings, word=_typed(ctx).word)
 
 
 def _end(work: Callable[[], int]) -> None:
@@ -138,6 +204,8 @@ def run(  # noqa: PLR0913 - the flags of a command are its parameters
     dry_run: DryRun = False,
     fail_fast: FailFast = False,
     out: Out = None,
+    lock: Lock = False,
+    summary: Summary = False,
     json: Json = False,
     quiet: Quiet = False,
     api_key: ApiKey = None,
@@ -181,6 +249,9 @@ def submit(  # noqa: PLR0913 - the flags of a command are its parameters
     retry: Retry = None,
     limit: Limit = None,
     dry_run: DryRun = False,
+    fail_fast: FailFast = False,
+    lock: Lock = False,
+    summary: Summary = False,
     json: Json = False,
     quiet: Quiet = False,
     api_key: ApiKey = None,
@@ -215,6 +286,8 @@ def harvest(  # noqa: PLR0913 - the flags of a command are its parameters
     tag_file_names: TagFileNames = False,
     wait: Wait = None,
     out: Out = None,
+    lock: Lock = False,
+    summary: Summary = False,
     json: Json = False,
     quiet: Quiet = False,
     api_key: ApiKey = None,
@@ -267,6 +340,7 @@ def rescue(
 
 @app.command()
 def watch(  # noqa: PLR0913 - the flags of a command are its parameters
+    ctx: typer.Context,
     *,
     paths: Annotated[list[str], typer.Argument(metavar="DIR…", help="Folders that documents come into.")],
     settle: Annotated[
@@ -313,6 +387,7 @@ def watch(  # noqa: PLR0913 - the flags of a command are its parameters
 
 @app.command()
 def serve(  # noqa: PLR0913 - the flags of a command are its parameters
+    ctx: typer.Context,
     *,
     port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes any free one.")] = 8090,
     host: Annotated[
@@ -362,6 +437,8 @@ def serve(  # noqa: PLR0913 - the flags of a command are its parameters
 
 @app.command()
 def status(
+    ctx: typer.Context,
+    *,
     expiring: Expiring = None,
     provider: Provider = None,
     account: Account = None,
@@ -377,14 +454,21 @@ def status(
     """
     from docpoll.cli.looking import status as carry_out
 
-    settings = _settings(provider=provider, account=account, base_url=base_url, store=store)
+    settings = _settings(ctx, provider=provider, account=account, base_url=base_url, store=store)
     _end(lambda: carry_out(settings, expiring=expiring, json=json))
 
 
 @app.command()
 def jobs(
+    ctx: typer.Context,
     state: Annotated[
-        str | None, typer.Option("--state", metavar="STATES", help="Only these, such as RUNNING or FAILED,EXPIRED.")
+        str | None,
+        typer.Option(
+            "--state",
+            metavar="STATES",
+            autocompletion=completing.states(tried_again=False),
+            help="Only these, such as RUNNING or FAILED,EXPIRED.",
+        ),
     ] = None,
     provider: Provider = None,
     account: Account = None,
@@ -395,14 +479,15 @@ def jobs(
     """List the jobs, in the order they came in."""
     from docpoll.cli.looking import jobs as carry_out
 
-    settings = _settings(provider=provider, account=account, store=store)
+    settings = _settings(ctx, provider=provider, account=account, store=store)
     _end(lambda: carry_out(settings, state=state, json=json))
 
 
 @app.command()
 def show(
+    ctx: typer.Context,
     *,
-    job: Annotated[str, typer.Argument(metavar="JOB", help="An id, the beginning of one, or the document's path.")],
+    job: Job,
     provider: Provider = None,
     account: Account = None,
     base_url: BaseUrl = None,
@@ -425,12 +510,13 @@ def show(
     """
     from docpoll.cli.looking import show as carry_out
 
-    settings = _settings(provider=provider, account=account, base_url=base_url, store=store)
+    settings = _settings(ctx, provider=provider, account=account, base_url=base_url, store=store)
     _end(lambda: carry_out(settings, job=job, image=image, json=json))
 
 
 @app.command()
 def export(
+    ctx: typer.Context,
     *,
     out: Annotated[
         str, typer.Option("--out", metavar="FILE", help="A .jsonl, .csv or .parquet file; - is JSON Lines on stdout.")
@@ -475,7 +561,7 @@ def export(
     from docpoll.cli.exporting import Wish
     from docpoll.cli.exporting import export as carry_out
 
-    settings = _settings(provider=provider, account=account, store=store)
+    settings = _settings(ctx, provider=provider, account=account, store=store)
     wish = Wish(
         out=out,
         fields=fields,
@@ -495,9 +581,7 @@ def export(
 def retry(  # noqa: PLR0913 - the flags of a command are its parameters
     ctx: typer.Context,
     *,
-    jobs: Annotated[
-        list[str] | None, typer.Argument(metavar="JOB…", help="Ids, beginnings of ids, or paths of documents.")
-    ] = None,
+    jobs: Jobs = None,
     failed: Annotated[bool, typer.Option("--failed", help="Every document whose newest attempt failed.")] = False,
     expired: Annotated[bool, typer.Option("--expired", help="Every document whose result expired.")] = False,
     retryable: Annotated[
@@ -540,9 +624,7 @@ def retry(  # noqa: PLR0913 - the flags of a command are its parameters
 def cancel(
     ctx: typer.Context,
     *,
-    jobs: Annotated[
-        list[str] | None, typer.Argument(metavar="JOB…", help="Ids, beginnings of ids, or paths of documents.")
-    ] = None,
+    jobs: Jobs = None,
     pending: Annotated[bool, typer.Option("--pending", help="Every document that was not sent yet.")] = False,
     provider: Provider = None,
     account: Account = None,
@@ -557,7 +639,7 @@ def cancel(
     """
     from docpoll.cli.changing import cancel as carry_out
 
-    settings = _settings(provider=provider, account=account, store=store)
+    settings = _settings(ctx, provider=provider, account=account, store=store)
     go_on = _go_on(ctx, settings)
     _end(lambda: carry_out(settings, names=jobs or [], pending=pending, json=json, quiet=quiet, go_on=go_on))
 
@@ -594,9 +676,7 @@ def recover(
 def resolve(  # noqa: PLR0913 - the flags of a command are its parameters
     ctx: typer.Context,
     *,
-    jobs: Annotated[
-        list[str] | None, typer.Argument(metavar="JOB…", help="Ids, beginnings of ids, or paths of documents.")
-    ] = None,
+    jobs: Jobs = None,
     found: Annotated[
         str | None, typer.Option("--found", metavar="ID", help="It was accepted: the vendor's name for it.")
     ] = None,
@@ -661,7 +741,7 @@ def purge(
     """
     from docpoll.cli.purging import purge_jobs
 
-    settings = _settings(provider=provider, account=account, store=store)
+    settings = _settings(ctx, provider=provider, account=account, store=store)
     chosen: dict[str, Any] = {"names": jobs or [], "older_than": older_than, "dry_run": dry_run}
     _end(lambda: purge_jobs(settings, **chosen, json=json, quiet=quiet, go_on=_go_on(ctx, settings)))
 

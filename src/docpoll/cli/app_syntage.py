@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from docpoll.cli.arguments import Typed
 from docpoll.cli.flags import (
     Account,
     ApiKey,
@@ -28,7 +29,8 @@ class _ListFirst(typer.core.TyperGroup):
     """A group whose `list` may be left out."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+        is_left_out = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        if is_left_out and not ctx.resilient_parsing:  # As it is while a line is completed.
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
@@ -106,7 +108,9 @@ def _flags(values: dict[str, Any]) -> Any:
     from docpoll.cli.syntage import Flags
 
     names = ("account", "base_url", "sandbox", "store", "json", "quiet", "api_key")
-    return Flags(**{name: values[name] for name in names if name in values})
+    typed = values["ctx"].obj
+    config = typed.config if isinstance(typed, Typed) else None
+    return Flags(config=config, **{name: values[name] for name in names if name in values})
 
 
 def _options(given: list[str] | None, period_from: str | None, period_to: str | None) -> Any:
@@ -127,11 +131,12 @@ def _sending(flags: Any, **more: Any) -> Any:
     from docpoll.cli.sending import Options
 
     named: dict[str, Any] = {name: getattr(flags, name) for name in ("account", "store", "json", "quiet", "api_key")}
-    return Options(provider="syntage", base_url=flags.settings.base_url, **named, **more)
+    return Options(provider="syntage", base_url=flags.address, config=flags.config, **named, **more)
 
 
 @syntage.command("extract")
 def extract(  # noqa: PLR0913 - the flags of a command are its parameters
+    ctx: typer.Context,
     *,
     rfc: Annotated[
         list[str] | None,
@@ -211,6 +216,7 @@ def extract(  # noqa: PLR0913 - the flags of a command are its parameters
 
 @syntage.command("read")
 def read(  # noqa: PLR0913 - as with extract
+    ctx: typer.Context,
     jobs: Annotated[
         list[str] | None,
         typer.Argument(metavar="[JOB…]", help="Extractions that have finished; or --rfc, --extractor."),
@@ -286,6 +292,7 @@ def read(  # noqa: PLR0913 - as with extract
 
 @syntage.command("export")
 def export(
+    ctx: typer.Context,
     *,
     rfc: Annotated[str | None, typer.Option("--rfc", metavar="RFC", help="Of whom.")] = None,
     entity: Annotated[str | None, typer.Option("--entity", metavar="ID", help="Of whom, by Syntage's id.")] = None,
@@ -359,6 +366,7 @@ def check(
 
 @syntage.command("stop")
 def stop(
+    ctx: typer.Context,
     jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="Ids of jobs, or beginnings of ids.")],
     *,
     wait: Wait = None,
@@ -390,6 +398,7 @@ def stop(
 
 @syntage.command("list")
 def list_extractions(
+    ctx: typer.Context,
     *,
     rfc: Annotated[str | None, typer.Option("--rfc", metavar="RFC", help="Only those of that taxpayer.")] = None,
     extractor: Annotated[
@@ -425,6 +434,7 @@ def list_extractions(
 
 @entities.command("list")
 def list_entities(
+    ctx: typer.Context,
     *,
     account: Account = None,
     base_url: BaseUrl = None,
@@ -442,6 +452,7 @@ def list_entities(
 
 @entities.command("show")
 def show_entity(
+    ctx: typer.Context,
     entity: Annotated[str, typer.Argument(metavar="RFC|ID", help="Its RFC, exactly, or its id.")],
     *,
     account: Account = None,
@@ -460,6 +471,7 @@ def show_entity(
 
 @entities.command("revalidate")
 def revalidate_entity(
+    ctx: typer.Context,
     entity: Annotated[str, typer.Argument(metavar="RFC|ID", help="Its RFC, exactly, or its id.")],
     *,
     account: Account = None,
@@ -484,6 +496,7 @@ def revalidate_entity(
 
 @entities.command("create")
 def create_entity(
+    ctx: typer.Context,
     *,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="What it is called.")],
     type: Annotated[
@@ -522,6 +535,7 @@ def create_entity(
 
 @schedulers.command("list")
 def list_schedulers(
+    ctx: typer.Context,
     *,
     account: Account = None,
     base_url: BaseUrl = None,
@@ -539,6 +553,7 @@ def list_schedulers(
 
 @schedulers.command("show")
 def show_scheduler(
+    ctx: typer.Context,
     scheduler: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
     *,
     account: Account = None,
@@ -557,6 +572,7 @@ def show_scheduler(
 
 @schedulers.command("create")
 def create_scheduler(
+    ctx: typer.Context,
     *,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What it is called.")] = None,
     tags: Tags = None,
@@ -580,6 +596,7 @@ def create_scheduler(
 
 @schedulers.command("update")
 def update_scheduler(
+    ctx: typer.Context,
     scheduler: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
     *,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What it is called from now on.")] = None,
@@ -605,6 +622,7 @@ def update_scheduler(
 
 @schedulers.command("delete")
 def delete_scheduler(
+    ctx: typer.Context,
     scheduler: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
     *,
     account: Account = None,
@@ -626,6 +644,7 @@ def delete_scheduler(
 
 @rules.command("list")
 def list_rules(
+    ctx: typer.Context,
     *,
     account: Account = None,
     base_url: BaseUrl = None,
@@ -643,6 +662,7 @@ def list_rules(
 
 @rules.command("show")
 def show_rule(
+    ctx: typer.Context,
     rule: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
     *,
     account: Account = None,
@@ -661,6 +681,7 @@ def show_rule(
 
 @rules.command("create")
 def create_rule(
+    ctx: typer.Context,
     *,
     scheduler: Annotated[str, typer.Option("--scheduler", metavar="ID", help="Whose rule it is.")],
     extractor: Extractor,
@@ -690,6 +711,7 @@ def create_rule(
 
 @rules.command("update")
 def update_rule(
+    ctx: typer.Context,
     rule: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
     *,
     extractor: SomeExtractor = None,
@@ -717,6 +739,7 @@ def update_rule(
 
 @rules.command("delete")
 def delete_rule(
+    ctx: typer.Context,
     rule: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
     *,
     account: Account = None,
@@ -738,6 +761,7 @@ def delete_rule(
 
 @webhooks.command("list")
 def list_webhooks(
+    ctx: typer.Context,
     *,
     show_secret: ShowSecret = False,
     account: Account = None,
@@ -756,6 +780,7 @@ def list_webhooks(
 
 @webhooks.command("show")
 def show_webhook(
+    ctx: typer.Context,
     endpoint: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
     *,
     show_secret: ShowSecret = False,
@@ -775,6 +800,7 @@ def show_webhook(
 
 @webhooks.command("create")
 def create_webhook(
+    ctx: typer.Context,
     *,
     url: Annotated[str, typer.Option("--url", metavar="URL", help="Where deliveries go: https, on a public host.")],
     event: Events = None,
@@ -801,6 +827,7 @@ def create_webhook(
 
 @webhooks.command("update")
 def update_webhook(
+    ctx: typer.Context,
     endpoint: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
     *,
     url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Where deliveries go from now on.")] = None,
@@ -830,6 +857,7 @@ def update_webhook(
 
 @webhooks.command("delete")
 def delete_webhook(
+    ctx: typer.Context,
     endpoint: Annotated[str, typer.Argument(metavar=_ID, help="Its id.")],
     *,
     account: Account = None,

@@ -86,7 +86,7 @@ def retry(
     require_ledger(settings.store)
     states = frozenset(state for state, asked in ((JobState.FAILED, failed), (JobState.EXPIRED, expired)) if asked)
     screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets, place=placing(settings))
-    warn_of_key(screen, options.api_key)
+    warn_of_key(screen, options.api_key, settings)
 
     async def work() -> int:
         jobs = await chosen(settings, names, states, retryable=retryable)

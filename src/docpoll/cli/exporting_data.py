@@ -96,7 +96,7 @@ def export(flags: Flags, asked: ExportAsked) -> int:
     """Carry out `docpoll syntage export`; gives the exit code. Raises `DocpollError` for what ends it with 2."""
     settings = flags.settings
     screen = Screen(json=flags.json, quiet=flags.quiet, secrets=settings.secrets, place=placing(settings))
-    warn_of_key(screen, flags.api_key)
+    warn_of_key(screen, flags.api_key, settings)
     provider = settings.syntage()
     asked.check()
     assert asked.resource is not None

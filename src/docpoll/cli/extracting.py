@@ -149,7 +149,7 @@ def extract(options: Options, wanted: Wanted) -> int:
     """Carry out `docpoll syntage extract`; gives the exit code. Raises `DocpollError` for what ends it with 2."""
     settings = options.settings
     screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets, place=placing(settings))
-    warn_of_key(screen, options.api_key)
+    warn_of_key(screen, options.api_key, settings)
     provider = settings.syntage()
     assert wanted.names
     assert options.wait_seconds is None or options.wait_seconds > 0
@@ -661,7 +661,7 @@ def stop(options: Options, *, names: Sequence[str]) -> int:
     settings = options.settings
     require_ledger(settings.store)
     screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets, place=placing(settings))
-    warn_of_key(screen, options.api_key)
+    warn_of_key(screen, options.api_key, settings)
     provider = settings.syntage()
     assert options.wait_seconds is None or options.wait_seconds > 0
     client_for(provider, options, store=settings.store, on_event=_ignore)

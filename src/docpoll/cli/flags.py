@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from docpoll.cli import completing
+
 __all__ = [
     "Account",
     "ApiKey",
@@ -16,8 +18,11 @@ __all__ = [
     "Expiring",
     "FailFast",
     "GiveUpAfter",
+    "Job",
+    "Jobs",
     "Json",
     "Limit",
+    "Lock",
     "Out",
     "Paths",
     "PollEvery",
@@ -26,6 +31,7 @@ __all__ = [
     "Rate",
     "Retry",
     "Store",
+    "Summary",
     "TagFileNames",
     "Uncertain",
     "UrlPrefix",
@@ -33,11 +39,24 @@ __all__ = [
 ]
 
 Paths = Annotated[list[str], typer.Argument(metavar="PATH…", help="Files, and folders to walk for documents.")]
+Job = Annotated[
+    str,
+    typer.Argument(
+        metavar="JOB", autocompletion=completing.jobs, help="An id, the beginning of one, or the document's path."
+    ),
+]
+Jobs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="JOB…", autocompletion=completing.jobs, help="Ids, beginnings of ids, or paths of documents."
+    ),
+]
 Provider = Annotated[
     str | None,
     typer.Option(
         "--provider",
         metavar="NAME",
+        autocompletion=completing.one_of("typless", "syntage", "local"),
         help="typless or local for documents, syntage (default: typless, where TYPLESS_API_KEY is set).",
     ),
 ]
@@ -87,6 +106,7 @@ Uncertain = Annotated[
     typer.Option(
         "--uncertain",
         metavar="HOW",
+        autocompletion=completing.one_of("lookup", "hold", "resend"),
         help="A submit whose answer was lost: lookup (look for it there), hold (wait for you), resend (may pay twice).",
     ),
 ]
@@ -96,7 +116,12 @@ TagFileNames = Annotated[
 ]
 Retry = Annotated[
     str | None,
-    typer.Option("--retry", metavar="STATES", help="Try these once more, and pay again: failed,expired,…"),
+    typer.Option(
+        "--retry",
+        metavar="STATES",
+        autocompletion=completing.states(tried_again=True),
+        help="Try these once more, and pay again: failed,expired,…",
+    ),
 ]
 Limit = Annotated[
     int | None,
@@ -105,7 +130,15 @@ Limit = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Tell what would be sent, what is known, what refused; send nothing.")
 ]
-FailFast = Annotated[bool, typer.Option("--fail-fast", help="End at the first input that fails; the rest stays open.")]
+FailFast = Annotated[
+    bool, typer.Option("--fail-fast", help="End at the first input that fails in this run; the rest stays open.")
+]
+Lock = Annotated[
+    bool, typer.Option("--lock", help="Begin nothing, and end with 5, where another run with --lock is at work.")
+]
+Summary = Annotated[
+    bool, typer.Option("--summary", help="One line at the end, and else only problems: for a script's log.")
+]
 Out = Annotated[
     str | None,
     typer.Option(

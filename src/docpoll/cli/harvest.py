@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from docpoll.cli.alone import alone
 from docpoll.cli.codes import ExitCode, code_of
 from docpoll.cli.explaining import asked_of, gist_of, warned
-from docpoll.cli.hints import placing, uncertain_hint
+from docpoll.cli.hints import uncertain_hint
 from docpoll.cli.progress import Progress, watched
 from docpoll.cli.run import export_to, named, outcome_line, place_of
 from docpoll.cli.screen import Logs, Screen, many, printable
-from docpoll.cli.sending import Options, client_for, looking_at, require_ledger, stopped, warn_of_key
+from docpoll.cli.sending import Options, client_for, looking_at, require_ledger, screen_for, stopped, warn_of_key
+from docpoll.cli.summary import Tally, summed_up
 from docpoll.cli.supervise import supervise
 from docpoll.clocks import SystemClock
 from docpoll.config import KEY_VARIABLES, PROVIDERS, Settings, only_its_program
@@ -30,31 +32,39 @@ Scope = tuple[str, str, str]
 def harvest(options: Options, *, go_on: str) -> int:
     """Carry out the command; gives the exit code. Raises `DocpollError` for what ends it with 2."""
     settings = options.settings
+    screen = screen_for(options, settings)
+    tally = Tally(command="harvest", what="job", store=settings.store)
+    return summed_up(lambda: _begin(options, settings, screen, tally, go_on), tally, screen, wanted=options.summary)
+
+
+def _begin(options: Options, settings: Settings, screen: Screen, tally: Tally, go_on: str) -> int:
     require_ledger(settings.store)
     if settings.provider is not None:
         settings.sending_provider()  # A provider that was named must be configured.
-    screen = Screen(
-        json=options.json or options.out == "-", quiet=options.quiet, secrets=settings.secrets, place=placing(settings)
-    )
-    warn_of_key(screen, options.api_key)
+    warn_of_key(screen, options.api_key, settings)
     provider = settings.provider_named("local")
     client_for(provider, options, store=settings.store, on_event=lambda *_: None)
     assert options.wait_seconds is None or options.wait_seconds > 0
     if options.out is not None:
         check_out(options.out)
-    return supervise(lambda: _harvest(options, settings, screen), screen=screen, go_on=go_on)
+    with alone(settings, screen, wanted=options.lock) as other:
+        if other is not None:
+            tally.instead = f"not begun, {other}"
+            return ExitCode.OPEN
+        return supervise(lambda: _harvest(options, settings, screen, tally), screen=screen, go_on=go_on)
 
 
 @attrs.define
 class _Found:
     """What became of the jobs, and how long we wait."""
 
+    tally: Tally
     states: list[JobState] = attrs.field(factory=list)
     waited: bool = False
     export: Export | None = None
 
 
-async def _harvest(options: Options, settings: Settings, screen: Screen) -> int:
+async def _harvest(options: Options, settings: Settings, screen: Screen, tally: Tally) -> int:
     before = await summary_of(settings.store)
     scopes = [scope for scope in before.counts if settings.concerns(scope[0], scope[1])]
     ours = [scope for scope in scopes if settings.harvests(*scope)]
@@ -64,9 +74,10 @@ async def _harvest(options: Options, settings: Settings, screen: Screen) -> int:
     goes_on = [state for state in OPEN if state is not JobState.UNCERTAIN or options.uncertain != "hold"]
     working = [scope for scope in ours if any(before.counts[scope].get(state) for state in goes_on)]
     total = sum(before.counts[scope].get(state, 0) for scope in working for state in goes_on)
-    progress = Progress(screen, total=total)
+    progress = tally.progress = Progress(screen, total=total)
+    tally.total = sum(_open(before.counts[scope]) for scope in scopes)
     with export_to(options.out, settings) as export:
-        found = _Found(export=export)
+        found = _Found(export=export, tally=tally)
         try:
             async with watched(progress, screen, total=total) as logs:
                 waiting = asyncio.timeout(options.wait_seconds)
@@ -128,6 +139,7 @@ async def _one(
                     line = await asyncio.to_thread(outcome_line, outcome, provider, secrets=settings.secrets)
                     progress.settled(outcome.job.state, fresh=True)
                     found.states.append(outcome.job.state)
+                    found.tally.note(outcome.job.state, new=True)
                     if found.export is not None:
                         found.export.add(line)
                     if screen.json:
@@ -164,6 +176,7 @@ def _end(
     parts = [progress.counts()] if found.states else ["nothing was left to bring home"]
     still = sum(_open(after.counts.get(scope, {})) for scope in scopes)
     uncertain = sum(after.counts.get(scope, {}).get(JobState.UNCERTAIN, 0) for scope in scopes)
+    found.tally.leaves(open=still - uncertain, uncertain=uncertain)
     if still - uncertain:
         parts.append(f"{many(still - uncertain, 'job')} still open")
     if uncertain:

@@ -47,6 +47,8 @@ def command(words: str, settings: Settings, *, always: tuple[str, ...] = ()) -> 
         value = getattr(settings, name)
         if value is not None and (name in always or value != _DEFAULTS.get(name)):
             said += [f"--{name.replace('_', '-')}", shlex.quote(value)]
+    if settings.config is not None:
+        said += ["--config", shlex.quote(settings.config)]
     return printable(" ".join(said))
 
 

@@ -111,7 +111,7 @@ def read(flags: Flags, asked: DataAsked) -> int:
     """Carry out `docpoll syntage read`; gives the exit code. Raises `DocpollError` for what ends it with 2."""
     settings = flags.settings
     screen = Screen(json=flags.json, quiet=flags.quiet, secrets=settings.secrets, place=placing(settings))
-    warn_of_key(screen, flags.api_key)
+    warn_of_key(screen, flags.api_key, settings)
     provider = settings.syntage()
     asked.check()
     if asked.jobs:

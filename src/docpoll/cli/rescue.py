@@ -53,7 +53,7 @@ def rescue(options: Options, *, expiring: str | None, go_on: str) -> int:
     if settings.provider is not None:
         settings.sending_provider()  # A provider that was named must be configured.
     screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets)
-    warn_of_key(screen, options.api_key)
+    warn_of_key(screen, options.api_key, settings)
     client_for(settings.provider_named("local"), options, store=settings.store, on_event=lambda *_: None)
     assert options.wait_seconds is None or options.wait_seconds > 0
     work = _Rescuing(options=options, settings=settings, screen=screen, within=within)

@@ -7,12 +7,14 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
+from datetime import datetime
 from typing import Any
 
 import attrs
 
-from docpoll.cli.codes import code_of
-from docpoll.cli.hints import command, harvest_hint, placing, refused_hint, uncertain_hint
+from docpoll.cli.alone import alone
+from docpoll.cli.codes import ExitCode, code_of
+from docpoll.cli.hints import command, harvest_hint, refused_hint, uncertain_hint
 from docpoll.cli.progress import Progress, watched
 from docpoll.cli.screen import Screen, many, printable, reason, shown
 from docpoll.cli.sending import (
@@ -24,10 +26,12 @@ from docpoll.cli.sending import (
     client_for,
     dry_run,
     inputs_of,
+    screen_for,
     sights,
     stopped,
     warn_of_key,
 )
+from docpoll.cli.summary import Tally, summed_up
 from docpoll.cli.supervise import supervise
 from docpoll.cli.tables import Table
 from docpoll.client import Client, Outcome
@@ -60,10 +64,19 @@ def submit(options: Options, *, go_on: str) -> int:
 
 def _carry_out(options: Options, go_on: str, work: Any, *, results: bool) -> int:
     settings = options.settings
-    screen = Screen(
-        json=options.json or options.out == "-", quiet=options.quiet, secrets=settings.secrets, place=placing(settings)
-    )
-    warn_of_key(screen, options.api_key)
+    screen = screen_for(options, settings)
+    tally = Tally(command="run" if results else "submit", store=settings.store, accepts=not results)
+
+    def begin() -> int:
+        return _begin(options, settings, screen, tally, go_on, work, results=results)
+
+    return summed_up(begin, tally, screen, wanted=options.summary)
+
+
+def _begin(
+    options: Options, settings: Settings, screen: Screen, tally: Tally, go_on: str, work: Any, *, results: bool
+) -> int:
+    warn_of_key(screen, options.api_key, settings)
     provider: Provider = settings.document_provider(sends=not options.dry_run)
     # Everything that can be wrong with the command is found before anything is sent.
     provider.canonical_options(options.asked)
@@ -75,11 +88,16 @@ def _carry_out(options: Options, go_on: str, work: Any, *, results: bool) -> int
     sources = inputs_of(options.paths, screen)
     if options.dry_run:
         return supervise(
-            lambda: dry_run(sources, options, provider, screen, settings.store, results=results),
+            lambda: dry_run(sources, options, provider, screen, settings.store, tally, results=results),
             screen=screen,
             go_on=go_on,
         )
-    return supervise(lambda: work(sources, options, settings, provider, screen), screen=screen, go_on=go_on)
+    with alone(settings, screen, wanted=options.lock) as other:
+        if other is not None:
+            tally.instead = f"not begun, {other}"
+            return ExitCode.OPEN
+        tally.total = len(sources)
+        return supervise(lambda: work(sources, options, settings, provider, screen, tally), screen=screen, go_on=go_on)
 
 
 def _ignore(*_: object) -> None:
@@ -89,9 +107,11 @@ def _ignore(*_: object) -> None:
 # -- run ----------------------------------------------------------------------------------------------------------
 
 
-async def _run(sources: list[str], options: Options, settings: Settings, provider: Provider, screen: Screen) -> int:
+async def _run(
+    sources: list[str], options: Options, settings: Settings, provider: Provider, screen: Screen, tally: Tally
+) -> int:
     choice = await choose(sources, options, provider, screen, settings.store)
-    report = _Report(choice, sources, options, settings, provider, screen)
+    report = _Report(choice, sources, options, settings, provider, screen, tally)
     with export_to(options.out, settings) as export:
         report.export = export
         try:
@@ -107,7 +127,7 @@ async def _run(sources: list[str], options: Options, settings: Settings, provide
             # Only now: a submit that was not answered until the client was closed is uncertain.
             await report.open_inputs()
         except (AccountFault, StoreError) as exc:
-            if screen.json and isinstance(exc, AccountFault):
+            if (screen.json or options.summary) and isinstance(exc, AccountFault):
                 with suppress(StoreError):
                     await report.open_inputs()
                     await report.left_inputs()
@@ -142,8 +162,10 @@ class _Report:
         settings: Settings,
         provider: Provider,
         screen: Screen,
+        tally: Tally,
     ) -> None:
         self._choice = choice
+        self._tally = tally
         self._options = options
         self._settings = settings
         self._provider = provider
@@ -163,7 +185,7 @@ class _Report:
         self._places: defaultdict[str, list[int]] = defaultdict(list)
         for place in reversed(range(len(sources))):
             self._places[sources[place]].append(place)
-        self.progress = Progress(screen, total=len(sources))
+        self.progress = tally.progress = Progress(screen, total=len(sources))
 
     async def follow(self, client: Client) -> None:
         """Take up the inputs, and tell of each as it is settled, until all are or the waiting ends."""
@@ -179,10 +201,10 @@ class _Report:
                     )
                     if isinstance(outcome.error, SubmitsRefused):
                         self._unsent += 1
-                    self._note(line, state, outcome.job, settled=state is not JobState.PENDING)
+                    now = self._note(line, state, outcome.job, settled=state is not JobState.PENDING)
                     if self._screen.json:
                         await self._screen.line_aside(line)
-                    if options.fail_fast and state in _ENDS:
+                    if options.fail_fast and now and state in _ENDS:
                         return
         except TimeoutError:
             if not waiting.expired():
@@ -210,15 +232,17 @@ class _Report:
         if self._screen.json:
             await self._screen.line_aside(line)
 
-    def _note(self, line: Line, state: JobState, job: Job | None, *, settled: bool = True) -> None:
+    def _note(self, line: Line, state: JobState, job: Job | None, *, settled: bool = True) -> bool:
+        """Count an input and tell of it; gives whether it was settled by this run."""
         self._states[state] += 1
+        now = settled and (job is None or (job.finished_at or self._started_at) >= self._started_at)
+        self._tally.note(state, new=now)
         # What is no document is only refused again.
         self._tried[state] += job is not None and job.media_type is not None
         fresh = job is None or job.created_at >= self._started_at or job.id in self.progress.sent
         self._known += not fresh
         if settled:
-            done_now = job is None or (job.finished_at or self._started_at) >= self._started_at
-            self.progress.settled(state, fresh=done_now)
+            self.progress.settled(state, fresh=now)
         place = self._places[line["source"]].pop()
         if self.export is not None:
             self.export.add(line, place=place)
@@ -229,6 +253,7 @@ class _Report:
             self._purged += 1
         elif state is JobState.UNCERTAIN or (line["error"] is not None and settled):
             self._screen.say(named(line))
+        return now
 
     def end(self) -> int:
         """Tell what came of the run; gives the exit code."""
@@ -332,6 +357,10 @@ class _Accepted:
     provider: Provider
     screen: Screen
     progress: Progress
+    tally: Tally
+    #: What ends the work with `--fail-fast`.
+    fail_fast: bool = False
+    started_at: datetime = attrs.field(factory=lambda: SystemClock().now())
     states: Counter[JobState] = attrs.field(factory=Counter)
     #: Inputs that were not sent because others like them were refused.
     unsent: int = 0
@@ -344,15 +373,24 @@ class _Accepted:
             # Only a job that is held back is noted before it was sent.
             self.unsent += job.state is JobState.PENDING
             line = line_from_job(job, source=source, secrets=self.screen.secrets)
-        await self._tell(line, settled=True)
+        now = self._is_new(job)
+        await self._tell(line, settled=True, now=now)
+        if self.fail_fast and now and JobState(line["state"]) in _ENDS:
+            raise _EnoughError
 
-    async def tell(self, line: Line) -> None:
-        """Tell of an input that is not settled."""
-        await self._tell(line, settled=False)
+    async def tell(self, sight: Sight) -> None:
+        """Tell of an input that was not waited for."""
+        await self._tell(sight.line(provider=self.provider), settled=False, now=self._is_new(sight.job))
 
-    async def _tell(self, line: Line, *, settled: bool) -> None:
+    def _is_new(self, job: Job | None) -> bool:
+        """Whether it was accepted, or failed, since this command began."""
+        at = None if job is None else job.finished_at or job.accepted_at
+        return at is None or at >= self.started_at
+
+    async def _tell(self, line: Line, *, settled: bool, now: bool) -> None:
         state = JobState(line["state"])
         self.states[state] += 1
+        self.tally.note(state, new=now)
         if settled:
             self.progress.settled(state, fresh=True)
         if line["error"] is not None:
@@ -363,10 +401,16 @@ class _Accepted:
             await self.screen.show_aside(f"{line['id'] or '-':<12}  {line['state']:<9}  {printable(line['source'])}")
 
 
-async def _submit(sources: list[str], options: Options, settings: Settings, provider: Provider, screen: Screen) -> int:
+class _EnoughError(Exception):
+    """An input failed, and with `--fail-fast` that ends the work."""
+
+
+async def _submit(
+    sources: list[str], options: Options, settings: Settings, provider: Provider, screen: Screen, tally: Tally
+) -> int:
     choice = await choose(sources, options, provider, screen, settings.store)
-    progress = Progress(screen, total=len(choice.sources))
-    told = _Accepted(provider=provider, screen=screen, progress=progress)
+    progress = tally.progress = Progress(screen, total=len(choice.sources))
+    told = _Accepted(provider=provider, screen=screen, progress=progress, tally=tally, fail_fast=options.fail_fast)
     waiting = Counter(choice.sources)
 
     async def note(source: str, job: Job | None, error: DocumentError | None) -> None:
@@ -386,15 +430,17 @@ async def _submit(sources: list[str], options: Options, settings: Settings, prov
             except AccountFault:
                 logs.drop()
                 raise
+            except _EnoughError:
+                screen.tell("an input failed, and --fail-fast leaves the rest for the next run")
             except TimeoutError:
                 screen.tell("the waiting ended; what is in the ledger goes out with the next run or harvest")
         # Only now: a submit that was not answered until the client was closed is uncertain.
         async for sight in sights(waiting.elements(), options, provider, settings.store):
-            await told.tell(sight.line(provider=provider))
+            await told.tell(sight)
     except (AccountFault, StoreError) as exc:
         raise await stopped(exc, settings, provider) from exc
     for sight in choice.left:
-        await told.tell(sight.line(provider=provider))
+        await told.tell(sight)
     count = told.states.total()
     accepted = told.states[JobState.RUNNING] + told.states[JobState.SUCCEEDED]
     new = "" if progress.sent else "; nothing new was sent"

@@ -6,17 +6,20 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 import attrs
 
 from docpoll.budget import Budget
+from docpoll.cli.hints import placing
 from docpoll.cli.progress import Progress
 from docpoll.cli.screen import Screen, many, printable, reason, shown
+from docpoll.cli.summary import Tally
 from docpoll.client import Client, settle_left_behind
 from docpoll.client.drafts import draft_of
 from docpoll.clocks import SystemClock
-from docpoll.config import KEY_VARIABLES, Settings, parse_length, parse_retry, read_settings
+from docpoll.config import KEY_VARIABLES, ConfigFile, Settings, parse_length, parse_retry, read_settings
 from docpoll.documents import Document
 from docpoll.errors import (
     AccountFault,
@@ -48,6 +51,7 @@ __all__ = [
     "left_out",
     "looking_at",
     "require_ledger",
+    "screen_for",
     "sights",
     "stopped",
     "survey",
@@ -92,12 +96,16 @@ class Options:
     quiet: bool = False
     webhook_token: str | None = attrs.field(default=None, repr=False)
     webhook_secret: str | None = attrs.field(default=None, repr=False)
+    lock: bool = False
+    summary: bool = False
+    config: ConfigFile | None = None
 
-    @property
+    @cached_property
     def settings(self) -> Settings:
-        """The settings these flags and the environment come to. Raises `ConfigError`."""
+        """The settings these flags, the environment and the places of keys come to. Raises `ConfigError`."""
         flags = ("provider", "account", "base_url", "url_prefix", "api_key", "store", "webhook_token", "webhook_secret")
-        settings = read_settings({name: getattr(self, name) for name in flags})
+        wanted = ("typless",) if self.paths else tuple(KEY_VARIABLES)  # Syntage takes no documents.
+        settings = read_settings({name: getattr(self, name) for name in flags}, config=self.config, wanted=wanted)
         return attrs.evolve(settings, tag_file_names=self.tag_file_names)
 
     @property
@@ -139,10 +147,22 @@ def client_for(
     )
 
 
-def warn_of_key(screen: Screen, api_key: str | None) -> None:
-    """A key on a command line is in the list of processes and in the shell's history."""
+def screen_for(options: Options, settings: Settings) -> Screen:
+    """Where a command that brings or sends jobs writes; with `--summary` nothing but problems, and one line."""
+    return Screen(
+        json=options.json or options.out == "-",
+        quiet=options.quiet or options.summary,
+        secrets=settings.secrets,
+        place=placing(settings),
+    )
+
+
+def warn_of_key(screen: Screen, api_key: str | None, settings: Settings) -> None:
+    """A key on a command line is in the list of processes and in the shell's history; a file may be open to others."""
     if api_key is not None:
         screen.say(f"docpoll: --api-key is visible to others on this machine; set {_VARIABLES} instead")
+    for warning in settings.warnings:
+        screen.say(f"docpoll: {warning}")
 
 
 # -- inputs -------------------------------------------------------------------------------------------------------
@@ -185,6 +205,10 @@ class Sight:
     #: The newest attempt, or the job that would be made; None for an input that cannot be read.
     job: Job | None = None
     error: DocumentError | None = None
+    #: The key of the document; inputs with the same one are one document.
+    key: str | None = None
+    #: Whether the ledger knows it; if not, its job has no id yet.
+    is_known: bool = False
 
     def line(self, *, provider: Provider) -> Line:
         """As a JSON line; what is not in the ledger yet has no id."""
@@ -192,7 +216,7 @@ class Sight:
             assert self.error is not None
             return line_from_input(self.source, self.error, provider=provider.name, account=provider.account)
         line = line_from_job(self.job, source=self.source)
-        return line if self.would in ("known", "retry") else line | {"id": None}
+        return line if self.is_known else line | {"id": None}
 
 
 async def survey(
@@ -228,7 +252,7 @@ async def survey(
                 would = "retry" if draft.is_open and job.state in retry & CLOSED else "known"
             if would in ("send", "retry"):
                 coming.add(draft.key)
-            yield Sight(source=source, would=would, job=job or draft)
+            yield Sight(source=source, would=would, job=job or draft, key=draft.key, is_known=job is not None)
 
 
 async def sights(sources: Iterable[str], options: Options, provider: Provider, store: str) -> AsyncIterator[Sight]:
@@ -278,13 +302,20 @@ async def choose(sources: Sequence[str], options: Options, provider: Provider, s
     chosen: list[str] = []
     left: list[Sight] = []
     further = 0
+    left_keys: set[str | None] = set()
     ledger = await looking_at(store) if ledger_exists(store) else None
     try:
-        room = None if options.limit is None else options.limit - await _waiting(ledger, provider)
+        room = None
+        if options.limit is not None and (room := options.limit - (waiting := await _waiting(ledger, provider))) < 0:
+            screen.say(
+                f"--limit {options.limit}: {many(waiting, 'document')} of earlier runs, in the ledger already, "
+                f"{'is' if waiting == 1 else 'are'} sent all the same"
+            )
         async for sight in survey(sources, provider=provider, asked=options.asked, store=ledger, retry=retry):
             sends = sight.would in ("send", "retry")
-            if sends and room is not None and room <= 0:
+            if (sends and room is not None and room <= 0) or sight.key in left_keys:
                 left.append(sight)
+                left_keys.add(sight.key)
                 continue
             if sends and room is not None:
                 room -= 1
@@ -308,37 +339,52 @@ async def _waiting(ledger: Store | None, provider: Provider) -> int:
 
 
 async def dry_run(
-    sources: Sequence[str], options: Options, provider: Provider, screen: Screen, store: str, *, results: bool
+    sources: Sequence[str],
+    options: Options,
+    provider: Provider,
+    screen: Screen,
+    store: str,
+    tally: Tally,
+    *,
+    results: bool,
 ) -> int:
-    """What would be sent, what is known, what is refused: told, not done. Gives the exit code, 1 with refusals.
+    """What would be sent, what is known, what is refused, what it costs: told, not done.
 
-    With *results* the lines are those of a command that brings some.
+    Gives the exit code, 1 with refusals. With *results* the lines are those of a command that brings some.
     """
     asked, retry = options.asked, options.retry_states
     counts: Counter[str] = Counter()
+    left_keys: set[str | None] = set()
     ledger = await looking_at(store) if ledger_exists(store) else None
-    room = options.limit
     try:
-        if room is not None:
-            room -= await _waiting(ledger, provider)
+        waiting = await _waiting(ledger, provider)
+        room = None if options.limit is None else options.limit - waiting
         async for sight in survey(sources, provider=provider, asked=asked, store=ledger, retry=retry):
             would = sight.would
-            if would in ("send", "retry") and room is not None:
+            if sight.key in left_keys:
+                would = "wait"
+            elif would in ("send", "retry") and room is not None:
                 would = would if room > 0 else "wait"
                 room -= 1
+            if would == "wait":
+                left_keys.add(sight.key)
             counts[would] += 1
             line = sight.line(provider=provider)
             if screen.json:
                 screen.line((with_result(line, None) if results else line) | {"would": would})
             elif not screen.quiet:
-                said = {"known": f"{line['state']}, job {line['id']}", "refuse": reason(line)}.get(would, "")
+                known = f"{line['state']}, job {line['id']}" if sight.is_known else "the same as another input"
+                said = {"known": known, "refuse": reason(line)}.get(would, "")
                 screen.show(f"{would:<7} {shown(sight.source)}{f'  ({said})' if said else ''}")
     finally:
         if ledger is not None:
             await ledger.close()
     words = {"send": "to send", "retry": "to try once more", "known": "known", "refuse": "refused", "wait": "for later"}
     parts = [f"{counts[would]} {word}" for would, word in words.items() if counts[would]]
-    screen.tell(f"dry run, nothing was sent: {', '.join(parts)}")
+    cost = counts["send"] + counts["retry"] + waiting
+    of_them = f", {waiting} of which {'waits' if waiting == 1 else 'wait'} from an earlier run" if waiting else ""
+    tally.instead = f"dry run, nothing was sent: {', '.join(parts)}; it would cost {many(cost, 'document')}{of_them}"
+    screen.tell(tally.instead)
     return 1 if counts["refuse"] else 0
 
 

@@ -22,7 +22,7 @@ from docpoll.cli.sending import Options, client_for, ledger_exists, warn_of_key
 from docpoll.cli.stopping import SERVICE_LIMITS, Stopping
 from docpoll.client import Client
 from docpoll.clocks import SystemClock
-from docpoll.config import KEY_VARIABLES, WEBHOOK_SECRET_VARIABLE, WEBHOOK_TOKEN_VARIABLE, Settings
+from docpoll.config import KEY_VARIABLES, WEBHOOK_SECRET_VARIABLE, WEBHOOK_TOKEN_VARIABLE, Settings, read_webhook_files
 from docpoll.errors import ConfigError, DocpollError, StoreError, WebhookError
 from docpoll.events import Event
 from docpoll.export import line_from_job
@@ -46,9 +46,9 @@ Scope = tuple[str, str, str]
 
 def serve(options: Options, *, host: str, port: int, access_log: bool) -> int:
     """Serve until a signal asks to stop; then 0. Raises `DocpollError` for what ends it with 2."""
-    settings = options.settings
+    settings = read_webhook_files(options.settings)
     screen = Screen(quiet=options.quiet, secrets=settings.secrets, place=placing(settings))
-    warn_of_key(screen, options.api_key)
+    warn_of_key(screen, options.api_key, settings)
     _warn_of_secret(screen, "--webhook-token", options.webhook_token, WEBHOOK_TOKEN_VARIABLE)
     _warn_of_secret(screen, "--webhook-secret", options.webhook_secret, WEBHOOK_SECRET_VARIABLE)
     service = _Service(options=options, settings=settings, screen=screen, host=host, port=port, access_log=access_log)

@@ -31,7 +31,7 @@ def recover(options: Options, *, go_on: str) -> int:
     """Carry out `docpoll recover`; gives the exit code. Raises `DocpollError` for what ends it with 2."""
     settings = options.settings
     screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets, place=placing(settings))
-    warn_of_key(screen, options.api_key)
+    warn_of_key(screen, options.api_key, settings)
     if settings.provider is not None:
         settings.sending_provider()
     return supervise(lambda: _recover(options, settings, screen), screen=screen, go_on=go_on)
@@ -110,7 +110,7 @@ def resolve(
         raise ConfigError("--found is the vendor's name for one job: name that one")
     require_ledger(settings.store)
     screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets, place=placing(settings))
-    warn_of_key(screen, options.api_key)
+    warn_of_key(screen, options.api_key, settings)
 
     async def work() -> int:
         jobs = await chosen(settings, names, frozenset({JobState.UNCERTAIN}) if every else frozenset())

@@ -23,13 +23,13 @@ _LONGEST_COMMAND: Final = 300
 _SECRET_FLAGS: Final = ("--api-key", "--webhook-token", "--webhook-secret")
 
 
-def going_on(arguments: Sequence[str], settings: Settings) -> str:
-    """The lines that go on where *arguments*, which came to *settings*, were interrupted."""
+def going_on(arguments: Sequence[str], settings: Settings, *, word: str) -> str:
+    """The lines that go on where *arguments* of the command *word*, which came to *settings*, were interrupted."""
     same = shlex.join(["docpoll", *_without_secrets(arguments)])
     if len(same) > _LONGEST_COMMAND:
         same = "the same command again"
     said = f"Nothing is lost. To go on: {printable(same)}"
-    if not arguments or arguments[0] in ("harvest", "cancel", "purge"):
+    if word in ("", "harvest", "cancel", "purge"):
         return said
     return f"{said}\nTo finish only what is in the ledger: {command('harvest', settings, always=('store',))}"
 

@@ -9,6 +9,7 @@ import json
 import shlex
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, Final
 
 import attrs
@@ -18,7 +19,7 @@ from docpoll.cli.screen import Screen, heard, printable
 from docpoll.cli.sending import ledger_exists, looking_at, warn_of_key
 from docpoll.cli.supervise import supervise
 from docpoll.client.syntage import SyntageAccount
-from docpoll.config import Settings, read_settings
+from docpoll.config import ConfigFile, Settings, read_settings
 from docpoll.errors import AccountFault, AnswerMissing, ConfigError, RemoteProtocolError, TransportError
 from docpoll.export import instant
 from docpoll.jobs import Job
@@ -79,20 +80,27 @@ class Flags:
     json: bool = False
     quiet: bool = False
     api_key: str | None = attrs.field(default=None, repr=False)
+    config: ConfigFile | None = None
 
     @property
-    def settings(self) -> Settings:
-        """The settings they and the environment come to. Raises `ConfigError`."""
+    def address(self) -> str | None:
+        """The address, where it is not the usual one. Raises `ConfigError` where there are two."""
         if self.sandbox and self.base_url is not None:
             raise ConfigError("--sandbox is an address of its own: leave --base-url out, or --sandbox")
+        return SANDBOX if self.sandbox else self.base_url
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings they, the environment and the places of keys come to. Raises `ConfigError`."""
         return read_settings(
             {
                 "provider": "syntage",
                 "account": self.account,
-                "base_url": SANDBOX if self.sandbox else self.base_url,
+                "base_url": self.address,
                 "store": self.store,
                 "api_key": self.api_key,
-            }
+            },
+            config=self.config,
         )
 
     def command(self, words: str) -> str:
@@ -103,6 +111,8 @@ class Flags:
     def place(self) -> str:
         """The flags that say which account is meant, as they follow a command."""
         named = {"--account": self.account, "--base-url": self.base_url}
+        if self.config is not None and not self.config.found:
+            named["--config"] = self.config.name
         flags = "".join(f" {flag} {shlex.quote(value)}" for flag, value in named.items() if value is not None)
         return printable(f"{flags} --sandbox" if self.sandbox else flags)
 
@@ -114,7 +124,7 @@ def _carry_out(flags: Flags, work: Work, *, changes: bool = False) -> int:
     """The exit code of *work*: 1 for what the vendor refuses or does not answer, 4 for what may have been made."""
     settings = flags.settings
     screen = Screen(json=flags.json, quiet=flags.quiet, secrets=settings.secrets)
-    warn_of_key(screen, flags.api_key)
+    warn_of_key(screen, flags.api_key, settings)
     provider = settings.syntage()
 
     async def carried_out() -> int:

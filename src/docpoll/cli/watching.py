@@ -91,7 +91,7 @@ def _watch_for(
     """What carries the command out. Everything that can be wrong with it is found before anything is sent."""
     settings = options.settings
     screen = Screen(json=options.json, quiet=options.quiet, secrets=settings.secrets, place=placing(settings))
-    warn_of_key(screen, options.api_key)
+    warn_of_key(screen, options.api_key, settings)
     length = parse_length("--settle", settle)
     assert length is not None
     provider = settings.document_provider()

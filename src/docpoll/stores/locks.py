@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from docpoll.errors import StoreError
 
-__all__ = ["FileLocks", "NoLocks", "OwnerLocks"]
+__all__ = ["FileLocks", "NoLocks", "OwnerLocks", "RunLock"]
 
 _MODE: Final = 0o600
 
@@ -101,6 +101,52 @@ class FileLocks:
 
     def _lock(self, owner_id: str) -> FileLock:
         return FileLock(f"{self._path}-owner-{owner_id}", timeout=0, mode=_MODE, thread_local=False)
+
+
+class RunLock:
+    """What one run at a time holds of the ledger at *path*, which need not exist yet: a lock on `docpoll.db-run`.
+
+    It goes with the process that holds it. Who that is stands in `docpoll.db-run-holder`, for people only.
+    """
+
+    def __init__(self, path: str) -> None:
+        path = self._path = os.path.realpath(path)
+        self._lock = FileLock(f"{path}-run", timeout=0, mode=_MODE, thread_local=False)
+        self._holder = f"{path}-run-holder"
+
+    def hold(self, holder: str) -> bool:
+        """Take the lock as *holder*, until `drop`; False where another process, or another lock here, has it.
+
+        Raises `StoreError` where the folder takes no lock.
+        """
+        if not os.path.isdir(os.path.dirname(self._path)):  # It would be made.
+            raise StoreError(f"{self._path}: the folder does not exist; make it, or name another ledger")
+        try:
+            self._lock.acquire()
+        except Timeout:
+            return False
+        except (OSError, NotImplementedError) as exc:
+            raise StoreError(f"{self._lock.lock_file}: this lock cannot be taken ({exc}); check the folder") from exc
+        with suppress(OSError):
+            descriptor = os.open(self._holder, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(holder)
+        return True
+
+    def holder(self) -> str | None:
+        """Who has the lock, as far as that is known; it may be that it has just been dropped."""
+        try:
+            with open(self._holder, encoding="utf-8", errors="replace") as file:
+                return file.read(200) or None
+        except OSError:
+            return None
+
+    def drop(self) -> None:
+        """Let go of the lock."""
+        with suppress(OSError):
+            os.unlink(self._holder)
+        with suppress(OSError):
+            self._lock.release()
 
 
 def _remove(lock: FileLock) -> None:

@@ -288,6 +288,9 @@ SELECT * FROM job_rows WHERE id = :id
 -- name: jobs_by_prefix
 SELECT * FROM job_rows WHERE id >= :prefix AND id < :bound ORDER BY id LIMIT 4
 
+-- name: newest_ids
+SELECT id FROM jobs WHERE id >= :prefix AND id < :bound ORDER BY seq DESC LIMIT 50
+
 -- name: jobs_by_ids
 SELECT * FROM job_rows WHERE id IN (SELECT value FROM json_each(:ids))
 

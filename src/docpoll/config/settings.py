@@ -1,18 +1,22 @@
 """Settings: what was asked for on the command line, and what the environment says where nothing was asked.
 
-The one place that reads the environment. A flag wins over a variable, and an empty variable is none.
+A flag wins over a variable, and an empty variable is none. A key is looked for in this order: the flag, its variable,
+the file that a variable names, the file that the config file names, the keyring where that is allowed.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Final
 
 import attrs
 
+from docpoll.config.files import ConfigFile
+from docpoll.config.keys import read_key_file, read_keyring, readable_by_others
 from docpoll.errors import ConfigError
 from docpoll.interfaces import Provider
 from docpoll.jobs import CLOSED, JobState
@@ -34,6 +38,7 @@ __all__ = [
     "parse_retry",
     "parse_states",
     "read_settings",
+    "read_webhook_files",
 ]
 
 DEFAULT_STORE: Final = "docpoll.db"
@@ -57,8 +62,15 @@ _NO_KEY: Final = "none"
 
 _NO_KEY_AT_ALL: Final = (
     "no key for Typless: set TYPLESS_API_KEY, or use --provider local, which needs none "
-    "and reads documents on this machine"
+    "and reads documents on this machine; a file that TYPLESS_API_KEY_FILE names, or the keyring, may hold the key too"
 )
+
+#: Added to a variable's name: the variable with the path of a file that holds the value.
+_FILE: Final = "_FILE"
+
+#: Allows to ask the keyring.
+_KEYRING_VARIABLE: Final = "DOCPOLL_KEYRING"
+_YES, _NO = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
 _UNITS: Final = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.ASCII)
@@ -86,6 +98,10 @@ class Settings:
     webhook_secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
     #: Send the job's id in each file name.
     tag_file_names: bool = False
+    #: The config file, where one was named: a command that is told to somebody must name it too.
+    config: str | None = None
+    #: What is doubtful about where the keys come from, for whoever started the command.
+    warnings: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -129,7 +145,11 @@ class Settings:
             return Local(account=account, tag_file_names=self.tag_file_names)
         key = self.key_of(name)
         if key is None and sends:
-            raise ConfigError(f"no key for {_NAMES.get(name, name)}: set {KEY_VARIABLES.get(name, 'its key')}")
+            variable = KEY_VARIABLES.get(name, "its key")
+            raise ConfigError(
+                f"no key for {_NAMES.get(name, name)}: set {variable}, or have a file that {variable}{_FILE} names, or "
+                "the keyring, hold it"
+            )
         key = _NO_KEY if key is None else key
         if name == "syntage":
             return Syntage(key, account=account, base_url=self.base_url or PRODUCTION)
@@ -186,8 +206,19 @@ def only_its_program(name: str) -> str:
     )
 
 
-def read_settings(given: Mapping[str, str | None], environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings made of the flags *given* and of the environment. Raises `ConfigError`."""
+def read_settings(
+    given: Mapping[str, str | None],
+    environ: Mapping[str, str] | None = None,
+    *,
+    config: ConfigFile | None = None,
+    unlock: bool = True,
+    wanted: Collection[str] = tuple(KEY_VARIABLES),
+) -> Settings:
+    """The settings made of the flags *given*, of the environment, and of where *config* says that keys are.
+
+    Without *unlock*, for a command that needs no key, the keyring is left alone, and so is what is wrong with a file.
+    *wanted* are the providers whose keys the keyring may be asked for. Raises `ConfigError`.
+    """
     environ = os.environ if environ is None else environ
 
     def either(name: str, variable: str) -> str | None:
@@ -203,18 +234,96 @@ def read_settings(given: Mapping[str, str | None], environ: Mapping[str, str] | 
     if provider == "syntage" and given.get("url_prefix") is not None:
         raise ConfigError("--provider syntage takes no --url-prefix: its addresses have none")
     store = either("store", "DOCPOLL_STORE")
+    account = either("account", "DOCPOLL_ACCOUNT")
+    # A key that is typed is for the provider that is named.
+    keys = {
+        name: either("api_key" if (provider or "typless") == name else "", variable)
+        for name, variable in KEY_VARIABLES.items()
+    }
+    search = _Search(environ=environ, config=config, unlock=unlock, wanted=wanted)
+    for name in KEY_VARIABLES:
+        if keys[name] is None and provider in (None, name):
+            keys[name] = search.key_of(name, account or DEFAULT_ACCOUNT, is_named=provider == name)
     return Settings(
         store=DEFAULT_STORE if store is None else store,
         provider=provider,
-        account=either("account", "DOCPOLL_ACCOUNT"),
+        account=account,
         base_url=given.get("base_url"),
         url_prefix=given.get("url_prefix"),
-        # A key that is typed is for the provider that is named.
-        api_key=either("" if provider == "syntage" else "api_key", "TYPLESS_API_KEY"),
-        syntage_key=either("api_key" if provider == "syntage" else "", "SYNTAGE_API_KEY"),
+        api_key=keys["typless"],
+        syntage_key=keys["syntage"],
         webhook_token=either("webhook_token", WEBHOOK_TOKEN_VARIABLE),
         webhook_secrets=_listed(either("webhook_secret", WEBHOOK_SECRET_VARIABLE)),
+        config=None if config is None or config.found else config.name,
+        warnings=tuple(search.warnings),
     )
+
+
+def read_webhook_files(settings: Settings, environ: Mapping[str, str] | None = None) -> Settings:
+    """*settings*, with what guards webhooks from the files that variables name, where it is known from nowhere else.
+
+    Raises `ConfigError` for a file that does not hold one line.
+    """
+    environ = os.environ if environ is None else environ
+    warnings = list(settings.warnings)
+
+    def held(variable: str, what: str) -> str | None:
+        path = environ.get(f"{variable}{_FILE}")
+        return _read_file(path, what, warnings) if path else None
+
+    token = settings.webhook_token or held(WEBHOOK_TOKEN_VARIABLE, "token")
+    secrets = settings.webhook_secrets or _listed(held(WEBHOOK_SECRET_VARIABLE, "secret"))
+    return attrs.evolve(settings, webhook_token=token, webhook_secrets=secrets, warnings=tuple(warnings))
+
+
+@attrs.define(kw_only=True)
+class _Search:
+    """The search for keys that stand in no flag and in no variable."""
+
+    environ: Mapping[str, str]
+    config: ConfigFile | None
+    unlock: bool
+    wanted: Collection[str]
+    warnings: list[str] = attrs.field(factory=list)
+    #: The keyring failed: it is not asked once more.
+    failed: bool = False
+
+    def key_of(self, provider: str, account: str, *, is_named: bool) -> str | None:
+        """The key of that account, where a file or the keyring has it."""
+        path = self.environ.get(f"{KEY_VARIABLES[provider]}{_FILE}")
+        if not path and self.config is not None:
+            path = self.config.key_files.get(provider)
+        if path:
+            try:
+                return _read_file(path, "key", self.warnings)
+            except ConfigError:
+                if self.unlock:
+                    raise
+                return None
+        if not self.unlock or self.failed or provider not in self.wanted or not self._asks_keyring():
+            return None
+        try:
+            return read_keyring(provider, account)
+        except ConfigError as exc:
+            if is_named:
+                raise
+            # Another provider's key may be all that is needed.
+            self.failed = True
+            self.warnings.append(str(exc))
+            return None
+
+    def _asks_keyring(self) -> bool:
+        said = (self.environ.get(_KEYRING_VARIABLE) or "").lower()
+        if said and said not in _YES | _NO:
+            raise ConfigError(f"{_KEYRING_VARIABLE}={said}: give 1 to ask the keyring for keys, or 0")
+        return said in _YES if said else bool(self.config is not None and self.config.keyring)
+
+
+def _read_file(path: str, what: str, warnings: list[str]) -> str:
+    found = read_key_file(path, what=what)
+    if readable_by_others(path):
+        warnings.append(f"{path}: other users of this machine can read the {what} in it; chmod 600 {shlex.quote(path)}")
+    return found
 
 
 def _listed(text: str | None) -> tuple[str, ...]:

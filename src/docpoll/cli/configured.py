@@ -1,0 +1,246 @@
+"""What a config file says, as the defaults of the flags it names.
+
+A key is the name of a flag: at the top for every command that has the flag, in a table for that command alone.
+The inner table wins over the outer one, and everything that is typed, or set in the environment, over the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from types import CodeType, NoneType
+from typing import Any, Final, get_args, get_type_hints
+
+import attrs
+import typer
+
+from docpoll.cli.arguments import Typed, typed_value
+from docpoll.config import KEY_FILE_KEYS, ConfigFile, read_config, variables_set
+from docpoll.errors import ConfigError
+
+__all__ = ["Configured", "configure", "flags_of"]
+
+#: Where secrets belong, by the flag that takes one.
+_SECRETS: Final[Mapping[str, str]] = {
+    "api-key": (
+        "set TYPLESS_API_KEY or SYNTAGE_API_KEY, or keep it in a file of its own and name that here with "
+        f"{' or '.join(KEY_FILE_KEYS.values())}, or keep it in the keyring and write keyring = true"
+    ),
+    "webhook-token": "set DOCPOLL_WEBHOOK_TOKEN, or DOCPOLL_WEBHOOK_TOKEN_FILE to the path of a file that holds it",
+    "webhook-secret": "set SYNTAGE_WEBHOOK_SECRET, or SYNTAGE_WEBHOOK_SECRET_FILE to the path of a file that holds it",
+}
+
+#: What is decided each time, for the jobs at hand: as a habit it would pay, end or delete what nobody saw.
+_DECISIONS: Final = frozenset(
+    {"all", "drop", "expired", "failed", "found", "older-than", "pending", "resend", "retryable", "same-id"}
+)
+
+#: Parameters that are no flags, and those whose flag is called otherwise.
+_ARGUMENTS: Final = frozenset({"ctx", "paths", "jobs", "job", "folders", "endpoint", "rule"})
+_CALLED: Final[Mapping[str, str]] = {
+    "every": "all",
+    "enabled": "enable",
+    "period_from": "from",
+    "period_to": "to",
+    "tags": "tag",
+}
+
+#: A flag that takes a path, by what its help calls the value.
+_PATHS: Final = frozenset({"FILE", "FOLDER", "DIR"})
+
+#: What a flag takes, for people.
+_KINDS: Final[Mapping[type, str]] = {
+    bool: "true or false, without quotes",
+    int: "a whole number, without quotes",
+    float: "a number, without quotes",
+    str: "text, in quotes",
+}
+
+#: Of these only one can hold.
+_EITHER: Final[Mapping[str, str]] = {"base-url": "sandbox", "sandbox": "base-url"}
+
+#: Say where an account is: those at the top of the file are meant for documents.
+_ADDRESSES: Final = ("base-url", "url-prefix")
+
+
+@attrs.frozen(kw_only=True)
+class Configured:
+    """What a config file comes to for the command that was typed."""
+
+    config: ConfigFile | None = None
+    #: As Click takes it: for each command the values of its parameters.
+    defaults: Mapping[str, Any] = attrs.field(factory=dict)
+    #: The flags of the typed command that the file sets, and the command line does not.
+    used: Mapping[str, Any] = attrs.field(factory=dict)
+    #: Whether the command sends a key to an address.
+    sends: bool = False
+
+    def notices(self) -> Iterator[str]:
+        """What is told before anything is done: where the key goes, if a file that nobody named decides that."""
+        if self.sends and self.config is not None and self.config.found and "base-url" in self.used:
+            yield f"{self.config.name}: base-url: documents and the key go to {self.used['base-url']}"
+
+    def said(self) -> str | None:
+        """Which flags the file sets, where it sets some: whoever used the command wrongly may not know."""
+        if self.config is None or not self.used:
+            return None
+        return f"{self.config.name}: sets {', '.join(f'--{flag}' for flag in self.used)}; --no-config leaves it out"
+
+    def blamed(self, text: str) -> str:
+        """*text*, what is wrong with a flag, with the file named where it set that flag."""
+        flag = text.partition(" ")[0].rstrip(":")
+        if self.config is not None and flag.startswith("--") and flag[2:] in self.used:
+            return f"{self.config.name}: {text}"
+        return text
+
+
+def configure(typed: Typed, *, root: Any, app: typer.Typer) -> Configured:
+    """What the config file of *typed*, where there is one, says about the commands of *root*, some or all of *app*.
+
+    Raises `ConfigError` for a file that cannot be read, for a key that is no flag, and a value that is none for it.
+    """
+    config = None if typed.none else read_config(typed.named)
+    if config is None:
+        return Configured()
+    _check_names(config, config.table, app, "")
+    defaults = _defaults_of(config, root, [config.table], typed, variables_set())
+    command, names = root, list(typed.rest)
+    used: Mapping[str, Any] = defaults
+    while inner := getattr(command, "commands", {}):
+        name = names.pop(0) if names and names[0] in inner else "list"  # which may be left out
+        if name not in inner:
+            return Configured(config=config, defaults=defaults)
+        command, used = inner[name], used[name]
+    options = dict(_options(command))
+    used = {flag: used[param.name] for flag, param in options.items() if param.name in used}
+    used = {flag: value for flag, value in used.items() if not _is_typed(typed, flag)}
+    return Configured(config=config, defaults=defaults, used=used, sends="api-key" in options)
+
+
+def flags_of(app: typer.Typer) -> set[str]:
+    """The flags of all commands of *app*, without making the commands, which takes its time."""
+    names: set[str] = set()
+    for command in app.registered_commands:
+        code: CodeType | None = getattr(command.callback, "__code__", None)
+        if code is not None:
+            names |= set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]) - _ARGUMENTS
+    flags = {_CALLED.get(name, name.replace("_", "-")) for name in names}
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            flags |= flags_of(group.typer_instance)
+    return flags
+
+
+def _commands_of(app: typer.Typer) -> dict[str, typer.Typer | Callable[..., Any]]:
+    """The commands and groups of *app* by name."""
+    found: dict[str, typer.Typer | Callable[..., Any]] = {}
+    for command in app.registered_commands:
+        if command.callback is not None:
+            found[command.name or command.callback.__name__.replace("_", "-")] = command.callback
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            found[str(group.typer_instance.info.name)] = group.typer_instance
+    return found
+
+
+def _check_names(config: ConfigFile, table: Mapping[str, Any], app: typer.Typer, place: str) -> None:
+    """Refuse keys that mean nothing, and those that do not belong into a file."""
+    commands, flags = _commands_of(app), flags_of(app)
+    for name, value in table.items():
+        if isinstance(value, dict):
+            inner = commands.get(name)
+            if inner is None:
+                raise _unknown(config, f"[{place}{name}]", name, commands, "a table is called as a command")
+            if isinstance(inner, typer.Typer):
+                _check_names(config, value, inner, f"{place}{name}.")
+            else:
+                alone = typer.Typer()
+                alone.command()(inner)
+                _check_flags(config, value, flags_of(alone), f"{place}{name}")
+        else:
+            _check_flags(config, {name: value}, flags, place.rstrip("."))
+
+
+def _check_flags(config: ConfigFile, table: Mapping[str, Any], flags: Collection[str], place: str) -> None:
+    for name in table:
+        key = f"[{place}] {name}" if place else name
+        if name in _SECRETS:
+            raise ConfigError(f"{config.name}: {key} is a secret, and does not belong in this file; {_SECRETS[name]}")
+        if name in _DECISIONS and name in flags:
+            raise ConfigError(f"{config.name}: {key}: is decided each time; give it as a flag")
+        if name not in flags:
+            others = () if place else (*KEY_FILE_KEYS.values(), "keyring")
+            allowed = {*flags, *others} - {*_SECRETS, *_DECISIONS}
+            raise _unknown(config, key, name, allowed, "a key is called as a flag")
+
+
+def _unknown(config: ConfigFile, key: str, name: str, allowed: Collection[str], rule: str) -> ConfigError:
+    close = difflib.get_close_matches(name, allowed, n=1)
+    meant = f"did you mean {close[0]}?" if close else f"{rule}: {', '.join(sorted(allowed))}"
+    return ConfigError(f"{config.name}: {key}: is not known here; {meant}")
+
+
+def _defaults_of(
+    config: ConfigFile, command: Any, tables: Sequence[Mapping[str, Any]], typed: Typed, variables: Collection[str]
+) -> dict[str, Any]:
+    """The values of *command*, and of the commands in it, out of *tables*, the outermost first."""
+    if hasattr(command, "commands"):
+        inner = {}
+        for name, one in command.commands.items():
+            own = tables[-1].get(name)
+            # At the top an address is that of documents.
+            outer = [_without(tables[0], _ADDRESSES), *tables[1:]] if name == "syntage" else tables
+            inner[name] = _defaults_of(config, one, [*outer, own if isinstance(own, dict) else {}], typed, variables)
+        return inner
+    said = {name: value for table in tables for name, value in table.items() if not isinstance(value, dict)}
+    said = _without(said, [*variables, *(_EITHER[flag] for flag in _EITHER if _is_typed(typed, flag))])
+    if typed_value(typed.rest, "--provider") not in (None, said.get("provider", "typless")):
+        said = _without(said, _ADDRESSES)  # They belong to the provider of the file.
+    if not said:
+        return {}
+    kinds = get_type_hints(command.callback)
+    return {
+        param.name: _value(config, flag, param, kinds[param.name], said[flag])
+        for flag, param in _options(command)
+        if flag in said
+    }
+
+
+def _without(table: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if name not in names}
+
+
+def _is_typed(typed: Typed, flag: str) -> bool:
+    return typed_value(typed.rest, f"--{flag}") is not None
+
+
+def _options(command: Any) -> Iterator[tuple[str, Any]]:
+    """The flags of *command* with their parameters."""
+    for param in command.params:
+        for name in param.opts:
+            if name.startswith("--"):
+                yield name[2:], param
+
+
+def _value(config: ConfigFile, flag: str, param: Any, kind: Any, value: Any) -> Any:
+    """*value* of the file, as a flag of that *kind* takes it."""
+    if param.multiple:
+        return [_one(config, flag, param, str, one) for one in (value if isinstance(value, list) else [value])]
+    (kind,) = [one for one in get_args(kind) if one is not NoneType] or [kind]
+    return _one(config, flag, param, kind, value)
+
+
+def _one(config: ConfigFile, flag: str, param: Any, kind: Any, value: Any) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is str and param.metavar == "TIME" and is_number:
+        value = str(value)  # Seconds, as on the command line.
+    if kind is float and is_number:
+        value = float(value)
+    if type(value) is not kind:
+        raise ConfigError(f"{config.name}: {flag}: must be {_KINDS[kind]}")
+    if param.metavar not in _PATHS:
+        return value
+    beside = config.beside(value)
+    # A scenario may be called by a name, too.
+    return beside if flag != "scenario" or os.path.exists(beside) else value
