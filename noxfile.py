@@ -10,7 +10,7 @@ import nox
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["tests", "floors", "types", "lint"]
+nox.options.sessions = ["tests", "lowest", "wheel", "floors", "types", "lint"]
 
 
 def _install(session: nox.Session) -> None:
@@ -19,9 +19,29 @@ def _install(session: nox.Session) -> None:
 
 @nox.session(python=["3.11", "3.12", "3.13"])
 def tests(session: nox.Session) -> None:
-    """Every test, on each Python that is there; arguments go to pytest."""
+    """Every test, on each Python that is there, with the newest of everything; arguments go to pytest."""
     _install(session)
     session.run("pytest", *(session.posargs or ["-n", "2", "--dist", "worksteal"]))
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The tests with the lowest version of everything pyproject.toml names; arguments go to pytest.
+
+    uv installs, as pip knows no such resolution. Old libraries use what newer ones call deprecated by now.
+    """
+    resolved = ["--resolution", "lowest-direct", "--only-binary", ":all:", "--no-binary", "docpoll"]
+    session.install("uv")
+    session.run_install("python", "-m", "uv", "pip", "install", *resolved, "-e", ".[all,dev]")
+    quiet = ["-W", "ignore::DeprecationWarning", "-W", "ignore::PendingDeprecationWarning"]
+    session.run("pytest", *quiet, *(session.posargs or ["-n", "4", "--dist", "worksteal"]))
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """The wheel and the sdist, and docpoll out of the wheel where no extra is."""
+    _install(session)
+    session.run("pytest", "-n", "0", "tests/test_wheel.py", env={"DOCPOLL_REQUIRE": "wheel"})
 
 
 @nox.session

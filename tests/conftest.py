@@ -6,7 +6,7 @@ import inspect
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -22,9 +22,9 @@ if TYPE_CHECKING:  # It takes a library that the other tests need not wait for.
 _TESTS = Path(__file__).resolve().parent
 ROOT = _TESTS.parent
 
-#: What a machine may lack, and what takes minutes (`faketime`, `sweep`). `DOCPOLL_REQUIRE`, a comma-separated list of
-#: these, makes a lack a failure, and has the long ones done.
-REQUIREMENTS = frozenset({"browser", "faketime", "openapi", "postgres", "samples", "strace", "sweep", "tmpfs"})
+#: What a machine may lack, and what takes minutes (`faketime`, `sweep`, `wheel`). `DOCPOLL_REQUIRE`, a comma-separated
+#: list of these, makes a lack a failure, and has the long ones done.
+REQUIREMENTS = frozenset({"browser", "faketime", "openapi", "postgres", "samples", "strace", "sweep", "tmpfs", "wheel"})
 
 #: Read by docpoll, or by what draws its tables; a test sets what it needs.
 ENVIRONMENT = frozenset(
@@ -45,6 +45,9 @@ ENVIRONMENT = frozenset(
         "TYPLESS_API_KEY_FILE",
     }
 )
+
+#: What pip needs to find its index as it does for whoever runs the tests; nothing that docpoll is started with.
+_AS_STARTED = dict(os.environ)
 
 # Asserts in the contract explain themselves like those in a test file, by whichever name it is imported.
 pytest.register_assert_rewrite("tests.stores.contract", "stores.contract", "contract")
@@ -131,6 +134,12 @@ def _no_environment_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Ite
         patch.setenv("SSL_CERT_FILE", os.devnull)
         patch.setenv("SSL_CERT_DIR", os.devnull)
         yield
+
+
+@pytest.fixture(scope="session")
+def environment_as_started() -> Mapping[str, str]:
+    """The environment of whoever runs the tests: for tools like pip, which need it, and never for docpoll."""
+    return _AS_STARTED
 
 
 @pytest.fixture(scope="session")
