@@ -24,7 +24,7 @@ ROOT = _TESTS.parent
 
 #: What a machine may lack, and what takes minutes (`faketime`, `sweep`, `wheel`). `DOCPOLL_REQUIRE`, a comma-separated
 #: list of these, makes a lack a failure, and has the long ones done.
-REQUIREMENTS = frozenset({"browser", "faketime", "openapi", "postgres", "samples", "strace", "sweep", "tmpfs", "wheel"})
+REQUIREMENTS = frozenset({"browser", "faketime", "openapi", "samples", "strace", "sweep", "tmpfs", "wheel"})
 
 #: Read by docpoll, or by what draws its tables; a test sets what it needs.
 ENVIRONMENT = frozenset(

@@ -108,7 +108,6 @@ def test_every_import_of_another_library_is_declared():
     extras = project["optional-dependencies"]
     everywhere = {Requirement(line).name.lower() for line in project["dependencies"]}
     reading = everywhere | {Requirement(line).name.lower() for line in extras["local"]}
-    postgres = everywhere | {Requirement(line).name.lower() for line in extras["postgres"]}
     cfdi = everywhere | {Requirement(line).name.lower() for line in extras["cfdi"]}
     serve = everywhere | {Requirement(line).name.lower() for line in extras["serve"]}
     parquet = everywhere | {Requirement(line).name.lower() for line in extras["parquet"]}
@@ -124,8 +123,6 @@ def test_every_import_of_another_library_is_declared():
         declared = everywhere
         if path.startswith("emulator/reading/"):
             declared = reading
-        elif path.startswith("stores/postgres"):
-            declared = postgres
         elif path == "reading/cfdi.py":
             declared = cfdi
         elif path == "serve/metrics.py":

@@ -29,8 +29,7 @@ pytestmark = pytest.mark.timeout(600)
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-#: Extras that no command and no name of docpoll asks for yet.
-UNUSED = frozenset({"keyring", "notebook", "postgres", "watch"})
+EXTRAS = frozenset(PROJECT["optional-dependencies"]) - {"all", "dev"}
 
 #: What cannot be imported without the extra, and is reached only by a door that asks for it first.
 BEHIND_DOORS = {
@@ -49,6 +48,7 @@ COMMANDS = {
     ],
     "view": [("show", "JOB", "--image", "page.png")],
     "cfdi": [("syntage", "check", "data")],
+    "watch": [("watch", "invoices", "--document-type", "invoice")],
 }
 
 #: The same, of names in Python.
@@ -59,6 +59,13 @@ PROGRAMS = {
     "dataframe": ["docpoll.to_dataframe('docpoll.db')"],
     "view": ["docpoll.page_image(docpoll.Result(), 'invoices/0000.pdf')"],
     "cfdi": ["docpoll.reading.cfdi.parse_cfdi(b'<a/>')"],
+    "notebook": [
+        (
+            "docpoll.extract_all(['invoices/0000.pdf'], provider=docpoll.Typless('k'), document_type='invoice', "
+            "store='o.db', progress=True)"
+        )
+    ],
+    "keyring": ["docpoll.config.read_settings({'provider': 'typless'}, {'DOCPOLL_KEYRING': '1'})"],
 }
 
 IMPORTS = """
@@ -226,7 +233,7 @@ def test_nothing_of_an_extra_is_installed_without_it(clean: Installed):
     """So that what follows shows something."""
     listed = clean.run("python", "-m", "pip", "list", "--format=json", "--disable-pip-version-check").stdout
     installed = {one["name"].lower().replace("_", "-") for one in json.loads(listed)}
-    extras = {name.lower().replace("_", "-") for extra in (*BEHIND_DOORS.values(), *UNUSED) for name in _names(extra)}
+    extras = {name.lower().replace("_", "-") for extra in EXTRAS for name in _names(extra)}
     assert {"docpoll", "aiohttp"} <= installed
     assert installed & extras == set()
 
@@ -296,7 +303,7 @@ def test_a_command_says_which_extra_it_lacks(clean: Installed, first_run: Any, e
 def test_a_name_says_which_extra_it_lacks(clean: Installed, first_run: Any, extra: str, program: str):
     """With a `docpoll.ConfigError`, and in it what to type."""
     tried = f"try:\n    {program}\nexcept docpoll.ConfigError as exc:\n    print(exc)"
-    done = clean.run("python", "-c", f"import docpoll, docpoll.reading.cfdi\n{tried}")
+    done = clean.run("python", "-c", f"import docpoll, docpoll.config, docpoll.reading.cfdi\n{tried}")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"pip install 'docpoll[{extra}]'" in done.stdout
 
@@ -322,7 +329,5 @@ def test_serving_without_figures_says_which_extra_it_lacks(clean: Installed):
 
 
 def test_every_extra_is_asked_for_somewhere():
-    """An extra is needed by a command or a name that is tried above, or stands among the unused."""
-    extras = set(PROJECT["optional-dependencies"]) - {"all", "dev"}
-    assert {*COMMANDS, *PROGRAMS, "serve", *UNUSED} == extras
-    assert UNUSED.isdisjoint({*COMMANDS, *PROGRAMS, "serve"})
+    """An extra is needed by a command or a name that is tried above."""
+    assert {*COMMANDS, *PROGRAMS, "serve"} == EXTRAS
