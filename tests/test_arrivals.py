@@ -66,10 +66,15 @@ def test_what_seems_cut_off_gets_longer_though_not_for_ever():
         ("a.pdf", stamp(), b"endobj\n", False),
         ("a.pdf", stamp(0), b"", False),
         ("a.jpg", stamp(), b"\xff\xd9", True),
+        ("a.JPEG", stamp(), b"\xff\xda", False),
         ("a.jpg", stamp(0), b"", False),
+        ("a.png", stamp(), b"\0\0\0\0IEND\xaeB`\x82", True),
+        ("a.png", stamp(), b"IDAT", False),
+        ("a.tif", stamp(), b"IDAT", True),
+        ("a.tif", stamp(0), b"", False),
         ("pipe.pdf", stamp(0, is_file=False), b"", True),
     ],
 )
 def test_which_files_may_be_whole(name, of, ending, whole):
-    """A PDF says where it ends; of other files it is enough that they hold something; a pipe has no end."""
+    """PDF, JPG and PNG say where they end; of TIFF it is enough that there is something; a pipe has no end."""
     assert ends_whole(name, of, ending) is whole

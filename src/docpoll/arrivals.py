@@ -7,20 +7,21 @@ Instants are seconds of a monotonic clock.
 
 from __future__ import annotations
 
+import os.path
 from typing import Final
 
 import attrs
 
 __all__ = ["ENDING", "PATIENCE", "Arrival", "Stamp", "arrived", "ends_whole"]
 
-#: Seconds without a change after which a file is taken as it is: an empty one, and a PDF without its end.
+#: Seconds without a change after which a file is taken as it is: an empty one, and one without its end.
 PATIENCE: Final = 30.0
 
 #: So many bytes at the end of a file tell whether it ends. PDF readers look for the mark in the last 1,024.
 ENDING: Final = 1024
 
-_PDF: Final = ".pdf"
-_PDF_ENDS: Final = b"%%EOF"
+#: What stands at the end of a whole file, by its suffix. Of TIFF, any part may be the last.
+_ENDS: Final = {".pdf": b"%%EOF", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}
 
 
 @attrs.frozen(kw_only=True)
@@ -64,10 +65,9 @@ def arrived(before: Arrival | None, stamp: Stamp, *, now: float) -> Arrival:
 def ends_whole(name: str, stamp: Stamp, ending: bytes) -> bool:
     """Whether the file called *name* may be whole, judging by its last bytes (`ENDING` of them, or all).
 
-    Only PDF says where it ends; of the others, an empty one is not whole.
+    Where the suffix does not say how it ends, it is enough that it is not empty.
     """
     if not stamp.is_file:
         return True
-    if name.lower().endswith(_PDF):
-        return _PDF_ENDS in ending
-    return stamp.size > 0
+    mark = _ENDS.get(os.path.splitext(name.lower())[1])
+    return stamp.size > 0 if mark is None else mark in ending

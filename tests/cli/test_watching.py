@@ -9,6 +9,7 @@ import signal
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import attrs
 import pytest
 from filelock import FileLock
 
@@ -72,10 +73,10 @@ def watching(capfd, inbox):
     """`watching(emulator, done_to="done")`: a watch in this process, as long as that lasts; gives what it tells."""
 
     @asynccontextmanager
-    async def begin(emulator, *folders, done_to=None, failed_to=None, **flags):
+    async def begin(emulator, *folders, done_to=None, failed_to=None, paces=PACES, **flags):
         given = {"base_url": emulator.url, "document_type": "invoice", "poll_every": "0.1s", "json": True} | flags
         options = Options(paths=folders or ("inbox",), **given)
-        watch = _watch_for(options, settle=SETTLE, done_to=done_to, failed_to=failed_to, paces=PACES)
+        watch = _watch_for(options, settle=SETTLE, done_to=done_to, failed_to=failed_to, paces=paces)
         told = Told(capfd)
         told.watch = watch
         running = asyncio.create_task(watch.run())
@@ -303,7 +304,7 @@ def test_what_stays_cut_off_or_empty_is_taken_up_at_last(inbox):
 def test_many_files_are_taken_up_in_parts(inbox):
     """So that memory does not grow with their number; none is left out."""
     for number in range(600):
-        (inbox / f"{number:03}.jpg").write_bytes(b"\xff\xd8\xff")
+        (inbox / f"{number:03}.jpg").write_bytes(b"\xff\xd8\xff\xd9")
     folders = _Folders(["inbox"], [], settle=2.0)
     folders.look(now=0.0)
     taken = [len(folders.complete(now=2.0)) for _ in range(4)]
@@ -358,6 +359,15 @@ async def test_a_file_that_cannot_be_moved_stays(watching, emulate):
         os.rename("away", "done")
         await told.eventually(lambda _: below("done") == ["a.pdf", "b.pdf"])
     assert told.err.count("cannot be moved") == 1
+
+
+async def test_what_is_wrong_is_told_again_after_a_while(watching, emulate):
+    """It may have been put right in between, and be another time."""
+    emulator = emulate()
+    arrive("inbox", "a.pdf", 1)
+    async with watching(emulator, done_to="done", paces=attrs.evolve(PACES, tell=0.3)) as told:
+        os.rename("done", "away")
+        await told.eventually(lambda told: told.err.count("docpoll: done: files cannot be moved there") > 1)
 
 
 async def test_a_file_waits_while_another_process_moves_files_there(watching, emulate):

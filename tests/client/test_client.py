@@ -273,6 +273,21 @@ async def test_a_further_attempt_is_made_only_when_asked(client: Make, vendor: V
     assert vendor.counts["submit"] == 3
 
 
+async def test_the_attempt_after_a_job_is_made_once(client: Make, vendor: Vendor, clock: FakeClock):
+    """`again=job`: whoever asks for it after another one gets that one's attempt, also where that has ended already."""
+    vendor.usual_polls = [envelope("ERROR", error={"code": "e1", "message": "unreadable"})]
+    async with client() as it:
+        first = await it.submit(pdf(), document_type="invoice")
+        with pytest.raises(docpoll.JobFailed):
+            await finished(it, clock, first)
+        second = await it.submit(pdf(), document_type="invoice", again=first)
+        assert (second.attempt, second.retry_of) == (2, first.id)
+        with pytest.raises(docpoll.JobFailed):
+            await finished(it, clock, second)
+        assert (await it.submit(pdf(), document_type="invoice", again=first)).id == second.id
+    assert vendor.counts["submit"] == 2
+
+
 async def test_a_retry_needs_the_document_as_it_was(client: Make, vendor: Vendor, clock: FakeClock, tmp_path: Path):
     """Gone or changed raises `DocumentGone`, makes no attempt and leaves the job as it was."""
     vendor.usual_polls = [envelope("EXPIRED")]

@@ -7,11 +7,13 @@ import os
 import shutil
 from pathlib import Path
 
+import attrs
 import pytest
 from filelock import FileLock, Timeout
 
 from docpoll.errors import ConfigError
 from docpoll.watching import Shelf, stamp_of
+from docpoll.watching.moving import _give_name, _is_like, _put_back, _remove
 
 
 @pytest.fixture
@@ -154,6 +156,35 @@ def test_what_was_copied_is_what_was_sent(small_disk, inbox):
     assert put(shelf, inbox, digest="0" * 64) is None
     assert shelved(shelf) == {}
     assert (inbox / "may" / "a.pdf").exists()
+
+
+def test_what_comes_in_while_a_file_is_copied_is_not_overwritten(inbox):
+    """Neither under the name that was free when the copy was begun, nor where the file lay: that is a new document."""
+    folder = inbox / "may"
+    path = folder / "a.pdf"
+    before = attrs.evolve(stamp_of(str(path)), modified=0)
+    half = inbox / ".half"
+    half.write_bytes(b"%PDF-1.7 copied")
+    assert _give_name(str(half), iter([str(path), str(folder / "a (2).pdf")])) == str(folder / "a (2).pdf")
+    assert (folder / "a (2).pdf").read_bytes() == b"%PDF-1.7 copied"
+    _remove(str(path), before)
+    assert path.read_bytes() == b"%PDF-1.7 first"
+    _remove(str(path), stamp_of(str(path)))
+    assert not path.exists()
+
+
+def test_what_was_moved_by_mistake_goes_back_and_overwrites_nothing(inbox):
+    """Beside its place where that is taken by now; it is known by its size and its time, as it may be numbered anew."""
+    path, place = inbox / "may" / "a.pdf", inbox / "moved.pdf"
+    place.write_bytes(b"%PDF-1.7 other")
+    stamp = stamp_of(str(place))
+    assert _is_like(str(place), attrs.evolve(stamp, inode=0))
+    assert not _is_like(str(place), attrs.evolve(stamp, size=3))
+    assert not _is_like(str(path.parent), stamp)
+    _put_back(str(place), str(path))
+    assert path.read_bytes() == b"%PDF-1.7 first"
+    assert (inbox / "may" / "a (2).pdf").read_bytes() == b"%PDF-1.7 other"
+    assert not place.exists()
 
 
 def test_a_full_disk_leaves_nothing_half_there(small_disk, inbox):

@@ -9,6 +9,7 @@ is begun anew. What the system tells of changes is a nudge: it makes the next lo
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -74,6 +75,8 @@ class Paces:
     ledger: float = 5.0
     #: Until a file is tried again that could not be moved.
     move: float = 60.0
+    #: Until what is wrong is told again: it may have been put right since, and be another time.
+    tell: float = 3600.0
 
 
 def watch(options: Options, *, settle: str, done_to: str | None, failed_to: str | None) -> int:
@@ -244,7 +247,8 @@ class _Watch:
         #: Job and state → the names that it was told under; the latest ones.
         self._told: dict[tuple[str, JobState], set[str]] = {}
         self._searches: dict[str, asyncio.Task[None]] = {}
-        self._said: set[str] = set()
+        #: What is wrong → when that was told last.
+        self._said: dict[str, float] = {}
 
     async def run(self) -> int:
         """Watch until a signal comes."""
@@ -327,7 +331,7 @@ class _Watch:
             why = await hear(folders, self._nudged.set)
             self._is_deaf = why is not None
             if why is not None:
-                self._say_once(
+                self._say_rarely(
                     f"docpoll: changes in {_listed(folders)} cannot be heard ({why}); looked at every "
                     f"{self._paces.look_unheard:g} s instead"
                 )
@@ -367,7 +371,7 @@ class _Watch:
         job = await self._entered(read)
         if job.id in self._waiting or not _is_unsent(job):
             pass
-        elif (job := await self._entered(read, again=True)).is_open:
+        elif (job := await self._entered(read, again=job)).is_open:
             self._screen.tell(
                 f"docpoll: {shown(one.path)}: its document was gone before it was sent; now it is here, and a further "
                 "attempt is made, the first that is sent"
@@ -385,7 +389,7 @@ class _Watch:
         elif job.state is JobState.UNCERTAIN:
             self._search(job)
 
-    async def _entered(self, document: Document, *, again: bool = False) -> Job:
+    async def _entered(self, document: Document, *, again: bool | Job = False) -> Job:
         submit = partial(self._client.submit, document, wait=False, again=again, **self._options.asked)
         return await self._persistently(submit)
 
@@ -477,13 +481,13 @@ class _Watch:
             except Timeout:
                 kept_since = kept_since or began
                 if began - kept_since > self._paces.move:
-                    self._say_once(
+                    self._say_rarely(
                         f"docpoll: {shown(shelf.folder)}: another process keeps {LOCK} there; files stay until it ends"
                     )
                 self._moves.put_nowait((one, shelf))
                 continue
             except OSError as exc:
-                self._say_once(
+                self._say_rarely(
                     f"docpoll: {shown(shelf.folder)}: files cannot be moved there ({exc.strerror or exc}), such as "
                     f"{shown(one.path)}; they stay, and are tried again each minute",
                     key=f"{shelf.folder}: {exc.strerror}",
@@ -508,7 +512,7 @@ class _Watch:
             try:
                 jobs = await self._client.store.by_ids(glanced)
             except StoreError as exc:
-                self._say_once(f"docpoll: {exc}")
+                self._say_rarely(f"docpoll: {exc}")
                 continue
             for job_id in glanced:
                 if (job := jobs.get(job_id)) is not None and job.state in CLOSED:
@@ -523,12 +527,13 @@ class _Watch:
                 return await work()
             except StoreError as exc:
                 if not exc.passing:  # Of others the log tells.
-                    self._say_once(f"docpoll: {exc}; it is tried again")
+                    self._say_rarely(f"docpoll: {exc}; it is tried again")
             await asyncio.sleep(self._paces.ledger)
 
-    def _say_once(self, text: str, *, key: str | None = None) -> None:
-        if (key or text) not in self._said:
-            self._said.add(key or text)
+    def _say_rarely(self, text: str, *, key: str | None = None) -> None:
+        now = self._clock.monotonic()
+        if now - self._said.get(key or text, -math.inf) >= self._paces.tell:
+            self._said[key or text] = now
             self._screen.say(text)
 
 

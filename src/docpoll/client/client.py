@@ -334,7 +334,7 @@ class Client:
         document: Input,
         *,
         document_type: str | None = None,
-        again: bool = False,
+        again: bool | Job = False,
         fresh_for: timedelta | None = None,
         wait: bool = True,
         **options: Any,
@@ -342,8 +342,10 @@ class Client:
         """Hand out one document: a path, its bytes, or a `docpoll.Document`; or start one `docpoll.Extraction`.
 
         The same document with the same options is the same job, in this run and every later one; *again* makes a
-        further attempt when the last one is closed, and pays for it. Gives the job once it is `RUNNING`, `FAILED`
-        or `UNCERTAIN` (its state tells), or as it is in the ledger with *wait* False.
+        further attempt when the last one is closed, and pays for it; given a job, only while that one is the last, so
+        that two who ask for it at once pay once.
+        Gives the job once it is `RUNNING`, `FAILED` or `UNCERTAIN` (its state tells), or as it is in the ledger with
+        *wait* False.
         Other *options* are the provider's (`customer`, `parse_text_blocks`).
 
         The same extraction is the same job while it is open. After that it is started, and paid for, anew, since it
@@ -919,7 +921,7 @@ class Client:
         inputs: Sequence[Input],
         options: dict[str, Any],
         *,
-        again: bool | Collection[JobState],
+        again: bool | Job | Collection[JobState],
         fresh_for: timedelta | None = None,
         made: set[str] | None = None,
     ) -> list[Job | DocpollError]:
@@ -975,7 +977,7 @@ class Client:
         self,
         draft: Draft,
         job: Job,
-        again: bool | Collection[JobState],
+        again: bool | Job | Collection[JobState],
         fresh_for: timedelta | None,
         *,
         reading: bool,
@@ -987,6 +989,8 @@ class Client:
             job, now=self._clock.now(), fresh_for=fresh_for, reading=reading
         ):
             return True
+        if isinstance(again, Job):
+            return job.id == again.id
         return again if isinstance(again, bool) else job.state in again
 
     async def _enter_drafts(self, drafts: Sequence[Draft]) -> list[Job]:

@@ -11,10 +11,12 @@ import hashlib
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
+import attrs
 from filelock import FileLock, Timeout
 
 from docpoll.arrivals import Stamp
@@ -73,14 +75,14 @@ class Shelf:
             except OSError as exc:
                 if exc.errno != errno.EXDEV:
                     raise
-                return self._carry(path, free, taken, stamp=stamp, digest=digest)
-            if stamp_of(free) != stamp and not os.path.lexists(path):
+                return self._carry(path, folder, taken, stamp=stamp, digest=digest)
+            if not _is_like(free, stamp):
                 # Somebody put another document in its place at the last moment: that was not the one that is done.
-                os.rename(free, path)
+                _put_back(free, path)
                 return None
             return free
 
-    def _carry(self, path: str, free: str, taken: list[str], *, stamp: Stamp, digest: str | None) -> str | None:
+    def _carry(self, path: str, folder: str, taken: list[str], *, stamp: Stamp, digest: str | None) -> str | None:
         """As `put()`, to another file system."""
         half = os.path.join(self.folder, _HALF)
         try:
@@ -90,16 +92,18 @@ class Shelf:
             for place in taken:
                 if _is_copy(place, half, digest=copied):
                     # It came here before a crash; only its old name was left.
-                    free = place
                     break
             else:
-                os.rename(half, free)
-                _flush_folder(os.path.dirname(free))
+                place = _give_name(half, _names(folder, os.path.basename(path)))
+                for flushed in (Path(folder), *Path(folder).parents):
+                    _flush_folder(flushed)  # Folders on the way may be as new.
+                    if flushed == Path(self.folder):
+                        break
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(half)
-        os.unlink(path)
-        return free
+        _remove(path, stamp)
+        return place
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -122,6 +126,39 @@ def _names(folder: str, name: str) -> Iterator[str]:
         yield path
         if not os.path.lexists(path):
             return
+
+
+def _is_like(path: str, stamp: Stamp) -> bool:
+    """Whether *path* is the file that was like *stamp* before it was moved; some file systems then number it anew."""
+    found = stamp_of(path, follows=False)
+    return found is not None and attrs.evolve(found, inode=stamp.inode) == stamp
+
+
+def _put_back(place: str, path: str) -> None:
+    """Move what was moved to *place* back to *path*, or beside it where that is taken by now."""
+    *_, free = _names(*os.path.split(path))
+    os.rename(place, free)
+
+
+def _give_name(half: str, names: Iterable[str]) -> str:
+    """Give *half* the first of *names* that is free, and tell which: copying took its time, others may have come."""
+    for free in names:
+        try:
+            os.link(half, free)  # unlike a rename, this never takes another's place
+        except FileExistsError:
+            continue
+        except OSError:  # this file system has one name for each file
+            if os.path.lexists(free):
+                continue
+            os.rename(half, free)
+        return free
+    raise FileExistsError(errno.EEXIST, "its name is taken each time", half)
+
+
+def _remove(path: str, stamp: Stamp) -> None:
+    """Remove the file at *path*, unless another one took its place while it was copied: that is a new document."""
+    if stamp_of(path, follows=False) == stamp:
+        os.unlink(path)
 
 
 def _copy(path: str, half: str) -> str:
@@ -151,7 +188,7 @@ def _is_copy(place: str, half: str, *, digest: str) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == digest
 
 
-def _flush_folder(folder: str) -> None:
+def _flush_folder(folder: Path) -> None:
     """Have the names in *folder* on the disk; Windows has no way to ask for that, and needs none."""
     if os.name == "nt":
         return
