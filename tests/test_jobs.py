@@ -419,6 +419,8 @@ def test_what_is_taken_up_again_is_not_purged_any_more() -> None:
     assert after(missing, AskedAgain()).purged_at is None
     given_up = purged(job(JobState.TIMED_OUT), now=T0)
     assert after(given_up, Nudged()).purged_at is None
+    for late in (DONE, VERDICT, GONE):
+        assert after(given_up, late).purged_at is None
     assert after(given_up, Cancelled()).purged_at == T0
 
 

@@ -453,7 +453,7 @@ class GivenBack:
 
     #: Bytes by which files became shorter.
     size: int = 0
-    #: Nothing that was deleted can be found in them any more. False: another program kept the log from being emptied.
+    #: The log is empty, so nothing stands in it that was deleted. False: another program kept it from being emptied.
     is_clean: bool = True
 
 
@@ -794,15 +794,14 @@ class Store(Protocol):
 
         In one transaction. A job that is not as it was when it was looked at (in another state, changed since, purged),
         or that anybody owns, is left alone. Gives the ids of those that were purged. Bytes of a document that another
-        job needs stay. What is deleted is overwritten, so that it is not found in the file; `give_back()` does the
-        same to the log.
+        job needs stay. What is deleted is overwritten where it stands; `give_back()` does the same to the log.
 
         What is flushed for a purged job in its state from then on stores neither a result nor an error.
         """
         ...
 
     async def give_back(self) -> GivenBack:
-        """Give the room of what was deleted back to the disk, and leave no trace of it in the ledger's files.
+        """Give the room of what was deleted back to the disk, and empty the log of it.
 
         In short transactions, so that other programs go on meanwhile; interrupted, it is done by the next call.
         """

@@ -464,7 +464,8 @@ def _ended(job: Job, event: Succeeded | Failed | Vanished, to: JobState, now: da
         error = event.error
     elif isinstance(event, Succeeded):
         error = event.warning
-    return _closed(job, to, now, error=error, status=event.status, polls=job.polls + 1, enveloped=True)
+    # What a purged job that was given up brings in the end was not there to be purged.
+    return _closed(job, to, now, error=error, status=event.status, polls=job.polls + 1, enveloped=True, purged_at=None)
 
 
 def _cancelled(job: Job, event: Cancelled, to: JobState, now: datetime) -> Job:

@@ -95,6 +95,20 @@ async def test_result_follows_the_attempt_that_is_made_by_itself(
     }
 
 
+async def test_what_was_purged_is_not_sent_again_by_itself(client: Make, vendor: Vendor, clock: FakeClock, files: Any):
+    """A policy does not make up for what was deleted on request: it is the same outcome, and costs nothing."""
+    details = {"seen": "Mr. Miller"}
+    vendor.usual_polls = [envelope("ERROR", error={"code": "e1", "message": "unreadable", "details": details})]
+    path = files(1)[0]
+    async with client() as it:
+        await moved(clock, all_of(it.extract([path], document_type="invoice")))
+        assert await it.purge(older_than=timedelta(0)) == 1
+    async with client(resubmit=TWICE) as it:
+        (outcome,) = await moved(clock, all_of(it.extract([path], document_type="invoice")))
+    assert isinstance(outcome.error, docpoll.JobFailed)
+    assert vendor.counts["submit"] == 1
+
+
 async def test_attempts_end_and_the_outcome_is_that_of_the_last(
     client: Make, vendor: Vendor, clock: FakeClock, files: Any
 ):

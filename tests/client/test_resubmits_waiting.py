@@ -88,6 +88,21 @@ def test_the_attempt_is_made_when_its_time_has_come(world, caplog):
     assert begun(world) == 2
 
 
+def test_an_attempt_that_waits_is_not_made_once_its_job_is_purged(world, caplog):
+    """What was deleted on request is sent again on request only; it is said."""
+
+    async def story():
+        async with world.client(resubmit=TWICE) as client:
+            await failed(client, await client.submit(asked()))
+            assert await client.purge(older_than=timedelta(0)) == 1
+            await asyncio.sleep(3700)
+
+    world.run(story())
+    assert begun(world) == 1
+    (why,) = said(caplog, "not_resubmitted")
+    assert "no further attempt can be made: what was stored of it was purged meanwhile" in why
+
+
 def test_waiting_for_its_time_keeps_nobody_busy():
     """50 minutes of it take a client hardly more steps than 50 minutes without a plan."""
 

@@ -565,6 +565,20 @@ async def test_a_reader_keeps_the_log_and_it_is_said(store: SQLiteStore, make: M
     assert Path(f"{path}-wal").stat().st_size == 0
 
 
+async def test_a_log_that_is_being_read_keeps_no_writer_waiting(store: SQLiteStore, make: Make, path: Path) -> None:
+    """Somebody else writes while a purge waits for the reader to end."""
+    await enter(store, await store.register(now=NOW), a_job(1))
+    purging, other = await make(patience=2 * SECOND), await make(patience=SECOND)
+    with plain_connection(path) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM jobs").fetchone()
+        await store.register(now=NOW)
+        emptying = asyncio.ensure_future(purging.give_back())
+        while not emptying.done():
+            await other.register(now=NOW)
+        assert not emptying.result().is_clean
+
+
 # Schemas
 
 

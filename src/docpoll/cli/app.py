@@ -723,8 +723,12 @@ def purge(
     older_than: Annotated[
         str | None, typer.Option("--older-than", metavar="TIME", help="What ended so long ago or longer, such as 30d.")
     ] = None,
-    provider: Provider = None,
-    account: Account = None,
+    provider: Annotated[
+        str | None, typer.Option("--provider", metavar="NAME", help="Only its jobs (default: those of all).")
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="LABEL", help="Only its jobs (default: DOCPOLL_ACCOUNT, or all).")
+    ] = None,
     store: Store = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be deleted.")] = False,
     json: Json = False,

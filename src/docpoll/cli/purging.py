@@ -28,6 +28,10 @@ __all__ = ["purge_jobs"]
 #: Bytes are told in the largest of these that they fill.
 _UNITS: Final = {"GB": 10**9, "MB": 10**6, "kB": 10**3}
 
+#: What an age may end with. What is purged is gone, so nothing is guessed: a bare number is meant as days by as many
+#: people as it is meant as seconds, and an M as months.
+_AGES: Final = ("s", "h", "d")
+
 
 def purge_jobs(
     settings: Settings,
@@ -42,6 +46,8 @@ def purge_jobs(
 ) -> int:
     """Carry out `docpoll purge`; gives the exit code. Raises `DocpollError` for what ends it with 2."""
     age = parse_length("--older-than", older_than)
+    if older_than is not None and not older_than.strip().lower().endswith(_AGES):
+        raise ConfigError(f"--older-than {older_than}: give it in days, hours or seconds, such as 30d, 12h or 90s")
     if bool(names) == (age is not None):
         raise ConfigError("say what is to go: --older-than 30d, or the jobs to purge")
     require_ledger(settings.store)

@@ -14,7 +14,7 @@ import attrs
 
 from docpoll.client.drafts import next_attempt
 from docpoll.documents import Document
-from docpoll.errors import DocpollError
+from docpoll.errors import DocpollError, ResultPurged
 from docpoll.extractions import EXTRACTION, Extraction
 from docpoll.interfaces import Clock, Draft, Store
 from docpoll.jobs import Job, JobState
@@ -134,7 +134,8 @@ class Resubmits:
 
     def _is_wanted(self, job: Job) -> bool:
         ended = job.state is JobState.EXPIRED or job.state is JobState.FAILED
-        if not ended or job.id in self._left or not self._is_mine(job):
+        # What was deleted on request is not sent again but on request.
+        if not ended or job.purged_at is not None or job.id in self._left or not self._is_mine(job):
             return False
         return self._policy.allows(attempt=job.attempt, error=job.error)
 
@@ -165,6 +166,8 @@ class Resubmits:
         ours = False
         try:
             newest = (await self._store.newest([job.key])).get(job.key, job)
+            if newest.purged_at is not None and newest.id == job.id:
+                raise ResultPurged("what was stored of it was purged meanwhile", job=newest)
             if newest.attempt <= job.attempt:
                 draft = next_attempt(self._draft(job, await self._document_of(job)), job)
                 newest = (await self._enter([draft]))[0]
