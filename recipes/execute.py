@@ -71,6 +71,8 @@ def executed(notebook: Path, *, start: str = "recipes") -> NotebookNode:
             kernel_name="python3",
             timeout=AT_MOST,
             record_timing=False,
+            # However the kernel parts what a cell prints, it is one output.
+            coalesce_streams=True,
             resources={"metadata": {"path": str(place / "docpoll" / start)}},
         ).execute(env=environment)
         return _neutral(_plain(node), str(place))
@@ -122,6 +124,8 @@ def _neutral(node: NotebookNode, place: str) -> NotebookNode:
 def main(names: list[str]) -> None:
     """Execute the notebooks that are named, or all of them."""
     notebooks = [FOLDER / f"{Path(name).stem}.ipynb" for name in names] or sorted(FOLDER.glob("*.ipynb"))
+    if missing := [notebook.name for notebook in notebooks if not notebook.is_file()]:
+        sys.exit(f"{', '.join(missing)}: not in {FOLDER}; name notebooks that are, or none for all")
     for notebook in notebooks:
         print(notebook.name, flush=True)
         try:

@@ -13,6 +13,7 @@ import signal
 import sys
 import termios
 import threading
+import traceback
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -126,6 +127,16 @@ def test_an_interruption_of_extract_all_comes_out_when_all_has_ended(emulator: R
     assert "docpoll" not in {thread.name for thread in threading.enumerate()}
 
 
+def _read_to_the_end(ours: int) -> str:
+    """What was written to a terminal that is closed: before that, some of it may still be on its way."""
+    told = b""
+    with contextlib.suppress(OSError):  # That was all.
+        while some := os.read(ours, 4096):
+            told += some
+    os.close(ours)
+    return told.decode()
+
+
 def test_progress_is_a_bar_on_a_terminal(emulator: RunningEmulator, tmp_path: Path):
     """It goes up to the number of inputs, those of an iterator too, and counts those without a result."""
     documents = [small_pdf(1), b"hello", small_pdf(2)]
@@ -135,11 +146,33 @@ def test_progress_is_a_bar_on_a_terminal(emulator: RunningEmulator, tmp_path: Pa
         provider = emulator.provider(schedule=QUICK)
         with_a_bar = {"provider": provider, "store": tmp_path / "a.db", "document_type": "invoice", "progress": True}
         outcomes = docpoll.extract_all(iter(documents), **with_a_bar)
-        shown = os.read(ours, 100_000).decode()
-    os.close(ours)
+    shown = _read_to_the_end(ours)
     assert [one.result is None for one in outcomes] == [False, True, False]
     assert "| 0/3 [" in shown
     assert re.search(r"100%\|.*\| 3/3 \[.*, 1 without a result\]", shown)
+
+
+def test_progress_draws_no_bar_over_nothing(tmp_path: Path):
+    """An empty folder leaves no empty bar on the terminal."""
+    ours, theirs = os.openpty()
+    with open(theirs, "w") as terminal, contextlib.redirect_stderr(terminal):
+        assert docpoll.extract_all([], provider=docpoll.Local(), store=tmp_path / "a.db", progress=True) == []
+    assert _read_to_the_end(ours) == ""
+
+
+def test_progress_needs_no_stderr(tmp_path: Path):
+    """A service that was started without one gets its outcomes all the same."""
+    with contextlib.redirect_stderr(None):
+        asked = {"provider": docpoll.Local(), "store": tmp_path / "a.db", "progress": True}
+        (outcome,) = docpoll.extract_all([tmp_path / "missing.pdf"], **asked)
+    assert isinstance(outcome.error, docpoll.DocumentError)
+
+
+def test_what_extract_all_raises_stands_alone(tmp_path: Path):
+    """Without a word about event loops, which its callers need not know."""
+    with pytest.raises(docpoll.StoreError) as caught:
+        docpoll.extract_all([small_pdf(1)], provider=docpoll.Local(), store=tmp_path / "away" / "a.db")
+    assert "event loop" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_progress_is_quiet_where_there_is_no_terminal(

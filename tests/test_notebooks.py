@@ -127,6 +127,20 @@ def test_a_notebook_that_fails_says_so_and_stays_as_it_was(tmp_path: Path):
     assert broken.read_bytes() == before
 
 
+def test_what_a_cell_prints_is_one_output(tmp_path: Path):
+    """However a busy machine parts it."""
+    notebook = tmp_path / "prints.ipynb"
+    cell = "import sys\nfor one in 'ab':\n    print(one, flush=True)"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)]), notebook)
+    assert [output.text for output in _outputs(execute["executed"](notebook))] == ["a\nb\n"]
+
+
+def test_a_name_that_no_notebook_has_is_said():
+    """Without a traceback."""
+    with pytest.raises(SystemExit, match=r"^nope\.ipynb: not in "):
+        execute["main"](["nope"])
+
+
 def test_the_stop_button_loses_nothing(emulator: RunningEmulator, tmp_path: Path):
     """`extract_all()` ends when a real kernel is interrupted, and the cell that is run again sends nothing twice."""
     cell = f"""

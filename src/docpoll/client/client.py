@@ -1283,7 +1283,13 @@ def run_anywhere(run: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(run())
+        pass  # Not run from here: whatever it raises would come with "no running event loop" above it.
+    else:
+        return _run_in_a_thread(run)
+    return asyncio.run(run())
+
+
+def _run_in_a_thread(run: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     done: Future[_T] = Future()
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
     interrupted = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,7 +16,7 @@ __all__ = ["progress_bar"]
 def progress_bar(total: int) -> Iterator[Callable[[Outcome], None]]:
     """A bar over *total* inputs; each outcome moves it on, and those without a result are counted beside it.
 
-    On a terminal it is text on stderr, in a notebook a widget, elsewhere nothing.
+    On a terminal it is text on stderr, in a notebook a widget, elsewhere nothing; nor is there one over no inputs.
     Call it in the thread that may display; outcomes are counted from any one.
     Raises `ConfigError` where the extra `notebook` is missing.
     """
@@ -25,7 +26,8 @@ def progress_bar(total: int) -> Iterator[Callable[[Outcome], None]]:
         raise ConfigError("progress=True needs tqdm: pip install 'docpoll[notebook]'") from exc
     without = 0
     # None: not where stderr is no terminal; a notebook has its bar all the same.
-    with tqdm(total=total, unit="doc", disable=None) as bar:
+    disable = None if total and sys.stderr is not None else True
+    with tqdm(total=total, unit="doc", disable=disable) as bar:
 
         def count(outcome: Outcome) -> None:
             nonlocal without
