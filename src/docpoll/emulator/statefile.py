@@ -110,7 +110,7 @@ class StateFile:
                     self._db.execute(statement)
 
     def give_back(self) -> tuple[int, bool]:
-        """Give the room of what was deleted back to the disk, and leave no trace of it in the file and its log.
+        """Give the room of what was deleted back to the disk, out of the file and its log.
 
         Gives the bytes by which it became shorter, and whether nothing is left in the log: another process may keep
         that from being cut. A file of an older docpoll is written anew as a whole, once.
