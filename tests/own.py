@@ -74,7 +74,7 @@ class Bird:
         return sum(request.operation == operation for request in self.transport.requests)
 
     def _answer(self, request: Request) -> Response | BaseException:
-        usual: dict[str, Callable[[dict[str, Any]], Any]] = {"submit": self._take, "poll": self._tell}
+        usual: dict[str, Callable[[dict[str, Any]], Any]] = {"submit": self._take, "poll": self.tell}
         assert isinstance(request.body, bytes)
         told = self.always.get(request.operation) or usual[request.operation](orjson.loads(request.body))
         assert isinstance(told, Response | BaseException)
@@ -85,6 +85,7 @@ class Bird:
         self.polls[remote_id] = 0
         return self.next.pop(0) if self.next else answer(201, id=remote_id)
 
-    def _tell(self, asked: dict[str, Any]) -> Response:
+    def tell(self, asked: dict[str, Any]) -> Response:
+        """What it says of a job, unless told otherwise."""
         self.polls[asked["id"]] += 1
         return answer(status="waiting") if self.polls[asked["id"]] < 2 else answer(status="done", text=asked["id"])

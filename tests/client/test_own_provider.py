@@ -11,9 +11,12 @@ import pytest
 
 import docpoll
 from docpoll import Client, FixedSchedule, JobState, Unauthorized
-from docpoll.errors import AnswerMissing, RequestNotSent
-from docpoll.testing import FakeClock
-from docpoll.wire import Response
+from docpoll.documents import Document
+from docpoll.errors import AccountFault, AnswerMissing, RemoteProtocolError, RequestNotSent
+from docpoll.jobs import Job
+from docpoll.results import Result
+from docpoll.testing import FakeClock, ScriptedTransport
+from docpoll.wire import Request, Response
 from tests.own import URL, Bird, Parrot, answer
 from tests.vendor import pdf, until
 
@@ -130,6 +133,71 @@ async def test_a_poll_that_never_left_is_asked_again_later(make: Any, bird: Bird
         assert (await passing(clock, it.result(job), step=60)).fields["text"].value == "p1"
 
 
+class Muddled(Parrot):
+    """A provider with mistakes: it cannot say one language, and not read one answer."""
+
+    def build_submit(self, job: Job, document: Document) -> Request:
+        if job.options.get("language") == "tlh":
+            raise KeyError("tlh")
+        return super().build_submit(job, document)
+
+    def result_from(self, answer: dict[str, Any]) -> Result:
+        if answer["text"] == "p1":
+            raise KeyError("fields")
+        return super().result_from(answer)
+
+
+async def test_a_mistake_where_a_request_is_made_is_told_and_ends_nothing(make: Any, bird: Bird) -> None:
+    """Nobody waits for ever, nothing is sent, and once it is mended the document goes."""
+    async with make(provider=Muddled(base_url=URL)) as it:
+        with pytest.raises(AccountFault, match=r"parrot: build_submit\(\) failed for .* \(KeyError: 'tlh'\)"):
+            await asyncio.wait_for(it.submit(pdf(), language="tlh"), 5)
+        (job,) = [job async for job in it.jobs()]
+        assert (job.state, job.sent_at, bird.count("submit")) == (JobState.PENDING, None, 0)
+    async with make() as it:
+        assert (await it.submit(pdf(), language="tlh")).state is JobState.RUNNING
+
+
+async def test_a_mistake_in_the_sending_of_a_lost_one_leaves_it_uncertain(
+    make: Any, bird: Bird, clock: FakeClock
+) -> None:
+    """It may have been accepted the first time."""
+    bird.next = [LOST]
+    async with make() as it:
+        job = await it.submit(pdf(), language="tlh")
+    async with make(provider=Muddled(base_url=URL)) as it:
+        with pytest.raises(AccountFault, match="build_submit"):
+            await it.resolve(job, resend=True)
+        assert (await it.job(job.id)).state is JobState.UNCERTAIN
+    assert bird.count("submit") == 1
+
+
+async def test_a_result_that_is_not_read_stops_no_other(make: Any, bird: Bird, clock: FakeClock) -> None:
+    """It is stored, its outcome says why, and a mended provider reads it."""
+    async with make(provider=Muddled(base_url=URL)) as it:
+        found = {one.job.remote_id: one for one in await passing(clock, outcomes(it, 3))}
+        assert [name for name, one in sorted(found.items()) if one.result is None] == ["p1"]
+        unread = found["p1"]
+        assert unread.job.state is JobState.SUCCEEDED
+        assert "its result is stored, and parrot failed to read it (KeyError: 'fields')" in str(unread.error)
+        with pytest.raises(RemoteProtocolError, match="failed to read it"):
+            await it.result(unread.job)
+    async with make() as it:
+        assert (await it.result(unread.job)).fields["text"].value == "p1"
+
+
+async def test_what_is_no_result_is_said_to_be_none(make: Any, bird: Bird, clock: FakeClock) -> None:
+    """A provider that forgets to give one."""
+
+    class Forgotten(Parrot):
+        def result_from(self, answer: dict[str, Any]) -> Result:
+            return None  # type: ignore[return-value]  # the mistake
+
+    async with make(provider=Forgotten(base_url=URL)) as it:
+        (outcome,) = await passing(clock, outcomes(it, 1))
+    assert "it gave a NoneType in place of a docpoll.Result" in str(outcome.error)
+
+
 # --- outage -----------------------------------------------------------------------------------------
 
 
@@ -190,6 +258,56 @@ async def test_a_vendor_that_answers_polls_and_loses_submits_is_not_tried_at_eac
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work
+
+
+async def test_one_job_that_is_never_answered_keeps_no_outage_up(make: Any, bird: Bird, clock: FakeClock) -> None:
+    """The vendor has trouble with the first job alone: another one tells that it answers."""
+    usual = bird.tell
+
+    def tell(asked: dict[str, Any]) -> Response:
+        return Response(status=500) if asked["id"] == "p1" else usual(asked)
+
+    bird.tell = tell
+    async with make(schedule=FixedSchedule(86_400.0)) as it:
+        await it.submit(pdf(998))
+        await it.submit(pdf(999))
+        bird.next = [AWAY] * 3
+        for number in range(3):
+            await it.submit(pdf(number))
+        work = asyncio.ensure_future(it.submit(pdf(3)))
+        for _ in range(180):
+            clock.advance(5)
+            await asyncio.sleep(0.001)
+        assert bird.count("poll") > 0
+        assert work.done()
+        assert (await work).state is JobState.RUNNING
+
+
+async def test_while_all_polls_are_on_their_way_no_document_finds_out(make: Any, bird: Bird, clock: FakeClock) -> None:
+    """A vendor that takes requests and answers none: what is open tells in time, and nothing is risked meanwhile."""
+    again = asyncio.Event()
+
+    class Held(ScriptedTransport):
+        async def send(self, request: Request) -> Response:
+            if request.operation == "poll":
+                await again.wait()
+            return await bird.transport.send(request)
+
+    async with make(transport=Held([]), schedule=FixedSchedule(1.0)) as it:
+        await it.submit(pdf(999))
+        clock.advance(2)
+        bird.always["submit"] = AWAY
+        for number in range(3):
+            await it.submit(pdf(number))
+        work = asyncio.ensure_future(it.submit(pdf(3)))
+        for _ in range(180):
+            clock.advance(5)
+            await asyncio.sleep(0.001)
+        assert bird.count("submit") == 1 + 3
+        bird.always.clear()
+        again.set()
+        assert (await passing(clock, work)).state is JobState.RUNNING
+        assert bird.count("submit") == 1 + 4
 
 
 async def test_results_that_expire_are_a_matter_of_one_line(client: Any, bird: Bird, clock: FakeClock) -> None:

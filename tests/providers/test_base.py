@@ -201,6 +201,19 @@ def test_a_result_is_read_from_the_whole_answer() -> None:
     assert BaseProvider.has_result(PARROT, {})
 
 
+def test_a_provider_without_a_name_or_words_is_told_so() -> None:
+    """Before a job is made under nothing."""
+
+    class Nameless(BaseProvider):
+        build_submit = build_poll = id_in = None  # type: ignore[assignment]  # never asked
+
+    with pytest.raises(ConfigError, match="Nameless: it needs 'name'"):
+        Nameless(base_url=URL)
+    Nameless.name = "nameless"
+    with pytest.raises(ConfigError, match="Nameless: it needs 'meanings'"):
+        Nameless(base_url=URL)
+
+
 def test_an_unknown_provider_stands_for_a_name_and_never_sends() -> None:
     """Its jobs can be looked at; how to speak to its API, and what its results mean, only its own program knows."""
     stranger: Provider = UnknownProvider(name="parrot", origin=PARROT.origin)

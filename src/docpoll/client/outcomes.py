@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from typing import Final, SupportsIndex, overload
 
@@ -13,6 +14,7 @@ from docpoll.errors import (
     JobCancelled,
     JobFailed,
     JobTimedOut,
+    RemoteProtocolError,
     ResultExpired,
     ResultPurged,
     StoreError,
@@ -26,6 +28,7 @@ from docpoll.results import Result
 
 __all__ = ["Outcome", "Outcomes", "is_settled", "outcome_of"]
 
+log = logging.getLogger("docpoll")
 
 #: Bytes of an answer that is read beside the loop: 60 MB take seconds.
 _LONG: Final = 256 * 1024
@@ -111,11 +114,18 @@ async def outcome_of(job: Job, *, source: str, store: Store, provider: Provider)
         purged = ResultPurged(f"job {job.id}: the result of {job.source} was stored and later purged", job=job)
         return Outcome(source=source, job=job, error=purged)
     try:
-        if len(body) < _LONG:
-            return Outcome(source=source, job=job, result=provider.read_result(body))
-        return Outcome(source=source, job=job, result=await asyncio.to_thread(provider.read_result, body))
+        read = provider.read_result
+        result = read(body) if len(body) < _LONG else await asyncio.to_thread(read, body)
+        if not isinstance(result, Result):
+            raise TypeError(f"it gave a {type(result).__name__} in place of a docpoll.Result")
     except DocpollError as exc:
         return Outcome(source=source, job=job, error=exc)
+    except Exception as exc:  # A mistake in one provider, or an answer it did not expect: others have their results.
+        log.exception("job %s: its result was not read", job.id, extra={"action": "task_failed", "job_id": job.id})
+        said = f"{provider.name} failed to read it ({type(exc).__name__}: {exc}); mend the provider, and ask again"
+        unread = RemoteProtocolError(f"job {job.id}: its result is stored, and {said}")
+        return Outcome(source=source, job=job, error=unread)
+    return Outcome(source=source, job=job, result=result)
 
 
 def _error_of(job: Job) -> DocpollError:

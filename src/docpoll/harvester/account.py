@@ -273,6 +273,7 @@ class Account:
         """A poll of *job*, one of so many *jobs* that are polled, brought *event*."""
         if isinstance(event, PollMissed):
             return
+        self.outage.has_heard = True
         if isinstance(event, NotFound):
             self.answered = True
             self._suspect(job, jobs)

@@ -83,8 +83,11 @@ class Courier:
         #: the same thread, as each keeps room for the largest it has read.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="docpoll-reader")
 
-    async def prepare(self, job: Job) -> Request | Refused:
-        """The request that submits *job*, or why it cannot be made. Raises `StoreError`."""
+    async def prepare(self, job: Job) -> Request | Refused | NotSent:
+        """The request that submits *job*, or why it cannot be made. Raises `StoreError`.
+
+        A mistake in a provider is a fault of the account: the job waits until it is mended.
+        """
         document = await self._document(job)
         if document is None:
             return Refused(error=ErrorInfo(code=_CHANGED, message=f"{job.source}: its bytes are no longer kept"))
@@ -98,7 +101,16 @@ class Courier:
                 doubtful // 1_000_000,
                 extra={"action": "large_document", "job_id": job.id},
             )
-        return self._provider.build_submit(job, document)
+        try:
+            request = self._provider.build_submit(job, document)
+            if not isinstance(request, Request):
+                raise TypeError(f"it gave a {type(request).__name__} in place of a docpoll.wire.Request")
+        except Exception as exc:
+            log.exception("job %s: no request was made", job.id, extra={"action": "task_failed", "job_id": job.id})
+            said = f"{self._provider.name}: build_submit() failed for {job.source} ({type(exc).__name__}: {exc})"
+            self._account.failed(SUBMIT, AccountFault(f"{said}; nothing was sent, mend the provider"))
+            return NotSent(reason=said)
+        return request
 
     async def submit(self, job: Job, request: Request) -> Event:
         """Send *request* for *job*; what its answer, or the lack of one, says of the job."""

@@ -15,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from docpoll.budget import Budget
@@ -95,6 +96,9 @@ _AT_ONCE: Final = 200
 
 #: After so many polls, one after the other, a task lets others have their turn.
 _IN_A_ROW: Final = 8
+
+#: One of so many jobs is polled to find out whether the vendor answers.
+_KNOWN: Final = 100
 
 #: So often a job is sent again by itself; a document whose answer is lost each time would be paid for without end.
 _MOST_RESENDS: Final = 10
@@ -862,7 +866,7 @@ class Harvester:
         if self._twins is not None and (found := await self._twins.look(job)) is not None:
             return job, found
         request = await self._courier.prepare(job)
-        if isinstance(request, Refused):
+        if isinstance(request, Refused | NotSent):
             return job, request
         sent = await self._apply(job, Sent(), at_once=True)
         if sent is None or sent.state not in (JobState.PENDING, JobState.UNCERTAIN):
@@ -990,10 +994,20 @@ class Harvester:
         return event
 
     async def _poll_known(self) -> bool | None:
-        """Poll a job in hand, due or not: whether the vendor answered; None where none can be polled."""
-        known = (one.id for one in self._jobs.in_state(JobState.RUNNING) if one.id not in self._busy)
-        if (job_id := next(known, None)) is None or (job := self._jobs.take_up(job_id)) is None:
+        """Poll a job in hand, due or not: whether the vendor answered; None where there is none.
+
+        Any of them, as one alone may be what it cannot answer about. Where each is asked about at this moment, it
+        answered if it has since the last submit was lost.
+        """
+        known = [one.id for one in islice(self._jobs.in_state(JobState.RUNNING), _KNOWN)]
+        if not known:
             return None
+        free = [job_id for job_id in known if job_id not in self._busy]
+        if not free:
+            return self._account.outage.has_heard
+        job_id = free[int(self._dice() * len(free))]
+        job = self._jobs.take_up(job_id)
+        assert job is not None
         self._agenda.drop(job_id)
         self._polling += 1
         self._busy.add(job_id)

@@ -38,6 +38,8 @@ class Outage:
         #: How many submits were sent, and how many had been when the last answer was lost.
         self._sent = 0
         self._sent_at_loss = 0
+        #: A poll was answered since the last answer to a submit was lost.
+        self.has_heard = False
         self._look_at: float | None = None
         self._pause = _PAUSE
         self._loss_pause = _LOSS_PAUSE
@@ -59,6 +61,7 @@ class Outage:
     def lost(self, now: float, reason: str) -> None:
         """The answer to a submit was lost."""
         self._row += 1
+        self.has_heard = False
         self._sent_at_loss = self._sent
         if self.is_on:
             return  # It was on its way when submitting stopped.

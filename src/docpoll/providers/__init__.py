@@ -5,5 +5,6 @@ from docpoll.providers.local import Local
 from docpoll.providers.syntage import Syntage
 from docpoll.providers.typless import Typless
 from docpoll.providers.unknown import UnknownProvider
+from docpoll.providers.uploads import multipart
 
-__all__ = ["BaseProvider", "Local", "Syntage", "Typless", "UnknownProvider"]
+__all__ = ["BaseProvider", "Local", "Syntage", "Typless", "UnknownProvider", "multipart"]

@@ -238,6 +238,11 @@ class BaseProvider(Answers):
     base_url: str = attrs.field(converter=tidy_base_url)
     api_key: str = attrs.field(default="", converter=_tidy_key, repr=False)
 
+    def __attrs_post_init__(self) -> None:
+        for member in ("name", "meanings"):
+            if not hasattr(self, member):
+                raise ConfigError(f"{type(self).__name__}: it needs {member!r}, see docs/providers.md")
+
     @property
     def origin(self) -> str:
         """Scheme, host and port jobs are sent to and polled at."""
