@@ -421,6 +421,24 @@ def test_a_key_file_that_others_can_read_is_taken_with_a_warning(key_file, folde
     assert warning == "x.key: other users of this machine can read the key in it; chmod 600 x.key"
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files to others")
+def test_the_group_of_a_file_of_somebody_else_is_theirs_to_choose(key_file, folder):
+    """As systemd hands out credentials; what all can read is told all the same."""
+    key_file("x.key", "key")
+    os.chown(folder / "x.key", 65534, -1)
+    for mode, warnings in ((0o440, 0), (0o444, 1)):
+        (folder / "x.key").chmod(mode)
+        assert len(read_settings({}, {"TYPLESS_API_KEY_FILE": "x.key"}).warnings) == warnings
+
+
+def test_a_key_that_is_not_wanted_is_not_looked_for(key_file):
+    """What is wrong with the file of Syntage's key keeps no document from being sent."""
+    environ = {"TYPLESS_API_KEY_FILE": key_file("x.key", "key"), "SYNTAGE_API_KEY_FILE": "missing.key"}
+    assert read_settings({}, environ, wanted=("typless",)).secrets == ("key",)
+    with pytest.raises(ConfigError, match=r"missing\.key"):
+        read_settings({}, environ)
+
+
 def test_the_keyring_is_asked_only_where_that_is_wanted(folder, safe):
     """By the config file or the variable, which wins; and never by a command that needs no key."""
     backend = Keyring(typless="k", syntage="k")

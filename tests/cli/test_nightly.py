@@ -19,8 +19,8 @@ from typer.main import get_command
 
 from docpoll.cli.app import app, command_for
 from docpoll.cli.arguments import Typed, typed_value
-from docpoll.cli.configured import configure, flags_of
-from docpoll.cli.summary import Tally
+from docpoll.cli.configured import DECISIONS, configure, flags_of
+from docpoll.cli.summary import Tally, summed_up
 from docpoll.config import PROVIDERS
 from docpoll.errors import ConfigError
 from docpoll.jobs import JobState
@@ -110,6 +110,7 @@ def test_what_was_typed_is_told_apart_from_names_of_files():
     """What follows `--` is no flag."""
     typed = Typed.from_arguments(["run", "--config", "x", "--", "--config", "--no-config"])
     assert (typed.named, typed.none, typed.word) == ("x", False, "run")
+    assert not Typed.from_arguments(["run", "--", "-h"]).asks_for_help
     assert typed.rest == ["run", "--", "--config", "--no-config"]
     assert typed_value(["--provider", "a", "--provider=b"], "--provider") == "b"
     assert typed_value(["run", "--", "--provider", "a"], "--provider") is None
@@ -135,7 +136,13 @@ def test_what_was_typed_is_told_apart_from_names_of_files():
         ("[serve]\nwebhook_token = 'hidden'", "[serve] webhook-token is a secret, and does not belong in this file"),
         ("[emulate]\napi_key = 'hidden'", "[emulate] api-key is a secret"),
         ("[resolve]\nresend = true", "[resolve] resend: is decided each time; give it as a flag"),
+        ("retry = 'failed'", "retry: is decided each time; give it as a flag"),
+        ("[syntage.webhooks]\nshow-secret = true", "show-secret: is decided each time"),
+        ("[[run]]\nlock = true", "run: is a command; write [run], and below it flags"),
         ("store = ", "is no TOML"),
+        ('store = "a\\u0000b"', "store: holds a character of code 0"),
+        ('[emulate]\nwebhook-url = ["a\\u0000b"]', "webhook-url: holds a character of code 0"),
+        ('typless-api-key-file = "a\\u0000b"', "typless-api-key-file: holds a character of code 0"),
     ],
 )
 def test_what_is_wrong_with_a_config_file_is_told_before_anything_is_done(cli, folder, config, text, said):
@@ -158,6 +165,10 @@ def test_numbers_and_lists_are_taken_as_flags_take_them(cli, documents, config):
     config('[syntage.extract]\nrfc = ["PEIC211118IS0"]\nextractor = "invoice"\n[emulate]\nwebhook-url = 3\n')
     assert "webhook-url" not in cli("syntage", "extract").err
     assert "webhook-url: must be text" in cli("emulate").err
+    config('[syntage]\nrfc = ["ABC010101AB1", "ABC010101AB2"]\n')  # Of which `syntage list` takes one.
+    typed = Typed.from_arguments(["syntage", "extract"])
+    read = configure(typed, root=command_for("syntage"), app=app)
+    assert read.used == {"rfc": ["ABC010101AB1", "ABC010101AB2"]}
     config("rate = true")
     assert "rate: must be a number" in cli("run", "invoices").err
     config("limit = 2.5")
@@ -214,11 +225,16 @@ def test_an_address_from_a_file_that_was_found_is_told(cli, documents, config, e
     assert cli("status").err == ""
 
 
-def test_an_address_in_the_file_is_that_of_the_files_provider(cli, documents, config, emulate, monkeypatch):
+def test_an_address_in_the_file_is_that_of_the_files_provider(cli, documents, folder, config, emulate, monkeypatch):
     """Another provider that is typed does without it, and so does Syntage, which has its own: no key goes astray."""
     documents(1)
     config('base-url = "http://127.0.0.1:9"\nurl-prefix = "/api"\n[syntage]\naccount = "ours"\n')
     assert cli("run", "invoices", "--provider", "local").code == 0
+    with (folder / "docpoll.toml").open("a") as file:
+        file.write('[run]\nprovider = "local"\n[harvest]\nprovider = "syntage"\n')
+    assert cli("run", "invoices").code == 0
+    harvest = configure(Typed.from_arguments(["harvest"]), root=command_for("harvest"), app=app)
+    assert harvest.used == {"provider": "syntage"}
     typed = Typed.from_arguments(["syntage", "entities", "--json"])
     of_syntage = configure(typed, root=command_for("syntage"), app=app)
     assert of_syntage.defaults["syntage"]["entities"]["list"] == of_syntage.used == {"account": "ours"}
@@ -235,6 +251,82 @@ def test_an_address_in_the_file_is_that_of_the_files_provider(cli, documents, co
     config('provider = "local"\nbase-url = "http://127.0.0.1:9"\n')
     assert "docpoll.toml: base-url" not in cli("status").err
     assert "docpoll: docpoll.toml: --provider local takes no --base-url" in cli("run", "invoices").err
+
+
+def test_what_a_file_switches_on_a_flag_switches_off(cli, documents, folder, config):
+    """For once, and without leaving the rest of the file out; the last one typed counts."""
+    documents(1)
+    config('provider = "local"\nlock = true\nsummary = true\njson = true\nquiet = true\ndry-run = true\n')
+    said = cli("run", "invoices", "--no-lock", "--no-summary", "--no-json", "--no-quiet", "--no-dry-run")
+    assert said.code == 0
+    assert "1 of 1 document stored" in said.out
+    assert not (folder / "docpoll.db-run").exists()
+    assert cli("run", "invoices", "--no-dry-run", "--no-json", "--no-summary", "--no-quiet", "--quiet").out == ""
+
+
+def test_every_switch_that_a_file_may_set_can_be_switched_off():
+    """Whichever command it is of."""
+
+    def switches(command):
+        for one in getattr(command, "commands", {}).values():
+            yield from switches(one)
+        if not hasattr(command, "commands"):
+            yield from (param for param in command.params if getattr(param, "is_flag", False))
+
+    alone = {param.opts[0] for param in switches(get_command(app)) if not param.secondary_opts} - {"--help"}
+    # These are refused in the file.
+    assert {name[2:] for name in alone} <= DECISIONS
+
+
+def test_a_file_above_the_working_folder_is_told_with_what_it_sets(cli, documents, folder, config, monkeypatch):
+    """Once, on stderr; where only problems are told it is none."""
+    documents(1, "deep")
+    config('provider = "local"\nstore = "x.db"\n')
+    monkeypatch.chdir(folder / "deep")
+    notice = f"docpoll: {folder / 'docpoll.toml'}: sets --provider, --store; --no-config leaves it out\n"
+    assert cli("run", ".", "--dry-run").err.startswith(notice)
+    assert cli("run", ".", "--dry-run", "--provider", "local").err.startswith(notice.replace("--provider, ", ""))
+    for quiet in ("--quiet", "-q", "--summary"):
+        assert notice not in cli("run", ".", "--dry-run", quiet).err
+    config('quiet = true\nprovider = "local"\n')
+    assert cli("run", ".", "--dry-run").err == ""
+    assert ": sets --provider; " in cli("run", ".", "--dry-run", "--no-quiet").err
+    monkeypatch.chdir(folder)
+    assert "docpoll.toml" not in cli("run", "deep", "--dry-run", "--no-quiet").err
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files to others")
+@pytest.mark.parametrize("name", ["docpoll.toml", "pyproject.toml"])
+def test_a_file_of_a_stranger_sends_no_key_anywhere(cli, documents, folder, config, emulate, monkeypatch, name):
+    """Where anybody may write, anybody could put one above the working folder; one that is named is trusted."""
+    emulator = emulate()
+    documents(1, "deep")
+    (folder / "ours").write_text("")
+    head = "[tool.docpoll]\n" if name == "pyproject.toml" else ""
+    theirs = config(f'{head}base-url = "{emulator.url}"\ndocument-type = "invoice"\npoll-every = 0.2\n', name)
+    os.chown(theirs, 65534, -1)
+    monkeypatch.chdir(folder / "deep")
+    said = cli("run", ".")
+    assert said.code == 2
+    assert said.err.startswith(f"docpoll: {theirs}: belongs to another user")
+    assert not emulator.seen["by_digest"]
+    assert cli("run", ".", "--config", theirs).code == 0
+    (folder / "deep" / "docpoll.toml").symlink_to(folder / "ours")
+    os.chown(folder / "deep" / "docpoll.toml", 65534, -1, follow_symlinks=False)
+    assert cli("run", ".").err.startswith("docpoll: docpoll.toml: belongs to another user")
+    (folder / "deep" / "docpoll.toml").unlink()
+    os.chown(folder / "deep", 65534, -1)  # Whoever works in a folder trusts its owner.
+    assert cli("run", ".").code == 0
+
+
+def test_a_password_in_an_address_is_not_shown(cli, documents, config):
+    """It is refused, but that comes later."""
+    documents(1)
+    config('base-url = "https://me:hidden-word@host.example"\ndocument-type = "invoice"\n')
+    said = cli("run", "invoices")
+    assert (said.code, "hidden-word" in said.err) == (2, False)
+    config('base-url = "http://127.0.0.1:9/a@b"\ndocument-type = "invoice"\n')
+    assert "the key go to http://127.0.0.1:9/a@b\n" in cli("run", "invoices", "--dry-run").err
 
 
 def test_commands_that_are_told_name_the_config_file_that_was_named(cli, documents, config):
@@ -371,6 +463,25 @@ def test_a_run_that_ends_early_has_its_summary(cli, start, documents, emulate, t
     without = cli("run", "more", "--summary")
     assert counted(without.out.rstrip("\n")) == (0, 0, 0, 0, 0, 0, 0, 0, 2)
     assert without.err.startswith("docpoll: no key for Typless")
+    monkeypatch.setenv("TYPLESS_API_KEY_FILE", "missing.key")
+    monkeypatch.setenv("DOCPOLL_STORE", "ours.db")
+    for command in (["run", "more"], ["submit", "more"], ["harvest"]):
+        broken = cli(*command, "--summary")
+        assert counted(broken.out.rstrip("\n")) == (0, 0, 0, 0, 0, 0, 0, 0, 2)
+        assert broken.out.endswith("ledger ours.db\n")
+        assert broken.err.startswith("docpoll: missing.key: the file with the key cannot be read")
+
+
+def test_a_run_that_is_interrupted_before_it_begins_has_its_summary(capfd):
+    """While the folders are walked, for one."""
+
+    def work() -> int:
+        raise KeyboardInterrupt
+
+    tally = Tally(command="run", store="docpoll.db", total=3)
+    with pytest.raises(KeyboardInterrupt):
+        summed_up(work, tally, wanted=True, json=False)
+    assert counted(capfd.readouterr().out.rstrip("\n")) == (3, 0, 0, 0, 0, 0, 3, 0, 130)
 
 
 def test_the_words_of_a_summary_are_those_of_the_exit_codes():
@@ -624,14 +735,14 @@ def test_the_script_on_the_page_does_what_it_says(documents, folder, config):
         return done.returncode, done.stdout, done.stderr
 
     assert night() == (1, "some documents failed: docpoll jobs --state FAILED\n", "")
-    assert "failed: inbox/broken.pdf" in (folder / "problems.log").read_text()
+    assert "failed: inbox/broken.pdf" in (folder / "problems.txt").read_text()
     (folder / "inbox" / "broken.pdf").unlink()
     assert night() == (0, "", "")
     assert [counted(line)[-1] for line in (folder / "nightly.log").read_text().splitlines()] == [1, 0]
     config("broken")
     code, out, err = night()
     assert (code, err) == (2, "")
-    assert re.fullmatch(r"nothing goes on until this is put right: docpoll: docpoll\.toml: is no TOML: .*\n", out)
+    assert re.match(r"nothing goes on until this is put right:\ndocpoll: docpoll\.toml: is no TOML: .*\n", out)
 
 
 def test_the_units_on_the_page_are_whole():

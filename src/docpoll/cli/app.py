@@ -227,7 +227,7 @@ def run(  # noqa: PLR0913 - the flags of a command are its parameters
     options = _options(locals())
     from docpoll.cli.run import run as carry_out
 
-    _end(lambda: carry_out(options, go_on=_go_on(ctx, options.settings)))
+    _end(lambda: carry_out(options, go_on=lambda: _go_on(ctx, options.settings)))
 
 
 @app.command()
@@ -267,7 +267,7 @@ def submit(  # noqa: PLR0913 - the flags of a command are its parameters
     options = _options(locals())
     from docpoll.cli.run import submit as carry_out
 
-    _end(lambda: carry_out(options, go_on=_go_on(ctx, options.settings)))
+    _end(lambda: carry_out(options, go_on=lambda: _go_on(ctx, options.settings)))
 
 
 @app.command()
@@ -302,7 +302,7 @@ def harvest(  # noqa: PLR0913 - the flags of a command are its parameters
     options = _options(locals())
     from docpoll.cli.harvest import harvest as carry_out
 
-    _end(lambda: carry_out(options, go_on=_go_on(ctx, options.settings)))
+    _end(lambda: carry_out(options, go_on=lambda: _go_on(ctx, options.settings)))
 
 
 @app.command()
@@ -403,7 +403,9 @@ def serve(  # noqa: PLR0913 - the flags of a command are its parameters
     give_up_after: GiveUpAfter = None,
     uncertain: Uncertain = "lookup",
     tag_file_names: TagFileNames = False,
-    access_log: Annotated[bool, typer.Option("--access-log", help="Tell each request on stderr.")] = False,
+    access_log: Annotated[
+        bool, typer.Option("--access-log/--no-access-log", show_default=False, help="Tell each request on stderr.")
+    ] = False,
     quiet: Quiet = False,
     api_key: ApiKey = None,
     webhook_token: Annotated[
@@ -526,10 +528,18 @@ def export(
         typer.Option("--fields", metavar="NAMES", help="Only these columns, such as source,total_amount=Total."),
     ] = None,
     confidence: Annotated[
-        bool, typer.Option("--confidence", help="A column behind each field: how sure the vendor is, from 0 to 1.")
+        bool,
+        typer.Option(
+            "--confidence/--no-confidence",
+            show_default=False,
+            help="A column behind each field: how sure the vendor is, from 0 to 1.",
+        ),
     ] = False,
     append: Annotated[
-        bool, typer.Option("--append", help="Keep what the file holds, and add what has ended since.")
+        bool,
+        typer.Option(
+            "--append/--no-append", show_default=False, help="Keep what the file holds, and add what has ended since."
+        ),
     ] = False,
     delimiter: Annotated[
         str | None, typer.Option("--delimiter", metavar="SIGN", help="CSV: between cells, one of , ; | tab.")
@@ -538,7 +548,12 @@ def export(
         str | None, typer.Option("--decimal", metavar="SIGN", help="CSV: a decimal comma, with semicolons between.")
     ] = None,
     excel: Annotated[
-        bool, typer.Option("--excel", help="CSV: for a spreadsheet, that keeps umlauts and leading zeros.")
+        bool,
+        typer.Option(
+            "--excel/--no-excel",
+            show_default=False,
+            help="CSV: for a spreadsheet, that keeps umlauts and leading zeros.",
+        ),
     ] = False,
     provider: Provider = None,
     account: Account = None,
@@ -599,7 +614,9 @@ def retry(  # noqa: PLR0913 - the flags of a command are its parameters
     rate: Rate = None,
     uncertain: Uncertain = "lookup",
     tag_file_names: TagFileNames = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell how many documents it costs.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run/--no-dry-run", show_default=False, help="Only tell how many documents it costs.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     api_key: ApiKey = None,
@@ -692,7 +709,9 @@ def resolve(  # noqa: PLR0913 - the flags of a command are its parameters
     store: Store = None,
     rate: Rate = None,
     tag_file_names: TagFileNames = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be sent again.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run/--no-dry-run", show_default=False, help="Only tell what would be sent again.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     api_key: ApiKey = None,

@@ -55,7 +55,12 @@ webhooks = _group("webhooks", "Where deliveries go.")
 
 # -- flags --------------------------------------------------------------------------------------------------------
 
-Sandbox = Annotated[bool, typer.Option("--sandbox", help="Ask Syntage's sandbox, which has keys of its own.")]
+Sandbox = Annotated[
+    bool,
+    typer.Option(
+        "--sandbox/--no-sandbox", show_default=False, help="Ask Syntage's sandbox, which has keys of its own."
+    ),
+]
 Tags = Annotated[
     list[str] | None,
     typer.Option("--tag", metavar="ID", help="A tag of the entities it runs for; several, each with its --tag."),
@@ -98,7 +103,12 @@ Files = Annotated[
     str | None,
     typer.Option("--files", metavar="KINDS", help="The files of its rows: all (default), none, or kinds: xml,pdf."),
 ]
-Replace = Annotated[bool, typer.Option("--replace", help="What the folder holds of another period gives way.")]
+Replace = Annotated[
+    bool,
+    typer.Option(
+        "--replace/--no-replace", show_default=False, help="What the folder holds of another period gives way."
+    ),
+]
 
 _ID = "ID"
 
@@ -161,9 +171,17 @@ def extract(  # noqa: PLR0913 - the flags of a command are its parameters
         typer.Option("--fresh-for", metavar="TIME", help="Leave out what has succeeded within that time, such as 12h."),
     ] = None,
     detach: Annotated[
-        bool, typer.Option("--detach", help="End once they are accepted; they go on at Syntage.")
+        bool,
+        typer.Option(
+            "--detach/--no-detach", show_default=False, help="End once they are accepted; they go on at Syntage."
+        ),
     ] = False,
-    read: Annotated[bool, typer.Option("--read", help="Read what they brought into --out, once they finish.")] = False,
+    read: Annotated[
+        bool,
+        typer.Option(
+            "--read/--no-read", show_default=False, help="Read what they brought into --out, once they finish."
+        ),
+    ] = False,
     out: Out = None,
     files: Files = None,
     replace: Replace = False,
@@ -246,7 +264,12 @@ def read(  # noqa: PLR0913 - as with extract
         ),
     ] = None,
     touched: Annotated[
-        bool, typer.Option("--touched", help="Of a JOB: only what it made or changed; told for 7 days.")
+        bool,
+        typer.Option(
+            "--touched/--no-touched",
+            show_default=False,
+            help="Of a JOB: only what it made or changed; told for 7 days.",
+        ),
     ] = False,
     out: Out = None,
     files: Files = None,

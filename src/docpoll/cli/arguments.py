@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,8 @@ class Typed:
     @property
     def asks_for_help(self) -> bool:
         """Whether it is only asked what the command does."""
-        return any(argument in ("-h", "--help") for argument in self.rest)
+        before = itertools.takewhile(lambda argument: argument != "--", self.rest)
+        return any(argument in ("-h", "--help") for argument in before)
 
 
 def typed_value(arguments: Sequence[str], flag: str) -> str | None:

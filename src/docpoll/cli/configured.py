@@ -7,7 +7,9 @@ The inner table wins over the outer one, and everything that is typed, or set in
 from __future__ import annotations
 
 import difflib
+import functools
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import CodeType, NoneType
 from typing import Any, Final, get_args, get_type_hints
@@ -19,7 +21,7 @@ from docpoll.cli.arguments import Typed, typed_value
 from docpoll.config import KEY_FILE_KEYS, ConfigFile, read_config, variables_set
 from docpoll.errors import ConfigError
 
-__all__ = ["Configured", "configure", "flags_of"]
+__all__ = ["DECISIONS", "Configured", "configure", "flags_of"]
 
 #: Where secrets belong, by the flag that takes one.
 _SECRETS: Final[Mapping[str, str]] = {
@@ -31,9 +33,14 @@ _SECRETS: Final[Mapping[str, str]] = {
     "webhook-secret": "set SYNTAGE_WEBHOOK_SECRET, or SYNTAGE_WEBHOOK_SECRET_FILE to the path of a file that holds it",
 }
 
-#: What is decided each time, for the jobs at hand: as a habit it would pay, end or delete what nobody saw.
-_DECISIONS: Final = frozenset(
-    {"all", "drop", "expired", "failed", "found", "older-than", "pending", "resend", "retryable", "same-id"}
+#: What is decided each time, for what is at hand: as a habit it would pay, end, delete, change or show what nobody
+#: looked at.
+DECISIONS: Final = frozenset(
+    {
+        *("all", "drop", "expired", "failed", "found", "older-than", "pending", "resend", "retry", "retryable"),
+        "same-id",
+        *("disabled", "enable", "no-tags", "show-secret"),
+    }
 )
 
 #: Parameters that are no flags, and those whose flag is called otherwise.
@@ -75,17 +82,32 @@ class Configured:
     used: Mapping[str, Any] = attrs.field(factory=dict)
     #: Whether the command sends a key to an address.
     sends: bool = False
+    #: Whether only problems are told.
+    quiet: bool = False
 
     def notices(self) -> Iterator[str]:
-        """What is told before anything is done: where the key goes, if a file that nobody named decides that."""
-        if self.sends and self.config is not None and self.config.found and "base-url" in self.used:
-            yield f"{self.config.name}: base-url: documents and the key go to {self.used['base-url']}"
+        """What is told before anything is done where nobody named the file.
+
+        Which flags it sets, if it lies above the working folder, where it is easily overlooked; and where the key goes,
+        if the file decides that.
+        """
+        if self.config is None or not self.config.found:
+            return
+        if self.config.is_above and self.used and not self.quiet:
+            yield f"{self.config.name}: sets {self._flags()}; --no-config leaves it out"
+        if self.sends and "base-url" in self.used:
+            # One with a password in it will be refused.
+            address = re.sub(r"//[^/?#]*@", "//", self.used["base-url"])
+            yield f"{self.config.name}: base-url: documents and the key go to {address}"
 
     def said(self) -> str | None:
         """Which flags the file sets, where it sets some: whoever used the command wrongly may not know."""
         if self.config is None or not self.used:
             return None
-        return f"{self.config.name}: sets {', '.join(f'--{flag}' for flag in self.used)}; --no-config leaves it out"
+        return f"{self.config.name}: sets {self._flags()}; --no-config leaves it out"
+
+    def _flags(self) -> str:
+        return ", ".join(f"--{flag}" for flag in self.used)
 
     def blamed(self, text: str) -> str:
         """*text*, what is wrong with a flag, with the file named where it set that flag."""
@@ -104,18 +126,16 @@ def configure(typed: Typed, *, root: Any, app: typer.Typer) -> Configured:
     if config is None:
         return Configured()
     _check_names(config, config.table, app, "")
-    defaults = _defaults_of(config, root, [config.table], typed, variables_set())
-    command, names = root, list(typed.rest)
-    used: Mapping[str, Any] = defaults
-    while inner := getattr(command, "commands", {}):
-        name = names.pop(0) if names and names[0] in inner else "list"  # which may be left out
-        if name not in inner:
-            return Configured(config=config, defaults=defaults)
-        command, used = inner[name], used[name]
+    path, command = _path_of(typed.rest, root)
+    if hasattr(command, "commands"):
+        return Configured(config=config)  # There is no such command.
+    used = _values_of(config, path, command, typed)
+    defaults: dict[str, Any] = functools.reduce(lambda inner, name: {name: inner}, reversed(path), used)
     options = dict(_options(command))
     used = {flag: used[param.name] for flag, param in options.items() if param.name in used}
-    used = {flag: value for flag, value in used.items() if not _is_typed(typed, flag)}
-    return Configured(config=config, defaults=defaults, used=used, sends="api-key" in options)
+    quiet = any(_switched(typed, options[flag], used.get(flag)) for flag in ("quiet", "summary") if flag in options)
+    used = {flag: value for flag, value in used.items() if not _typed_names(typed, options[flag])}
+    return Configured(config=config, defaults=defaults, used=used, sends="api-key" in options, quiet=quiet)
 
 
 def flags_of(app: typer.Typer) -> set[str]:
@@ -159,6 +179,10 @@ def _check_names(config: ConfigFile, table: Mapping[str, Any], app: typer.Typer,
                 alone.command()(inner)
                 _check_flags(config, value, flags_of(alone), f"{place}{name}")
         else:
+            if name in commands and name not in flags:
+                raise ConfigError(
+                    f"{config.name}: {place}{name}: is a command; write [{place}{name}], and below it flags"
+                )
             _check_flags(config, {name: value}, flags, place.rstrip("."))
 
 
@@ -167,11 +191,11 @@ def _check_flags(config: ConfigFile, table: Mapping[str, Any], flags: Collection
         key = f"[{place}] {name}" if place else name
         if name in _SECRETS:
             raise ConfigError(f"{config.name}: {key} is a secret, and does not belong in this file; {_SECRETS[name]}")
-        if name in _DECISIONS and name in flags:
+        if name in DECISIONS and name in flags:
             raise ConfigError(f"{config.name}: {key}: is decided each time; give it as a flag")
         if name not in flags:
             others = () if place else (*KEY_FILE_KEYS.values(), "keyring")
-            allowed = {*flags, *others} - {*_SECRETS, *_DECISIONS}
+            allowed = {*flags, *others} - {*_SECRETS, *DECISIONS}
             raise _unknown(config, key, name, allowed, "a key is called as a flag")
 
 
@@ -181,22 +205,33 @@ def _unknown(config: ConfigFile, key: str, name: str, allowed: Collection[str], 
     return ConfigError(f"{config.name}: {key}: is not known here; {meant}")
 
 
-def _defaults_of(
-    config: ConfigFile, command: Any, tables: Sequence[Mapping[str, Any]], typed: Typed, variables: Collection[str]
-) -> dict[str, Any]:
-    """The values of *command*, and of the commands in it, out of *tables*, the outermost first."""
-    if hasattr(command, "commands"):
-        inner = {}
-        for name, one in command.commands.items():
-            own = tables[-1].get(name)
-            # At the top an address is that of documents.
-            outer = [_without(tables[0], _ADDRESSES), *tables[1:]] if name == "syntage" else tables
-            inner[name] = _defaults_of(config, one, [*outer, own if isinstance(own, dict) else {}], typed, variables)
-        return inner
+def _path_of(arguments: Sequence[str], command: Any) -> tuple[list[str], Any]:
+    """The names of the command within *command* that *arguments* begin with, and itself."""
+    path: list[str] = []
+    names = list(arguments)
+    while inner := getattr(command, "commands", {}):
+        name = names.pop(0) if names and names[0] in inner else "list"  # which may be left out
+        if name not in inner:
+            break
+        command = inner[name]
+        path.append(name)
+    return path, command
+
+
+def _values_of(config: ConfigFile, path: Sequence[str], command: Any, typed: Typed) -> dict[str, Any]:
+    """The values that the file has for the parameters of *command*, found at *path*; an inner table wins."""
+    tables = [config.table]
+    for name in path:
+        own = tables[-1].get(name)
+        tables.append(own if isinstance(own, dict) else {})
+    provider = next((table["provider"] for table in reversed(tables) if "provider" in table), "typless")
+    if path[0] == "syntage" or provider != config.table.get("provider", "typless"):
+        tables[0] = _without(config.table, _ADDRESSES)  # At the top an address is that of the provider named there.
     said = {name: value for table in tables for name, value in table.items() if not isinstance(value, dict)}
-    said = _without(said, [*variables, *(_EITHER[flag] for flag in _EITHER if _is_typed(typed, flag))])
-    if typed_value(typed.rest, "--provider") not in (None, said.get("provider", "typless")):
-        said = _without(said, _ADDRESSES)  # They belong to the provider of the file.
+    excluded = [other for flag, other in _EITHER.items() if typed_value(typed.rest, f"--{flag}") is not None]
+    if typed_value(typed.rest, "--provider") not in (None, provider):
+        excluded += _ADDRESSES
+    said = _without(said, [*variables_set(), *excluded])
     if not said:
         return {}
     kinds = get_type_hints(command.callback)
@@ -211,8 +246,15 @@ def _without(table: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]
     return {name: value for name, value in table.items() if name not in names}
 
 
-def _is_typed(typed: Typed, flag: str) -> bool:
-    return typed_value(typed.rest, f"--{flag}") is not None
+def _typed_names(typed: Typed, param: Any) -> list[str]:
+    """Those of the names of *param* that were typed."""
+    return [name for name in (*param.opts, *param.secondary_opts) if typed_value(typed.rest, name) is not None]
+
+
+def _switched(typed: Typed, param: Any, value: Any) -> bool:
+    """Whether the flag *param*, which the file sets to *value*, is on."""
+    names = _typed_names(typed, param)
+    return names[-1] in param.opts if names else bool(value)
 
 
 def _options(command: Any) -> Iterator[tuple[str, Any]]:

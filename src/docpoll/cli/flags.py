@@ -112,7 +112,11 @@ Uncertain = Annotated[
 ]
 TagFileNames = Annotated[
     bool,
-    typer.Option("--tag-file-names", help="Send invoice~ID.pdf: where an answer is lost, that finds the job."),
+    typer.Option(
+        "--tag-file-names/--no-tag-file-names",
+        show_default=False,
+        help="Send invoice~ID.pdf: where an answer is lost, that finds the job.",
+    ),
 ]
 Retry = Annotated[
     str | None,
@@ -128,16 +132,36 @@ Limit = Annotated[
     typer.Option("--limit", metavar="N", min=0, help="Send at most N documents; the rest is for later runs."),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Tell what would be sent, what is known, what refused; send nothing.")
+    bool,
+    typer.Option(
+        "--dry-run/--no-dry-run",
+        show_default=False,
+        help="Tell what would be sent, what is known, what refused; send nothing.",
+    ),
 ]
 FailFast = Annotated[
-    bool, typer.Option("--fail-fast", help="End at the first input that fails in this run; the rest stays open.")
+    bool,
+    typer.Option(
+        "--fail-fast/--no-fail-fast",
+        show_default=False,
+        help="End at the first input that fails in this run; the rest stays open.",
+    ),
 ]
 Lock = Annotated[
-    bool, typer.Option("--lock", help="Begin nothing, and end with 5, where another run with --lock is at work.")
+    bool,
+    typer.Option(
+        "--lock/--no-lock",
+        show_default=False,
+        help="Begin nothing, and end with 5, where another run with --lock is at work.",
+    ),
 ]
 Summary = Annotated[
-    bool, typer.Option("--summary", help="One line at the end, and else only problems: for a script's log.")
+    bool,
+    typer.Option(
+        "--summary/--no-summary",
+        show_default=False,
+        help="One line at the end, and else only problems: for a script's log.",
+    ),
 ]
 Out = Annotated[
     str | None,
@@ -147,5 +171,13 @@ Out = Annotated[
         help="Write the results to a .jsonl, .csv or .parquet file; - is JSON Lines on stdout.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, and nothing else.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary; problems are still told.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json/--no-json", show_default=False, help="One JSON object a line on stdout, and nothing else."),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet/--no-quiet", "-q", show_default=False, help="No progress and no summary; problems are still told."
+    ),
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
@@ -29,15 +29,19 @@ __all__ = ["harvest", "left_alone", "summary_of"]
 Scope = tuple[str, str, str]
 
 
-def harvest(options: Options, *, go_on: str) -> int:
+def harvest(options: Options, *, go_on: Callable[[], str]) -> int:
     """Carry out the command; gives the exit code. Raises `DocpollError` for what ends it with 2."""
+    tally = Tally(command="harvest", what="job", store=options.ledger)
+
+    def begin() -> int:
+        return _begin(options, tally, go_on)
+
+    return summed_up(begin, tally, wanted=options.summary, json=options.puts_json_out)
+
+
+def _begin(options: Options, tally: Tally, go_on: Callable[[], str]) -> int:
     settings = options.settings
     screen = screen_for(options, settings)
-    tally = Tally(command="harvest", what="job", store=settings.store)
-    return summed_up(lambda: _begin(options, settings, screen, tally, go_on), tally, screen, wanted=options.summary)
-
-
-def _begin(options: Options, settings: Settings, screen: Screen, tally: Tally, go_on: str) -> int:
     require_ledger(settings.store)
     if settings.provider is not None:
         settings.sending_provider()  # A provider that was named must be configured.

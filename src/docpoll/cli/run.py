@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from datetime import datetime
 from typing import Any
@@ -52,30 +52,28 @@ PURGED = "purged"
 _ENDS = frozenset({JobState.FAILED, JobState.EXPIRED, JobState.CANCELLED, JobState.TIMED_OUT})
 
 
-def run(options: Options, *, go_on: str) -> int:
+def run(options: Options, *, go_on: Callable[[], str]) -> int:
     """Carry out `docpoll run`; gives the exit code. Raises `DocpollError` for what ends it with 2."""
     return _carry_out(options, go_on, _run, results=True)
 
 
-def submit(options: Options, *, go_on: str) -> int:
+def submit(options: Options, *, go_on: Callable[[], str]) -> int:
     """Carry out `docpoll submit`; as `run()`."""
     return _carry_out(options, go_on, _submit, results=False)
 
 
-def _carry_out(options: Options, go_on: str, work: Any, *, results: bool) -> int:
-    settings = options.settings
-    screen = screen_for(options, settings)
-    tally = Tally(command="run" if results else "submit", store=settings.store, accepts=not results)
+def _carry_out(options: Options, go_on: Callable[[], str], work: Any, *, results: bool) -> int:
+    tally = Tally(command="run" if results else "submit", store=options.ledger, accepts=not results)
 
     def begin() -> int:
-        return _begin(options, settings, screen, tally, go_on, work, results=results)
+        return _begin(options, tally, go_on, work, results=results)
 
-    return summed_up(begin, tally, screen, wanted=options.summary)
+    return summed_up(begin, tally, wanted=options.summary, json=options.puts_json_out)
 
 
-def _begin(
-    options: Options, settings: Settings, screen: Screen, tally: Tally, go_on: str, work: Any, *, results: bool
-) -> int:
+def _begin(options: Options, tally: Tally, go_on: Callable[[], str], work: Any, *, results: bool) -> int:
+    settings = options.settings
+    screen = screen_for(options, settings)
     warn_of_key(screen, options.api_key, settings)
     provider: Provider = settings.document_provider(sends=not options.dry_run)
     # Everything that can be wrong with the command is found before anything is sent.
@@ -92,11 +90,11 @@ def _begin(
             screen=screen,
             go_on=go_on,
         )
+    tally.total = len(sources)
     with alone(settings, screen, wanted=options.lock) as other:
         if other is not None:
             tally.instead = f"not begun, {other}"
             return ExitCode.OPEN
-        tally.total = len(sources)
         return supervise(lambda: work(sources, options, settings, provider, screen, tally), screen=screen, go_on=go_on)
 
 

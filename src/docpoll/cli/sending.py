@@ -19,7 +19,7 @@ from docpoll.cli.summary import Tally
 from docpoll.client import Client, settle_left_behind
 from docpoll.client.drafts import draft_of
 from docpoll.clocks import SystemClock
-from docpoll.config import KEY_VARIABLES, ConfigFile, Settings, parse_length, parse_retry, read_settings
+from docpoll.config import KEY_VARIABLES, ConfigFile, Settings, parse_length, parse_retry, read_settings, read_store
 from docpoll.documents import Document
 from docpoll.errors import (
     AccountFault,
@@ -109,6 +109,16 @@ class Options:
         return attrs.evolve(settings, tag_file_names=self.tag_file_names)
 
     @property
+    def ledger(self) -> str:
+        """The ledger's name, also where the settings are wrong."""
+        return read_store(self.store)
+
+    @property
+    def puts_json_out(self) -> bool:
+        """Whether stdout is for JSON alone."""
+        return self.json or self.out == "-"
+
+    @property
     def asked(self) -> dict[str, Any]:
         """What the provider is asked for."""
         return {"document_type": self.document_type, "customer": self.customer}
@@ -150,7 +160,7 @@ def client_for(
 def screen_for(options: Options, settings: Settings) -> Screen:
     """Where a command that brings or sends jobs writes; with `--summary` nothing but problems, and one line."""
     return Screen(
-        json=options.json or options.out == "-",
+        json=options.puts_json_out,
         quiet=options.quiet or options.summary,
         secrets=settings.secrets,
         place=placing(settings),

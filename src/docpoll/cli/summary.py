@@ -78,18 +78,25 @@ class Tally:
         return f"docpoll {self.command}: {many(total, self.what)}: {counts}; {sent} sent; {end}"
 
 
-def summed_up(work: Callable[[], int], tally: Tally, screen: Screen, *, wanted: bool) -> int:
-    """The exit code of *work*, after one line about it where that is *wanted*; also where it ends with an error."""
+def summed_up(work: Callable[[], int], tally: Tally, *, wanted: bool, json: bool) -> int:
+    """The exit code of *work*, after one line about it where that is *wanted*; also where it ends with an error.
+
+    With *json* the line goes to stderr.
+    """
 
     def tell(code: int) -> None:
         if wanted:
             line = tally.line(code, now=SystemClock().now())
-            (screen.say if screen.json else screen.show)(line)
+            screen = Screen(json=json)
+            (screen.say if json else screen.show)(line)
 
     try:
         code = work()
     except DocpollError:
         tell(ExitCode.WRONG)
+        raise
+    except KeyboardInterrupt:
+        tell(ExitCode.INTERRUPTED)
         raise
     tell(code)
     return code

@@ -20,6 +20,7 @@ from docpoll.config.settings import (
     parse_retry,
     parse_states,
     read_settings,
+    read_store,
     read_webhook_files,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "read_config",
     "read_key_file",
     "read_settings",
+    "read_store",
     "read_webhook_files",
     "variables_set",
 ]

@@ -46,6 +46,11 @@ class ConfigFile:
     #: Whether keys that are nowhere else are asked for in the keyring; None where nothing is said.
     keyring: bool | None = None
 
+    @property
+    def is_above(self) -> bool:
+        """Whether it was found in a folder above the working folder."""
+        return self.found and os.path.dirname(self.name) != ""
+
     def beside(self, path: str) -> str:
         """*path*, as the file means it: relative to its own folder."""
         path = os.path.expanduser(path)
@@ -68,12 +73,32 @@ def read_config(named: str | None = None, *, environ: Mapping[str, str] | None =
     for folder in _folders():
         own, project = os.path.join(folder, _NAME), os.path.join(folder, _PROJECT)
         if os.path.isfile(own):
+            _check_owner(own)
             return _config(own, _read(own), found=True)
         if os.path.isfile(project) and _mentions_us(project):
             table = _of_tool(_read(project), project)
             if table is not None:
+                _check_owner(project)
                 return _config(project, table, found=True)
     return None
+
+
+def _check_owner(path: str) -> None:
+    """Refuse a file that was found and that a stranger may have put there: it could send documents and keys elsewhere.
+
+    Whoever works here, the administrator and the owner of the working folder are none; of a link it is who made it.
+    """
+    if os.name == "nt":
+        return
+    try:
+        if os.lstat(path).st_uid in {0, os.geteuid(), os.stat(os.curdir).st_uid}:
+            return
+    except OSError:
+        return  # It is gone.
+    raise ConfigError(
+        f"{path}: belongs to another user, and could send documents and keys elsewhere; name it with --config if you "
+        "trust it, or leave it out with --no-config"
+    )
 
 
 def variables_set(environ: Mapping[str, str] | None = None) -> frozenset[str]:
@@ -143,5 +168,7 @@ def _spelt(table: Mapping[str, Any], path: str) -> dict[str, Any]:
         name = key.replace("_", "-")
         if name in spelt:
             raise ConfigError(f"{path}: {name} stands there twice, with a hyphen and an underscore; leave one")
+        if any("\0" in one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)):
+            raise ConfigError(f"{path}: {name}: holds a character of code 0, which no flag can; take it out")
         spelt[name] = _spelt(value, path) if isinstance(value, dict) else value
     return spelt

@@ -48,13 +48,17 @@ def _more(path: str, what: str) -> str:
 
 
 def readable_by_others(path: str) -> bool:
-    """Whether other users of this machine can read, or change, the file at *path*; False where modes say nothing."""
+    """Whether other users of this machine can read, or change, the file at *path*; False where modes say nothing.
+
+    The group of a file that belongs to somebody else is theirs to choose: systemd hands out credentials as 0440.
+    """
     if os.name == "nt":
         return False
     try:
-        return bool(stat.S_IMODE(os.stat(path).st_mode) & 0o077)
+        found = os.stat(path)
     except OSError:
         return False
+    return bool(stat.S_IMODE(found.st_mode) & (0o077 if found.st_uid == os.geteuid() else 0o007))
 
 
 def read_keyring(provider: str, account: str) -> str | None:

@@ -38,6 +38,7 @@ __all__ = [
     "parse_retry",
     "parse_states",
     "read_settings",
+    "read_store",
     "read_webhook_files",
 ]
 
@@ -217,7 +218,7 @@ def read_settings(
     """The settings made of the flags *given*, of the environment, and of where *config* says that keys are.
 
     Without *unlock*, for a command that needs no key, the keyring is left alone, and so is what is wrong with a file.
-    *wanted* are the providers whose keys the keyring may be asked for. Raises `ConfigError`.
+    *wanted* are the providers whose keys are looked for in files and in the keyring. Raises `ConfigError`.
     """
     environ = os.environ if environ is None else environ
 
@@ -233,19 +234,18 @@ def read_settings(
             raise ConfigError(f"--provider local takes no --{name.replace('_', '-')}, as it runs on this machine")
     if provider == "syntage" and given.get("url_prefix") is not None:
         raise ConfigError("--provider syntage takes no --url-prefix: its addresses have none")
-    store = either("store", "DOCPOLL_STORE")
     account = either("account", "DOCPOLL_ACCOUNT")
     # A key that is typed is for the provider that is named.
     keys = {
         name: either("api_key" if (provider or "typless") == name else "", variable)
         for name, variable in KEY_VARIABLES.items()
     }
-    search = _Search(environ=environ, config=config, unlock=unlock, wanted=wanted)
+    search = _Search(environ=environ, config=config, unlock=unlock)
     for name in KEY_VARIABLES:
-        if keys[name] is None and provider in (None, name):
+        if keys[name] is None and provider in (None, name) and name in wanted:
             keys[name] = search.key_of(name, account or DEFAULT_ACCOUNT, is_named=provider == name)
     return Settings(
-        store=DEFAULT_STORE if store is None else store,
+        store=read_store(given.get("store"), environ),
         provider=provider,
         account=account,
         base_url=given.get("base_url"),
@@ -257,6 +257,12 @@ def read_settings(
         config=None if config is None or config.found else config.name,
         warnings=tuple(search.warnings),
     )
+
+
+def read_store(given: str | None, environ: Mapping[str, str] | None = None) -> str:
+    """The name of the ledger: that of the flag, where it was *given*, or of the environment."""
+    environ = os.environ if environ is None else environ
+    return given if given is not None else environ.get("DOCPOLL_STORE") or DEFAULT_STORE
 
 
 def read_webhook_files(settings: Settings, environ: Mapping[str, str] | None = None) -> Settings:
@@ -283,7 +289,6 @@ class _Search:
     environ: Mapping[str, str]
     config: ConfigFile | None
     unlock: bool
-    wanted: Collection[str]
     warnings: list[str] = attrs.field(factory=list)
     #: The keyring failed: it is not asked once more.
     failed: bool = False
@@ -300,7 +305,7 @@ class _Search:
                 if self.unlock:
                     raise
                 return None
-        if not self.unlock or self.failed or provider not in self.wanted or not self._asks_keyring():
+        if not self.unlock or self.failed or not self._asks_keyring():
             return None
         try:
             return read_keyring(provider, account)
