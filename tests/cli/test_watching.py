@@ -417,7 +417,7 @@ async def test_a_submit_whose_answer_was_lost_is_told_as_uncertain(watching, emu
     arrive("inbox", "a.pdf", 1)
     async with watching(emulator, uncertain="hold", done_to="done") as told:
         await told.eventually(lambda told: told.states == [("inbox/a.pdf", "UNCERTAIN")])
-        assert told.err.count("uncertain: inbox/a.pdf: ") == 1
+        await told.eventually(lambda told: "uncertain: inbox/a.pdf: " in told.err)  # A thread writes the lines.
         assert below("inbox") == ["a.pdf"]
         (job,) = emulator.seen["jobs"]
         (line,) = told.lines
@@ -434,6 +434,7 @@ async def test_a_submit_whose_answer_was_lost_is_told_as_uncertain(watching, emu
             )
         await told.eventually(lambda _: below("done") == ["a.pdf"])
     assert told.states == [("inbox/a.pdf", "SUCCEEDED"), ("inbox/a.pdf", "UNCERTAIN")]
+    assert told.err.count("uncertain: inbox/a.pdf: ") == 1
     assert sent(emulator) == [1]
 
 

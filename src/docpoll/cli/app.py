@@ -749,7 +749,9 @@ def purge(
         str | None, typer.Option("--account", metavar="LABEL", help="Only its jobs (default: DOCPOLL_ACCOUNT, or all).")
     ] = None,
     store: Store = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be deleted.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run/--no-dry-run", show_default=False, help="Only tell what would be deleted.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
