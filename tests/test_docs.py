@@ -67,6 +67,18 @@ def test_the_readme_names_only_errors_that_exist():
     assert "StillRunning" in named
 
 
+def test_the_page_on_inputs_has_every_code_of_the_local_reader():
+    """But those for what is refused before it is sent, which stand in the page's first table by other names."""
+    page = (ROOT / "docs" / "inputs.md").read_text(encoding="utf-8")
+    section = page.partition("\n## What the local reader says\n")[2].partition("\n## ")[0]
+    told = {code for cell in re.findall(r"^\| (`.*?`) \| ", section, re.MULTILINE) for code in re.findall(r"\w+", cell)}
+    emulator = ROOT / "src" / "docpoll" / "emulator"
+    files = [emulator / "reader.py", *emulator.glob("reading/*.py")]
+    sources = "".join(path.read_text(encoding="utf-8") for path in files)
+    given = set(re.findall(r"\b(?:UnreadableDocument|_error)\(\s*\"(\w+)\"", sources))
+    assert told - {"error", "code"} == given - {"empty", "not_a_document"}
+
+
 # -- the emulator's page ------------------------------------------------------------------------------------------
 
 EMULATOR = (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8")

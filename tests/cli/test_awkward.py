@@ -235,6 +235,24 @@ def test_a_file_called_like_an_option_is_told_apart(cli, folder):
     assert cli("run", "--provider", "local", "--", "-rf.pdf").code == 0
 
 
+def test_a_flag_of_another_command_is_told_with_that_command(cli, folder):
+    """Each with the commands that have it; a flag of none is not, nor a name behind `--`."""
+    (folder / "a.pdf").write_bytes(pdf(1))
+    for typed, told in (
+        (["run", "a.pdf", "--append"], ["--append is no flag of docpoll run, but of docpoll export"]),
+        (["run", "a.pdf", "--fields=id"], ["--fields is no flag of docpoll run, but of docpoll export"]),
+        (["harvest", "--limit", "3"], ["--limit is no flag of docpoll harvest, but of docpoll run, docpoll submit"]),
+        (["run", "--nonsense", "--", "--append"], []),
+        (["syntage", "list", "--append"], []),
+        (["--append"], []),
+        (["run", "a.pdf", "--provider", "nobody"], []),
+    ):
+        said = cli(*typed)
+        assert (said.code, said.out) == (2, "")
+        assert re.findall(r"docpoll: (.* is no flag .*)", said.err) == told
+    assert os.listdir(folder) == ["a.pdf"]
+
+
 def test_a_folder_without_documents_says_what_it_holds(cli, folder):
     """Exit code 2: nobody meant to hand out nothing."""
     (folder / "in" / ".git").mkdir(parents=True)

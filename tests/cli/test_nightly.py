@@ -686,6 +686,10 @@ def test_completion_is_installed_for_the_shell_that_is_named(cli, folder, monkey
     said = cli("--show-completion", "tcsh")
     assert said.code == 2
     assert "--show-completion tcsh: give one of bash, zsh, fish" in said.err
+    monkeypatch.setenv("PATH", str(folder))  # PowerShell is asked where its profile is.
+    said = cli("--install-completion", "pwsh")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert "--install-completion: this cannot be installed (" in said.err
 
 
 # -- the page -----------------------------------------------------------------------------------------------------
@@ -706,7 +710,8 @@ def test_the_config_file_on_the_page_is_taken(cli, documents, folder, config):
     said = cli("run", "inbox", "--provider", "local")
     assert (said.code, counted(said.out.rstrip("\n"))) == (0, (2, 2, 2, 0, 0, 0, 0, 2, 0))
     assert cli("status").code == 0
-    assert {"fields.csv", "invoices.db", "invoices.db-run"} <= set(os.listdir(folder))
+    assert {"invoices.db", "invoices.db-run"} <= set(os.listdir(folder))
+    assert "fields.csv" not in os.listdir(folder)  # That one is the script's.
     (line,) = [line for text in blocks("text") for line in text.splitlines() if line.startswith("docpoll run: ")]
     assert counted(line) == (120, 118, 40, 1, 0, 0, 1, 41, 1)
 
@@ -722,27 +727,55 @@ def test_the_commands_on_the_page_are_there(cli):
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 @pytest.mark.usefixtures("path_with_docpoll")
-def test_the_script_on_the_page_does_what_it_says(documents, folder, config):
-    """A quiet night writes one line into the log and says nothing; where somebody must look, it says what to do."""
+def test_the_script_on_the_page_does_what_it_says(cli, documents, folder, config):
+    """A quiet night writes one line into the log and says nothing; where somebody must look, it says what to do.
+
+    As cron starts it, with docpoll in a venv; what was written of a document stays when its file and its result are
+    gone.
+    """
     (script,) = blocks("bash")
     (folder / "nightly.sh").write_text(script)
     config('provider = "local"\nstore = "invoices.db"\n[run]\nlock = true\nsummary = true\n[status]\nexpiring = "6h"')
-    documents(1, "inbox")
+    documents(2, "inbox")
     (folder / "inbox" / "broken.pdf").write_text("no document")
 
-    def night() -> tuple[int, str, str]:
-        done = subprocess.run(["bash", "nightly.sh"], capture_output=True, text=True, check=False, timeout=120)
+    def night(**environment: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            ["bash", "nightly.sh"],
+            env={"PATH": "/usr/bin:/bin", "HOME": str(folder), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
         return done.returncode, done.stdout, done.stderr
 
-    assert night() == (1, "some documents failed: docpoll jobs --state FAILED\n", "")
+    code, out, err = night()
+    assert (code, err) == (127, "")
+    assert re.fullmatch(r"docpoll was not found, .*: set VENV to its venv\n.*docpoll: .*not found\n", out)
+    (folder / "bin" / "docpoll").chmod(0o644)
+    assert night(VENV=str(folder))[0] == 126
+    (folder / "bin" / "docpoll").chmod(0o755)
+    assert night(VENV=str(folder)) == (1, "some documents failed: docpoll jobs --state FAILED\n", "")
     assert "failed: inbox/broken.pdf" in (folder / "problems.txt").read_text()
+    written = (folder / "fields.csv").read_text()
+    assert written.count(",SUCCEEDED,,") == 2
     (folder / "inbox" / "broken.pdf").unlink()
+    (folder / "inbox" / "0001.pdf").unlink()
+    assert cli("purge", "inbox/0000.pdf", "inbox/0001.pdf").code == 0
+    documents(1, "inbox", first=2)
+    (folder / ".venv").symlink_to(folder)
     assert night() == (0, "", "")
+    assert (folder / "fields.csv").read_text().removeprefix(written).count("\n") == 1
     assert [counted(line)[-1] for line in (folder / "nightly.log").read_text().splitlines()] == [1, 0]
+    (folder / "fields.csv").write_text("something else\n")
+    code, out, err = night()
+    assert (code, err) == (2, "")
+    assert re.match(r"fields\.csv is as it was, and the next night adds what is missing:\ndocpoll: .*fields\.csv", out)
     config("broken")
     code, out, err = night()
     assert (code, err) == (2, "")
-    assert re.match(r"nothing goes on until this is put right:\ndocpoll: docpoll\.toml: is no TOML: .*\n", out)
+    assert re.fullmatch(r"nothing goes on until this is put right:\ndocpoll: docpoll\.toml: is no TOML: .*\n", out)
 
 
 def test_the_units_on_the_page_are_whole():

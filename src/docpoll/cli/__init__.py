@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from docpoll.cli.signals import STOPPING, is_ignored
 
@@ -68,8 +68,10 @@ def _carry_out(given: list[str]) -> int:
             for name in itertools.takewhile(lambda one: one != "--", given):
                 if name.startswith("-") and os.path.lexists(name):
                     Screen().say(f"docpoll: {name} is the name of a file too; write ./{name} for the file")
-            if configured is not None and (said := configured.said()):
+            for said in _flags_of_others(given):
                 Screen().say(f"docpoll: {said}")
+            if configured is not None and (sets := configured.said()):
+                Screen().say(f"docpoll: {sets}")
         return code
     except ReaderGone:
         let_go_of_stdout()
@@ -78,6 +80,31 @@ def _carry_out(given: list[str]) -> int:
         Screen().say(f"docpoll: {exc if configured is None else configured.blamed(str(exc))}")
         return ExitCode.WRONG
     return ExitCode.DONE
+
+
+def _flags_of_others(given: list[str]) -> Iterator[str]:
+    """Which commands have the flags that were *given* to one that lacks them."""
+    from docpoll.cli.app import app, command_for
+    from docpoll.cli.arguments import Typed
+
+    typed = Typed.from_arguments(given)
+    command = command_for(typed.word).commands.get(typed.word)
+    if command is None or hasattr(command, "commands"):
+        return
+    names = (name.partition("=")[0] for name in itertools.takewhile(lambda one: one != "--", typed.rest))
+    unknown = [name for name in names if name.startswith("--") and name not in _flags(command)]
+    if not unknown:
+        return
+    from typer.main import get_command
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]  # it is a group
+    for flag in unknown:
+        if having := [f"docpoll {word}" for word, one in commands.items() if flag in _flags(one)]:
+            yield f"{flag} is no flag of docpoll {typed.word}, but of {', '.join(having)}"
+
+
+def _flags(command: Any) -> set[str]:
+    return {flag for param in command.params for flag in (*param.opts, *param.secondary_opts)}
 
 
 @contextmanager

@@ -89,6 +89,8 @@ def _completion(ctx: typer.Context, param: typer.CallbackParam, asked: bool) -> 
         carry_out(ctx, param, following or True)
     except typer.Exit as exc:
         raise ConfigError(f"{flag}: which shell this is cannot be told; name it, as in {flag} bash") from exc
+    except OSError as exc:
+        raise ConfigError(f"{flag}: this cannot be installed ({exc}); --show-completion shows what would be") from exc
 
 
 app.add_typer(syntage)

@@ -10,7 +10,8 @@ __all__ = ["UnreadableDocument"]
 class UnreadableDocument(Exception):
     """A document that cannot be read; the next one may be.
 
-    *code* is for machines: `empty`, `not_a_document`, `encrypted` or `broken_pdf`.
+    *code* is for machines: `empty`, `not_a_document`, `encrypted`, `broken_pdf`, `broken_xml`, `not_an_invoice` or
+    `too_much`.
     *message* is one sentence a person understands; *details* are what the libraries said.
     A document that can be opened but holds nothing to find is not unreadable: its fields are null.
     """
