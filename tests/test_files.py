@@ -307,9 +307,12 @@ def test_what_is_not_there_is_not_found(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_document(tmp_path: Path) -> None:
-    """Only `list_inputs` looks into folders."""
+    """Only `list_inputs` looks into folders; what to give is said."""
     error = refused(tmp_path)
-    assert (error.code, str(error)) == ("not_a_file", f"{tmp_path}: a folder, not a document")
+    assert (error.code, str(error)) == (
+        "not_a_file",
+        f"{tmp_path}: a folder, not a document; in Python, Path('{tmp_path}').glob('*.pdf') gives what is in it",
+    )
 
 
 @posix

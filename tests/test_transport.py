@@ -412,7 +412,10 @@ async def closed_port() -> str:
 async def test_a_refused_connection_means_not_sent(transport: AiohttpTransport) -> None:
     """Sending it again is safe."""
     nobody = await closed_port()
-    assert type(await fails(transport, post(nobody))) is RequestNotSent
+    refused = await fails(transport, post(nobody))
+    assert type(refused) is RequestNotSent
+    assert "Cannot connect to host " in str(refused)
+    assert "ssl:" not in str(refused)
     assert type(await fails(transport, post(nobody, None))) is RequestNotSent
 
 

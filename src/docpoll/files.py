@@ -195,7 +195,8 @@ def _check_kind(found: os.stat_result, source: str) -> None:
         except OSError as exc:
             said = f"a folder that cannot be listed ({exc.strerror or exc})"
             raise DocumentError(f"{_shown(source)}: {said}", source=source, code="unreadable") from exc
-        raise DocumentError(f"{_shown(source)}: a folder, not a document", source=source, code="not_a_file")
+        said = f"a folder, not a document; in Python, Path({_shown(source)!r}).glob('*.pdf') gives what is in it"
+        raise DocumentError(f"{_shown(source)}: {said}", source=source, code="not_a_file")
     if kind != stat.S_IFREG:
         said = f"{_KINDS.get(kind, 'something else')}, not a file"
         raise DocumentError(f"{_shown(source)}: {said}", source=source, code="not_a_file")

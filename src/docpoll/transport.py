@@ -472,13 +472,21 @@ def _our_error(exc: aiohttp.ClientError | OSError | ValueError, body: _Body | No
     if isinstance(exc, aiohttp.ClientSSLError | aiohttp.ClientConnectorDNSError):
         # Both come before a connection. Where names cannot be looked up at the moment, it is the network's fault.
         if isinstance(exc, aiohttp.ClientConnectorDNSError) and not _is_unknown(exc.os_error):
-            return RequestNotSent(str(exc))
+            return RequestNotSent(_said(exc))
         return AccountFault(f"{origin_of(url)}: {_wrong_host(exc)}")
     if body is not None and body.broken is not None:
         return body.broken
     may_have_arrived = not isinstance(exc, _NOT_CONNECTED) if body is None else body.whole
-    said = str(exc)[:_SAID] or type(exc).__name__
+    said = _said(exc)
     return (AnswerMissing if may_have_arrived else RequestNotSent)(said)
+
+
+def _said(exc: aiohttp.ClientError | OSError | ValueError) -> str:
+    """What *exc* says, for people: of a connection, not how its security was to be checked."""
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        why = exc.os_error.strerror or exc.os_error
+        return f"Cannot connect to host {exc.host}:{exc.port} [{why}]"[:_SAID]
+    return str(exc)[:_SAID] or type(exc).__name__
 
 
 def _is_unknown(exc: OSError) -> bool:

@@ -481,4 +481,6 @@ def test_one_path_is_not_taken_for_many(folder: Path) -> None:
     for one in ("a.pdf", b"%PDF-", Path("a.pdf")):
         with pytest.raises(docpoll.ConfigError, match="give a list of documents, not one"):
             docpoll.extract_all(one, provider=docpoll.Local())
+    with pytest.raises(docpoll.ConfigError, match=r"not one, as Path\('\.'\)\.glob\('\*\.pdf'\) is of this folder"):
+        docpoll.extract_all(".", provider=docpoll.Local())
     assert not (folder / "docpoll.db").exists()

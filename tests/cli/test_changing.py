@@ -228,10 +228,24 @@ def test_cancel_works_without_a_key_and_for_every_address(cli, documents, emulat
     assert "may still be finished there, and billed" in said.err
     again = cli("cancel", job["id"])
     assert again.code == 0
+    assert f"job {job['id']} ({job['source']}): has ended already, CANCELLED; there is nothing to cancel\n" in again.err
     assert "0 jobs cancelled" in again.err
     monkeypatch.setenv("TYPLESS_API_KEY", "a-right-key")
     assert cli("run", "invoices", *typless(emulator)).code == 1
     assert cli("cancel", "nothing").code == 2
+
+
+def test_what_failed_cannot_be_cancelled_and_can_be_moved_out(cli, folder):
+    """That it had ended is said, and how no run meets it again; it is not told as a failure of now."""
+    (folder / "no.txt").write_text("no document")
+    cli("run", "no.txt", "--provider", "local")
+    (job,) = cli("jobs", "--json").lines
+    said = cli("cancel", "no.txt")
+    assert (said.code, said.out) == (0, f"{job['id']}  FAILED     no.txt\n")
+    assert said.err == (
+        f"job {job['id']} (no.txt): has ended already, FAILED; there is nothing to cancel; "
+        "move the file out of its folder, and runs do not meet it again\n0 jobs cancelled\n"
+    )
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -18,9 +19,11 @@ import pytest
 
 from docpoll.budget import begin, refused, reserve
 from docpoll.clocks import SystemClock
+from docpoll.emulator import Scenario
 from docpoll.stores import SQLiteStore
 from tests.cli.support import pdf
 
+REFUSES = {"faults": {"error": {"operations": ["submit"], "answers": [400]}}}
 RECIPES = Path(__file__).resolve().parent.parent.parent / "recipes" / "invoices"
 
 
@@ -93,7 +96,7 @@ def test_status_counts_and_names_what_needs_care(cli, documents, emulate, typles
     assert cli("status", "--json").lines[0]["elsewhere"] == 2
     text = cli("status").out
     assert "RUNNING" in text
-    assert "elsewhere: 2 open jobs" in text
+    assert f"elsewhere: 2 open jobs made for {emulator.url}, left alone; name that with --base-url" in text
     assert "oldest open job: " in text
     assert "smallest slack until a result can expire: 1 d 23 h" in text
 
@@ -217,11 +220,33 @@ def test_show_says_what_to_do_next(cli, documents, folder, emulate, typless):
     cli("run", "no.txt", "--provider", "local")
     failed = cli("show", "no.txt").out
     assert "error               not_a_document: not a PDF" in failed
-    assert "would only be refused again" in failed
-    (job,) = cli("jobs", "--json").lines
-    assert f"docpoll retry {job['id']} tries once more, and pays for the document again." in failed
+    assert "The same file would only fail again" in failed
+    assert "move it out of its folder" in failed
+    assert not [word for word in ("docpoll retry", "pays", "retryable") if word in failed]
     cli("cancel", "0000.pdf", "--store", "our.db")
     assert "may still finish, and bill" in cli("show", "0000.pdf", "--store", "our.db").out
+
+
+def test_a_result_without_any_value_is_said_to_be_one(cli, documents, folder):
+    """A scan or a blank page is stored with nothing in it: `run` counts such results, `show` tells it of each."""
+    shutil.copy(RECIPES / "tidewater-2025-0117.pdf", folder / "a.pdf")
+    said = cli("run", "a.pdf", documents(2), "--provider", "local")
+    assert said.code == 0
+    assert "3 of 3 documents stored, 2 of them without any value; ledger" in said.out
+    assert "Its result is stored, without any value; nothing is left to do." in cli("show", "0000.pdf").out
+    assert "Its result is stored; nothing is left to do." in cli("show", "a.pdf").out
+
+
+def test_what_a_vendor_refused_may_be_put_right_there(cli, documents, emulate, typless):
+    """Its document type, say: then another attempt fares better, and is paid for."""
+    emulator = emulate(scenario=Scenario.from_mapping(REFUSES))
+    said = cli("run", documents(1), *typless(emulator))
+    assert "to pay for a further attempt: the same command with --retry failed" in said.err
+    (job,) = cli("jobs", "--json").lines
+    shown = cli("show", job["id"]).out
+    assert "The same document would only be refused again: correct it, or what is asked for, and run again." in shown
+    assert f"Where that is put right at the vendor, docpoll retry {job['id']}" in shown
+    assert "tries once more, and pays for the document again." in shown
 
 
 def test_an_export_holds_the_newest_attempt_of_every_document(cli, documents, folder):

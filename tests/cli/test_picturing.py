@@ -71,8 +71,28 @@ def test_what_cannot_be_drawn_is_said_before_anything_is_shown(invoice, cli, fol
     gone = cli("show", "a.pdf", "--image", "out.png", "--json")
     assert (gone.code, gone.out) == (2, "")
     assert "cannot be read; put it back there to look at it" in gone.err
+    assert "or name where it is now with --document FILE" in gone.err
     assert (folder / "out.png").read_bytes() == b"old"
     assert not [name for name in os.listdir(folder) if name.endswith(".tmp")]
+
+
+def test_a_document_that_was_moved_is_named(invoice, cli, folder):
+    """As a watch moves it; what else lies there is not drawn, and the document not drawn over."""
+    moved = folder / "done.png"
+    invoice.rename(moved)
+    shown = cli("show", "a.pdf", "--image", "out.png", "--document", moved)
+    assert (shown.code, shown.err) == (0, "")
+    assert is_drawn(folder / "out.png")
+    for flags, said in (
+        (["--image", "x.png", "--document", "out.png"], "out.png: this is not the document of job "),
+        (["--image", "x.png", "--document", "no.pdf"], "no.pdf: no such file"),
+        (["--image", moved, "--document", moved], "this is the document itself, which stays as it is"),
+        (["--document", moved], "it is for --image; name the .png file to draw it into, too"),
+    ):
+        wrong = cli("show", "a.pdf", *flags)
+        assert (wrong.code, wrong.out) == (2, "")
+        assert said in wrong.err
+    assert moved.read_bytes() == INVOICE.read_bytes()
 
 
 def test_a_document_is_never_drawn_over(cli, folder):

@@ -5,8 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sqlite3
+import sys
+from contextlib import closing
 from pathlib import Path
 
+import pypdf
 import pytest
 
 from tests.cli.support import DeafServer, pdf, until
@@ -43,7 +47,8 @@ def test_a_second_run_sends_nothing_new_and_says_so(cli, documents):
     said = cli("run", "invoices", "--provider", "local")
     assert said.code == 0
     assert said.out.splitlines()[-1] == (
-        "3 of 3 documents stored, all were known already, nothing new was sent; ledger docpoll.db"
+        "3 of 3 documents stored, 3 of them without any value, "
+        "all were known already, nothing new was sent; ledger docpoll.db"
     )
 
 
@@ -191,13 +196,44 @@ def test_what_to_do_when_the_waiting_ended_is_a_command_that_works(cli, document
 
 
 def test_a_further_attempt_is_offered_only_where_one_can_be_made(cli, folder):
-    """A file that is not there, or is no document, is not sent by asking once more."""
+    """Not for a file that is not there, is no document, or cannot be read; with `local` nobody is paid."""
     (folder / "no.txt").write_text("no document")
     said = cli("run", "no.txt", "missing.pdf", "--provider", "local")
     assert said.code == 1
     assert "--retry" not in said.err
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
-    assert "--retry failed" in cli("run", "broken.pdf", "--provider", "local").err
+    broken = cli("run", "broken.pdf", "--provider", "local")
+    assert "; get it anew, then run again [broken_pdf] (job " in broken.err
+    assert "--retry" not in broken.err
+    (folder / "slow.pdf").write_bytes(pdf(1))
+    cli("submit", "slow.pdf", "--provider", "local")
+    with closing(sqlite3.connect("docpoll.db", isolation_level=None)) as ledger:
+        ledger.execute(
+            "UPDATE jobs SET state = 'EXPIRED', owner = NULL, finished_at = changed_at WHERE source = 'slow.pdf'"
+        )
+    tried = cli("run", "slow.pdf", "broken.pdf", "--provider", "local").err
+    assert "to try once more: the same command with --retry expired\n" in tried
+    assert "pay" not in tried
+
+
+def test_an_encrypted_document_has_its_code_and_what_to_do(cli, folder):
+    """As a broken one has."""
+    writer = pypdf.PdfWriter(clone_from=RECIPES / "tidewater-2025-0117.pdf")
+    writer.encrypt("secret", algorithm="RC4-128")
+    writer.write(folder / "locked.pdf")
+    said = cli("run", "locked.pdf", "--provider", "local")
+    assert "only with a password; remove the password, then run again [encrypted] (job " in said.err
+    assert "--retry" not in said.err
+    assert cli("jobs", "--json").lines[0]["error"]["retryable"] is False
+
+
+def test_a_missing_extra_is_told_before_there_is_a_ledger(cli, documents, folder, monkeypatch):
+    """What was installed without it leaves nothing behind."""
+    monkeypatch.setitem(sys.modules, "invoice2data", None)  # which is how Python notes what cannot be imported
+    said = cli("run", documents(1), "--provider", "local")
+    assert said.code == 2
+    assert "pip install 'docpoll[local]'" in said.err
+    assert not list(folder.glob("docpoll.*"))
 
 
 def test_the_waiting_ends_and_the_jobs_go_on(cli, documents, emulate, typless):
@@ -289,7 +325,10 @@ def test_an_address_nobody_answers_at_is_told_within_seconds(start, documents):
     documents(2)
     flags = ["--base-url", "http://127.0.0.1:9", "--document-type", "invoice"]
     program = start("run", "invoices", *flags, env={"TYPLESS_API_KEY": "k"})
-    assert program.line("stderr").startswith("docpoll: no answer so far (Cannot connect to host 127.0.0.1:9")
+    told = program.line("stderr")
+    why = "Cannot connect to host 127.0.0.1:9 [Connect call failed ('127.0.0.1', 9)]"
+    assert told.startswith(f"docpoll: no answer so far ({why}); trying on, nothing is lost.")
+    assert told.rstrip().endswith("Ctrl-C stops, and --wait 10m would by itself")
     program.process.terminate()
     said = program.end()
     assert said.code == 130
@@ -375,7 +414,7 @@ def test_a_limit_sends_so_many_and_leaves_the_rest(cli, documents, emulate, typl
     assert cli("run", "invoices", "--limit", "2", *typless(emulator)).code == 5
     last = cli("run", "invoices", "--limit", "2", *typless(emulator))
     assert last.code == 0
-    assert "5 of 5 documents stored, 4 known already" in last.out
+    assert "5 of 5 documents stored, 5 of them without any value, 4 known already" in last.out
     assert set(emulator.seen["by_digest"].values()) == {1}
 
 

@@ -21,11 +21,13 @@ from docpoll.errors import AnswerMissing
 from docpoll.harvester import Limits
 from docpoll.interfaces import Draft
 from docpoll.jobs import Job
-from docpoll.testing import FakeClock
+from docpoll.testing import FakeClock, RunningEmulator, emulator
 from docpoll.wire import Request, Response
 from tests.stores.contract import a_job
 from tests.vendor import SUCCESS, UNFINISHED, Vendor, digest_of, envelope, pdf, plain, until
 from tests.virtual import InlineRunner, InlineStore
+
+__all__ = ["emulator"]
 
 Make = Callable[..., Client]
 Rows = Callable[..., list[dict[str, Any]]]
@@ -491,11 +493,23 @@ async def test_after_closing_no_attempt_begins():
     assert (made, dropped) == ([first.id], [first.id])
 
 
-def test_extract_all_takes_a_policy_too(tmp_path: Path):
+def test_extract_all_takes_a_policy_too(emulator: RunningEmulator, tmp_path: Path):
     """The same words without async; against the emulator, which cannot read the document either time."""
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf())
+    asked = {"provider": emulator.provider(), "document_type": "invoice", "resubmit": TWICE}
+    (outcome,) = docpoll.extract_all([path], store=tmp_path / "a.db", **asked)
+    assert isinstance(outcome.error, docpoll.JobFailed)
+    assert outcome.job is not None
+    assert outcome.job.attempt == 2
+
+
+def test_a_policy_does_not_try_again_what_the_local_provider_cannot_read(tmp_path: Path):
+    """It would say the same of the same file."""
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf())
     (outcome,) = docpoll.extract_all([path], provider=docpoll.Local(), store=tmp_path / "a.db", resubmit=TWICE)
     assert isinstance(outcome.error, docpoll.JobFailed)
     assert outcome.job is not None
-    assert outcome.job.attempt == 2
+    assert outcome.job.error is not None
+    assert (outcome.job.attempt, outcome.job.error.retryable) == (1, False)

@@ -48,7 +48,7 @@ FLAGS = {
     | {"poll-every", "give-up-after", "host", "port", "access-log", "webhook-token", "webhook-secret"},
     "status": {"expiring", "provider", "account", "base-url", "store", "json", "quiet"},
     "jobs": {"state", "provider", "account", "store", "json", "quiet"},
-    "show": {"provider", "account", "base-url", "store", "image", "json", "quiet"},
+    "show": {"provider", "account", "base-url", "store", "image", "document", "json", "quiet"},
     "export": {"out", "fields", "confidence", "append", "delimiter", "decimal", "excel"}
     | {"provider", "account", "store", "json", "quiet"},
     "retry": SENDS | LOSES | {"failed", "expired", "retryable", "same-id", "dry-run"},

@@ -500,13 +500,17 @@ def show(
         str | None,
         typer.Option("--image", metavar="FILE", help="Draw the document with what was found, into a .png file."),
     ] = None,
+    document: Annotated[
+        str | None,
+        typer.Option("--document", metavar="FILE", help="Where the document for --image is now, if it was moved."),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - there is nothing but the answer
 ) -> None:
     """Tell all about one job, and what to do next.
 
     With --image, the pages that hold a value are drawn below one another, each value framed in the colour of its
-    confidence; needs docpoll[view], and the document where it was.
+    confidence; needs docpoll[view], and the document where it was, or where --document says.
 
     For example:
 
@@ -515,7 +519,7 @@ def show(
     from docpoll.cli.looking import show as carry_out
 
     settings = _settings(ctx, provider=provider, account=account, base_url=base_url, store=store)
-    _end(lambda: carry_out(settings, job=job, image=image, json=json))
+    _end(lambda: carry_out(settings, job=job, image=image, document=document, json=json))
 
 
 @app.command()

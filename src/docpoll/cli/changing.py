@@ -22,7 +22,7 @@ from docpoll.client import Client
 from docpoll.clocks import SystemClock
 from docpoll.config import PROVIDERS, Settings, only_its_program
 from docpoll.errors import AccountFault, ConfigError, DocumentError, JobError, LocalProtocolError, StoreError
-from docpoll.export import instant, line_from_job
+from docpoll.export import Line, instant, line_from_job
 from docpoll.extractions import EXTRACTION
 from docpoll.interfaces import Clock, Store
 from docpoll.jobs import CLOSED, NOT_FOUND, OPEN, Job, JobState
@@ -236,16 +236,30 @@ class Told:
             elif not self._screen.quiet:
                 self._screen.show(f"{job.id}  {job.state:<9}  {printable(job.source)}")
 
+    def over(self, job: Job) -> None:
+        """What *job* is, which had ended before anything was done."""
+        self._list(job)
+        leave = ""
+        if job.state is JobState.FAILED and job.path is not None:
+            leave = "; move the file out of its folder, and runs do not meet it again"
+        self._screen.tell(
+            f"job {job.id} ({job.source}): has ended already, {job.state}; there is nothing to cancel{leave}"
+        )
+
     def job(self, job: Job) -> None:
         """What *job* is now."""
+        line = self._list(job)
+        if line["error"] is not None and job.state is not JobState.CANCELLED:
+            self._screen.say(named(line))
+
+    def _list(self, job: Job) -> Line:
         self.states.append(job.state)
         line = line_from_job(job, secrets=self._screen.secrets)
         if self._screen.json:
             self._screen.line(line)
         elif not self._screen.quiet:
             self._screen.show(f"{job.id}  {job.state:<9}  {printable(job.source)}")
-        if line["error"] is not None and job.state is not JobState.CANCELLED:
-            self._screen.say(named(line))
+        return line
 
 
 async def _ask_again(jobs: Sequence[Job], options: Options, settings: Settings, screen: Screen, told: Told) -> int:
@@ -299,13 +313,16 @@ def cancel(settings: Settings, *, names: Sequence[str], pending: bool, json: boo
         if pending:  # What is being sent at this moment may have arrived.
             jobs = [job for job in jobs if job.sent_at is None]
         told = Told(screen)
+        before = {job.id: job.state for job in jobs}
         touched = [job for job in jobs if job.state in OPEN or job.state is JobState.TIMED_OUT]
         after: list[Job] = []
         for start in range(0, len(jobs), _TOGETHER):
             for job in await _cancelled(settings, jobs[start : start + _TOGETHER], told):
                 after.append(job)
-                told.job(job)
-        before = {job.id: job.state for job in jobs}
+                if job.state in OPEN or (job.state is JobState.CANCELLED and before[job.id] is not job.state):
+                    told.job(job)
+                else:
+                    told.over(job)
         stopped_now = sum(state is JobState.CANCELLED for state in told.states) - sum(
             state is JobState.CANCELLED for state in before.values()
         )

@@ -23,8 +23,10 @@ __all__ = [
     "blocked_line",
     "blocked_of",
     "gist_of",
+    "is_hopeless",
     "is_stopping",
     "last_look",
+    "nothing_found",
     "paid_again",
     "plain_details",
     "retry_words",
@@ -34,6 +36,9 @@ __all__ = [
 
 #: What was seen so longer ago may have changed since.
 _STALE: Final = timedelta(minutes=10)
+
+#: Why a file is not even sent, whatever it is asked for.
+_NO_DOCUMENT: Final = frozenset({"empty_document", "not_a_document"})
 
 #: Details of an error that are told in words.
 _IN_WORDS: Final = frozenset({RETRY_NOT_BEFORE, RETRY_PLANNED, VENDOR_SAYS_WHEN, BY_ITSELF, "billed"})
@@ -95,11 +100,35 @@ def plain_details(error: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in details.items() if name not in _IN_WORDS}
 
 
+def _is_paid(job: Job) -> bool:
+    """Whether anybody is paid for *job*: nobody is where the emulator reads it."""
+    return job.provider != "local"
+
+
+def is_hopeless(job: Job) -> bool:
+    """Whether another attempt at *job* ends like this one: its file is no document, or cannot be read by the emulator.
+
+    What a vendor refused is not, as that may be put right there.
+    """
+    if job.state is not JobState.FAILED or job.error is None or job.error.retryable is not False:
+        return False
+    return job.error.code in _NO_DOCUMENT if job.remote_id is None else not _is_paid(job)
+
+
 def paid_again(job: Job) -> str:
     """What another attempt at *job* means."""
     if job.media_type == EXTRACTION:
         return "starts a new extraction, which is billed like the first"
-    return "tries once more, and pays for the document again"
+    return "tries once more, and pays for the document again" if _is_paid(job) else "tries once more"
+
+
+def nothing_found(line: Line) -> bool:
+    """Whether the result in *line* is there, and holds fields without any value."""
+    result = line["result"]
+    if result is None or not result["fields"]:
+        return False
+    rows = [result["fields"], *result["line_items"], *result["vat_rates"]]
+    return all(field["value"] is None for row in rows for field in row.values())
 
 
 def billed_of(job: Job) -> bool | None:

@@ -12,7 +12,7 @@ from docpoll.cli.codes import ExitCode
 from docpoll.cli.hints import command
 from docpoll.cli.looking import jobs_in
 from docpoll.cli.run import error_of_result, place_of
-from docpoll.cli.screen import Screen, many
+from docpoll.cli.screen import Screen, many, printable
 from docpoll.cli.sending import looking_at, require_ledger
 from docpoll.client.outcomes import outcome_of
 from docpoll.config import Settings
@@ -76,6 +76,9 @@ def export(settings: Settings, wish: Wish, *, quiet: bool) -> int:
                 said = await _export(ledger, settings, wish, screen, file)
         finally:
             await ledger.close()
+        if file is not None and file.is_untouched:
+            screen.tell(f"nothing new; {printable(wish.out)} not touched")
+            return ExitCode.DONE
         where = "" if file is None else f" {'appended' if wish.append else 'written'} to {place_of(file)}"
         screen.tell(f"{said}{where}")
         return ExitCode.DONE

@@ -78,7 +78,7 @@ async def _harvest(options: Options, settings: Settings, screen: Screen, tally: 
     goes_on = [state for state in OPEN if state is not JobState.UNCERTAIN or options.uncertain != "hold"]
     working = [scope for scope in ours if any(before.counts[scope].get(state) for state in goes_on)]
     total = sum(before.counts[scope].get(state, 0) for scope in working for state in goes_on)
-    progress = tally.progress = Progress(screen, total=total)
+    progress = tally.progress = Progress(screen, total=total, waits=options.wait_seconds is None)
     tally.total = sum(_open(before.counts[scope]) for scope in scopes)
     with export_to(options.out, settings) as export:
         found = _Found(export=export, tally=tally)

@@ -21,8 +21,10 @@ from docpoll.cli.explaining import (
     blocked_line,
     blocked_of,
     gist_of,
+    is_hopeless,
     is_stopping,
     last_look,
+    nothing_found,
     paid_again,
     plain_details,
     retry_words,
@@ -51,6 +53,9 @@ _PAGE: Final = 500
 
 #: What is told of a document, and is nothing where there is none.
 _OF_DOCUMENTS: Final = ("path", "name", "digest", "size", "media_type")
+
+#: What was refused before it was sent, and is taken as it is now by another attempt.
+_CHANGED: Final = "document_changed"
 
 #: So many of the results that expire first are named: with `--json`, and to people.
 _FIRST, _SHOWN = 100, 10
@@ -147,7 +152,7 @@ async def _status(
             if one.number:
                 expiring.append(_expiring(one, await jobs_in_danger(ledger, one, limit=_FIRST), now))
     explained = [scope for scope in scopes if isinstance(readers[scope[0]], Explaining)]
-    aside = _Aside(slow=sum(summary.stalled.get(scope, 0) for scope in explained))
+    aside = _Aside(slow=sum(summary.stalled.get(scope, 0) for scope in explained), elsewhere=sorted(+elsewhere))
     for scope in scopes:
         if scope[0] not in PROVIDERS and (number := sum(summary.counts[scope].get(state, 0) for state in OPEN)):
             aside.strange[scope[0], scope[1]] += number
@@ -218,6 +223,8 @@ class _Aside:
     held: int = 0
     #: Open jobs of providers that are none of docpoll's own, by name and account.
     strange: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+    #: Other addresses that open jobs were made for.
+    elsewhere: list[str] = attrs.field(factory=list)
     #: The last look at any of them that found it unfinished.
     looked_at: datetime | None = None
     #: The jobs that wait for what only the user can bring, and what that is.
@@ -336,8 +343,8 @@ def _show_status(told: dict[str, Any], aside: _Aside, settings: Settings, screen
         rows.append(f"left alone: {many(number, 'open job')} of {name} account {account}; {only_its_program(name)}")
     if told["elsewhere"]:
         rows.append(
-            f"elsewhere: {many(told['elsewhere'], 'open job')} made for another address, left alone; "
-            "name it with --base-url, or end them with docpoll cancel"
+            f"elsewhere: {many(told['elsewhere'], 'open job')} made for {', '.join(aside.elsewhere)}, left alone; "
+            "name that with --base-url, or end them with docpoll cancel"
         )
     for one in told["suspect"]:
         rows.append(f"suspect: {one['provider']} account {one['account']}: {one['reason']}")
@@ -491,19 +498,32 @@ def jobs(settings: Settings, *, state: str | None, json: bool, clock: Clock | No
     return _look(settings, work)
 
 
-def show(settings: Settings, *, job: str, json: bool, image: str | None = None, clock: Clock | None = None) -> int:
-    """Carry out `docpoll show`. Raises `DocpollError`, before anything is shown, for an *image* that cannot be made."""
+def show(
+    settings: Settings,
+    *,
+    job: str,
+    json: bool,
+    image: str | None = None,
+    document: str | None = None,
+    clock: Clock | None = None,
+) -> int:
+    """Carry out `docpoll show`; *document*: where the document of *image* is now.
+
+    Raises `DocpollError`, before anything is shown, for an *image* that cannot be made.
+    """
     screen = Screen(json=json, secrets=settings.secrets)
     if image is not None:
         from docpoll.cli.picturing import check_image
 
         check_image(image)
+    elif document is not None:
+        raise ConfigError(f"--document {document}: it is for --image; name the .png file to draw it into, too")
 
     async def work(ledger: Store) -> int:
         now = (clock or SystemClock()).now()
         found = await find(ledger, job, settings)
         line, gist = await _full_line(ledger, settings, found)
-        drawn = None if image is None else await _image_of(found, ledger, settings, image)
+        drawn = None if image is None else await _image_of(found, ledger, settings, image, document)
         reader = _reader(settings, found.provider)
         blocked = blocked_of(found, reader, now=now)
         is_vain = found.state in CLOSED and found.state is not JobState.SUCCEEDED
@@ -520,6 +540,8 @@ def show(settings: Settings, *, job: str, json: bool, image: str | None = None, 
                 steps = _next_steps(found, settings, blocked, now, stopping=is_stopping(found, reader))
             else:
                 steps = _steps_in_python(found, settings)
+            if nothing_found(line):
+                steps = [step.replace("is stored;", "is stored, without any value;") for step in steps]
             if unread:
                 # Something is left to do.
                 steps = [step.replace("; nothing is left to do.", ".") for step in steps]
@@ -534,12 +556,13 @@ def show(settings: Settings, *, job: str, json: bool, image: str | None = None, 
     return _look(settings, work)
 
 
-async def _image_of(job: Job, ledger: Store, settings: Settings, out: str) -> dict[str, Any]:
+async def _image_of(job: Job, ledger: Store, settings: Settings, out: str, document: str | None) -> dict[str, Any]:
     """Draw the document of *job* into *out*, as far as there is a result; see `image_of`."""
     from docpoll.cli.picturing import image_of
 
     reader = _reader(settings, job.provider)
-    return await image_of(job, await outcome_of(job, source=job.source, store=ledger, provider=reader), ledger, out)
+    outcome = await outcome_of(job, source=job.source, store=ledger, provider=reader)
+    return await image_of(job, outcome, ledger, out, document=document)
 
 
 async def find(ledger: Store, name: str, settings: Settings) -> Job:
@@ -596,7 +619,7 @@ def _show_job(
     if (error := line["error"] or line["warning"]) is not None:
         code = "" if error["code"] is None else f"{error['code']}: "
         told["warning" if line["error"] is None else "error"] = f"{code}{error['message']}"
-        told["retry"] = retry_words(job.error, now=now)
+        told["retry"] = "" if is_hopeless(job) else retry_words(job.error, now=now)
         told["details"] = plain_details(error)
     told["came to"] = gist
     rows = [f"{name:<19} {_plain(value)}" for name, value in told.items() if value not in (None, "", {})]
@@ -678,13 +701,27 @@ def _next_steps(
             return [f"It was stopped on request, and is {'billed' if billed else 'not billed'}. {retry}"]
         case JobState.CANCELLED:
             return [f"It was stopped on request; the vendor may still finish, and bill. {retry}"]
+    return _after_failure(job, place, now)
+
+
+def _after_failure(job: Job, settings: Settings, now: datetime) -> list[str]:
+    """What to do next with *job*, which failed."""
+    retry = f"{command(f'retry {job.id}', settings)} {paid_again(job)}."
     if job.media_type == EXTRACTION and job.error is not None:
         return [*_why_again(job.error, now), retry]
+    if is_hopeless(job):
+        return [
+            "The same file would only fail again: put right in it what the error says, or replace it, and run again.",
+            "Or move it out of its folder, and runs do not meet it again.",
+        ]
+    if job.error is not None and job.error.retryable is False and job.error.code != _CHANGED:
+        return [
+            "The same document would only be refused again: correct it, or what is asked for, and run again.",
+            f"Where that is put right at the vendor, {retry}",
+        ]
     steps = []
-    if job.error is not None and job.error.retryable is False:
-        steps.append("The same document would only be refused again: correct it, or what is asked for.")
-    elif job.error is not None and job.error.code == NOT_FOUND:
-        steps.append(f"{command(f'retry {job.id} --same-id', place)} asks for it once more, which costs nothing.")
+    if job.error is not None and job.error.code == NOT_FOUND:
+        steps.append(f"{command(f'retry {job.id} --same-id', settings)} asks for it once more, which costs nothing.")
     return [*steps, retry]
 
 

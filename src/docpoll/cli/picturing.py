@@ -9,7 +9,7 @@ import tempfile
 from typing import Any
 
 from docpoll.client.outcomes import Outcome
-from docpoll.client.picturing import content_of
+from docpoll.client.picturing import content_at, content_of
 from docpoll.errors import ConfigError
 from docpoll.extractions import EXTRACTION
 from docpoll.interfaces import Store
@@ -31,22 +31,27 @@ def check_image(path: str) -> None:
     check_extra()
 
 
-async def image_of(job: Job, outcome: Outcome, store: Store, out: str) -> dict[str, Any]:
+async def image_of(
+    job: Job, outcome: Outcome, store: Store, out: str, *, document: str | None = None
+) -> dict[str, Any]:
     """Draw the document of *job*, whose *outcome* has a result, into the file *out*; tells the file and its pages.
 
+    *document*: where it is now; by default where it was.
     Raises `DocpollError` where there is nothing to draw, or it cannot be written.
     """
     if outcome.result is None:
         if job.state is JobState.SUCCEEDED and outcome.error is not None:  # purged, or not to be read
             raise outcome.error
         raise ConfigError(f"{job.source}: no image, for there is no result: job {job.id} is {job.state}")
-    if job.path is not None and os.path.realpath(job.path) == os.path.realpath(out):  # noqa: ASYNC240 - a few stats
+    path = document or job.path
+    if path is not None and os.path.realpath(path) == os.path.realpath(out):  # noqa: ASYNC240 - a few stats
         raise ConfigError(f"--image {out}: this is the document itself, which stays as it is; name another file")
     kept = await store.document(job.digest) if job.media_type != EXTRACTION else None
     result = outcome.result
 
     def draw() -> list[int]:
-        png, pages = draw_png(content_of(job, kept), result, source=job.source)
+        content = content_of(job, kept) if document is None else content_at(document, job)
+        png, pages = draw_png(content, result, source=job.source)
         _write(png, out)
         return pages
 

@@ -64,12 +64,14 @@ class Progress:
     """Counts of a run. Fed with events and settled inputs; reports by itself while `watched()` lasts.
 
     *alike*: what is done takes about as long each time, so that a rate, and the time left, say something.
+    *waits*: nothing bounds the waiting, and `--wait` would.
     """
 
-    def __init__(self, screen: Screen, *, total: int, alike: bool = True) -> None:
+    def __init__(self, screen: Screen, *, total: int, alike: bool = True, waits: bool = False) -> None:
         self._screen = screen
         self._total = total
         self._alike = alike
+        self._waits = waits
         #: What else there is to say.
         self.beside: Callable[[], str] = str
         #: Settled inputs by state.
@@ -163,7 +165,8 @@ class Progress:
             return
         self._said_at, self._said_why = now, why is not None
         doing = "; still waiting" if why is None else f" ({why}); trying on"
-        self._screen.say(f"docpoll: no answer so far{doing}, nothing is lost. Ctrl-C stops")
+        bound = ", and --wait 10m would by itself" if self._waits else ""
+        self._screen.say(f"docpoll: no answer so far{doing}, nothing is lost. Ctrl-C stops{bound}")
 
     def _is_news(self, why: str | None, silent: float, said: float | None) -> bool:
         """Whether to tell of *silent* seconds without an answer; that was told *said* seconds ago."""

@@ -14,6 +14,7 @@ import attrs
 
 from docpoll.cli.alone import alone
 from docpoll.cli.codes import ExitCode, code_of
+from docpoll.cli.explaining import is_hopeless, nothing_found
 from docpoll.cli.hints import command, harvest_hint, refused_hint, uncertain_hint
 from docpoll.cli.progress import Progress, watched
 from docpoll.cli.screen import Screen, many, printable, reason, shown
@@ -172,18 +173,21 @@ class _Report:
         self._started_at = SystemClock().now()
         self._known = 0
         self._states: Counter[JobState] = Counter()
-        #: States of documents that a further attempt can be made at.
+        #: States of documents that a further attempt may fare better with.
         self._tried: Counter[JobState] = Counter()
         self._waited = False
         #: Inputs whose result was deleted on request.
         self._purged = 0
+        #: Inputs with a result in which nothing was found.
+        self._empty = 0
         #: Inputs that were not sent because others like them were refused.
         self._unsent = 0
         #: Where each input stands among the inputs, the first last; one given twice stands in two places.
         self._places: defaultdict[str, list[int]] = defaultdict(list)
         for place in reversed(range(len(sources))):
             self._places[sources[place]].append(place)
-        self.progress = tally.progress = Progress(screen, total=len(sources))
+        waits = options.wait_seconds is None
+        self.progress = tally.progress = Progress(screen, total=len(sources), waits=waits)
 
     async def follow(self, client: Client) -> None:
         """Take up the inputs, and tell of each as it is settled, until all are or the waiting ends."""
@@ -235,8 +239,8 @@ class _Report:
         self._states[state] += 1
         now = settled and (job is None or (job.finished_at or self._started_at) >= self._started_at)
         self._tally.note(state, new=now)
-        # What is no document is only refused again.
-        self._tried[state] += job is not None and job.media_type is not None
+        self._tried[state] += job is not None and not is_hopeless(job)
+        self._empty += nothing_found(line)
         fresh = job is None or job.created_at >= self._started_at or job.id in self.progress.sent
         self._known += not fresh
         if settled:
@@ -273,6 +277,8 @@ class _Report:
         parts = [f"{states[JobState.SUCCEEDED]} of {many(total, 'document')} stored"]
         if self._purged:
             parts.append(f"{self._purged} of them purged since")
+        if self._empty:
+            parts.append(f"{self._empty} of them without any value")
         if not self.progress.sent:
             parts.append(
                 "nothing new was sent" if self._known < total else "all were known already, nothing new was sent"
@@ -297,7 +303,8 @@ class _Report:
             yield f"uncertain: sent, and the answer was lost; see {uncertain_hint(self._settings)}"
         again = [word for word in ("FAILED", "EXPIRED") if self._tried[JobState(word)]]
         if again and not options.retry:
-            yield f"to pay for a further attempt: the same command with --retry {','.join(again).lower()}"
+            what = "to try once more" if self._provider.name == "local" else "to pay for a further attempt"
+            yield f"{what}: the same command with --retry {','.join(again).lower()}"
         if self._unsent:
             yield refused_hint(self._unsent, self._settings)
         if self._waited:
@@ -341,7 +348,10 @@ def named(line: Line) -> str:
     error = line["error"] or {"message": ""}
     job = "" if line["id"] is None else f" (job {line['id']})"
     word = "stored" if line["state"] == "SUCCEEDED" else line["state"].lower().replace("_", " ")
-    code = "" if error.get("code") is None or str(error["code"]) in error["message"] else f" [{error['code']}]"
+    # An ordinary word, as `encrypted`, is no code for who reads it in the message.
+    word_of_theirs = str(error.get("code") or "")
+    is_told = not word_of_theirs or (word_of_theirs in error["message"] and not word_of_theirs.isalpha())
+    code = "" if is_told else f" [{word_of_theirs}]"
     return f"{word}: {shown(line['source'])}: {reason(line)}{code}{job}"
 
 
@@ -407,7 +417,7 @@ async def _submit(
     sources: list[str], options: Options, settings: Settings, provider: Provider, screen: Screen, tally: Tally
 ) -> int:
     choice = await choose(sources, options, provider, screen, settings.store)
-    progress = tally.progress = Progress(screen, total=len(choice.sources))
+    progress = tally.progress = Progress(screen, total=len(choice.sources), waits=options.wait_seconds is None)
     told = _Accepted(provider=provider, screen=screen, progress=progress, tally=tally, fail_fast=options.fail_fast)
     waiting = Counter(choice.sources)
 

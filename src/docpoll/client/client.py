@@ -218,6 +218,11 @@ class Client:
     async def __aenter__(self) -> Self:
         if self._stack is not None:
             raise ConfigError("this client is open already; make one client for each 'async with'")
+        if self._harvests and isinstance(self.provider, Local):
+            from docpoll.emulator.reader import check_extra
+
+            # Before there is a ledger that nothing can be done with.
+            check_extra()
         async with AsyncExitStack() as stack:
             await self.store.open()
             stack.push_async_callback(self.store.close)
@@ -1252,7 +1257,10 @@ def _states(given: JobState | str | Collection[JobState | str]) -> frozenset[Job
 
 def _check_many(documents: object) -> None:
     if isinstance(documents, str | bytes | os.PathLike | Document | Extraction):
-        raise ConfigError(f"{source_of(documents)}: give a list of documents, not one")
+        source = source_of(documents)
+        is_folder = isinstance(documents, str | os.PathLike) and os.path.isdir(documents)
+        folder = f", as Path({source!r}).glob('*.pdf') is of this folder" if is_folder else ""
+        raise ConfigError(f"{source}: give a list of documents, not one{folder}")
 
 
 def _read_all(inputs: Sequence[Input], provider: Provider) -> list[Document | Extraction | DocpollError]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from docpoll.client.outcomes import Outcome
 from docpoll.documents import Document
@@ -18,7 +18,11 @@ from docpoll.view import draw_page
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["content_of", "page_image"]
+__all__ = ["content_at", "content_of", "page_image"]
+
+
+#: How a document is looked at that is not where it was.
+_NAME_IT: Final = "name where it is now with --document FILE (in Python: docpoll.page_image(outcome, FILE))"
 
 
 def page_image(
@@ -52,9 +56,24 @@ def page_image(
             raise ConfigError("the document of this result is not known; give its path, its bytes or its job")
         return draw_page(content_of(job), found, source=job.source, page=page)
     content, source = _read(document)
-    if job is not None and sha256(content).hexdigest() != job.digest:
-        raise DocumentGone(f"{source}: this is not the document of job {job.id} ({job.source})", job=job)
+    if job is not None:
+        _check_digest(content, source, job)
     return draw_page(content, found, source=job.source if job is not None else source, page=page)
+
+
+def content_at(path: str, job: Job) -> bytes:
+    """The document of *job*, which lies at *path* now.
+
+    Raises `DocumentGone` where something else does, and `DocumentError` for what cannot be read.
+    """
+    content, source = _read(path)
+    _check_digest(content, source, job)
+    return content
+
+
+def _check_digest(content: bytes, source: str, job: Job) -> None:
+    if sha256(content).hexdigest() != job.digest:
+        raise DocumentGone(f"{source}: this is not the document of job {job.id} ({job.source})", job=job)
 
 
 def content_of(job: Job, kept: bytes | None = None) -> bytes:
@@ -68,12 +87,12 @@ def content_of(job: Job, kept: bytes | None = None) -> bytes:
         said = f"job {job.id} is an extraction, which has no document"
         raise DocumentError(f"{job.source}: {said}", source=job.source, code="no_pages")
     if job.path is None:
-        said = "given as bytes, which the ledger no longer keeps; in Python, docpoll.page_image() takes them"
+        said = f"given as bytes, which the ledger no longer keeps; {_NAME_IT}"
         raise DocumentGone(f"{job.source}: the document of job {job.id} was {said}", job=job)
     try:
         content, _ = _read(job.path)
     except DocumentError as exc:
-        said = f"the document of job {job.id} cannot be read; put it back there to look at it ({exc})"
+        said = f"the document of job {job.id} cannot be read; put it back there to look at it, or {_NAME_IT}: {exc}"
         raise DocumentGone(f"{job.source}: {said}", job=job) from exc
     if sha256(content).hexdigest() != job.digest:
         said = f"the file has changed since job {job.id} was made; bring back the one it was, to look at it"

@@ -22,7 +22,7 @@ import orjson
 
 from docpoll.errors import ConfigError
 
-__all__ = ["Reader", "ReaderClosed", "Reading"]
+__all__ = ["Reader", "ReaderClosed", "Reading", "check_extra"]
 
 _REQUEST = struct.Struct(">IQQ")
 _LENGTH = struct.Struct(">I")
@@ -34,6 +34,12 @@ _PIECE = 256 * 1024
 _START_LIMIT = 60.0
 _NEEDED = ("facturx", "invoice2data", "pypdfium2")
 _NEEDS_EXTRA = "local: reading documents needs the extra: pip install 'docpoll[local]'"
+
+
+def check_extra() -> None:
+    """Raise `ConfigError` where the libraries that read documents are not installed."""
+    if any(importlib.util.find_spec(name) is None for name in _NEEDED):
+        raise ConfigError(_NEEDS_EXTRA)
 
 
 class ReaderClosed(Exception):
@@ -92,8 +98,8 @@ class Reader:
 
         Raises `ConfigError` when the libraries are not installed.
         """
-        if self._ours and any(importlib.util.find_spec(name) is None for name in _NEEDED):
-            raise ConfigError(_NEEDS_EXTRA)
+        if self._ours:
+            check_extra()
 
     async def close(self) -> None:
         """End the child. Documents still waiting get `ReaderClosed`. Closing twice is closing once."""

@@ -122,10 +122,15 @@ class Export:
                 with self._our_errors():
                     if self._lines.fault is not None:
                         raise self._lines.fault
-                    if self.count or not self._appends:
+                    if not self.is_untouched:
                         self._write()
         finally:
             self._lines.close()
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the file stays as it is, for nothing was added to what it holds."""
+        return self._appends and not self.count
 
     def holds(self, id: str, state: str) -> bool:
         """Whether the job with this *id* stands in the file already, ended as it has."""

@@ -14,13 +14,21 @@ from attrs.converters import optional
 
 from docpoll.documents import MEDIA_TYPES, XML, Document
 from docpoll.errors import ConfigError, LocalProtocolError
+from docpoll.events import Event, Failed
 from docpoll.providers.typless import DEFAULT_PREFIX, TyplessWire, tidy_base_url
 from docpoll.schedules import Durations, LearnedSchedule, PollSchedule
+from docpoll.wire import Response
 
 __all__ = ["Local"]
 
 #: What a document is taken for where nobody says.
 _DOCUMENT_TYPE: Final = "invoice"
+
+
+#: What the reader says of a file, and would say of the same one again.
+_UNREADABLE: Final = frozenset(
+    {"broken_pdf", "broken_xml", "empty", "encrypted", "not_a_document", "not_an_invoice", "too_much"}
+)
 
 
 def _schedule() -> PollSchedule:
@@ -85,6 +93,13 @@ class Local(TyplessWire):
     @property
     def _token(self) -> str:
         return self.key or "local"
+
+    def parse_poll(self, response: Response) -> Event:
+        """As for Typless; what cannot be read, as its file is not as it should be, is not retryable."""
+        event = super().parse_poll(response)
+        if isinstance(event, Failed) and event.error.code in _UNREADABLE:
+            return attrs.evolve(event, error=attrs.evolve(event.error, retryable=False))
+        return event
 
     def _members(self, document: Document) -> Mapping[str, Any]:
         if self.key is None or document.path is None:

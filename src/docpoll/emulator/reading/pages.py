@@ -34,6 +34,10 @@ _FINER = 16
 _INVISIBLE = frozenset({0x00, 0x02, 0x0D, 0xAD, 0xFEFF, 0xFFFE})
 _BLANKS = frozenset({0x09, 0xA0, 0x2007, 0x2009, 0x202F})
 
+#: What to do about a PDF that does not open.
+_UNLOCK = "remove the password, then run again"
+_REPLACE = "get it anew, then run again"
+
 
 @attrs.frozen(kw_only=True)
 class Word:
@@ -229,7 +233,9 @@ def open_pages(content: bytes) -> Iterator[Pages]:
     try:
         pages = Pages(document, content)
         if not pages.readable:
-            raise UnreadableDocument("broken_pdf", "the PDF is broken: none of its pages can be opened", pages.problems)
+            raise UnreadableDocument(
+                "broken_pdf", f"the PDF is broken: none of its pages can be opened; {_REPLACE}", pages.problems
+            )
         yield pages
     finally:
         document.close()
@@ -238,14 +244,18 @@ def open_pages(content: bytes) -> Iterator[Pages]:
 def _unreadable(exc: pypdfium2.PdfiumError) -> UnreadableDocument:
     match exc.err_code:
         case pdfium.FPDF_ERR_SUCCESS:  # pdfium minded nothing; the wrapper takes no PDF without pages
-            return UnreadableDocument("broken_pdf", "the PDF is broken: it has no pages", [str(exc)])
+            return UnreadableDocument("broken_pdf", f"the PDF is broken: it has no pages; {_REPLACE}", [str(exc)])
         case pdfium.FPDF_ERR_PASSWORD:
-            return UnreadableDocument("encrypted", "the PDF is encrypted and opens only with a password", [str(exc)])
+            return UnreadableDocument(
+                "encrypted", f"the PDF is encrypted and opens only with a password; {_UNLOCK}", [str(exc)]
+            )
         case pdfium.FPDF_ERR_SECURITY:
             return UnreadableDocument(
-                "encrypted", "the PDF is encrypted in a way that cannot be opened here", [str(exc)]
+                "encrypted", f"the PDF is encrypted in a way that cannot be opened here; {_UNLOCK}", [str(exc)]
             )
-    return UnreadableDocument("broken_pdf", "the PDF is broken: it is cut off, or its structure is damaged", [str(exc)])
+    return UnreadableDocument(
+        "broken_pdf", f"the PDF is broken: it is cut off, or its structure is damaged; {_REPLACE}", [str(exc)]
+    )
 
 
 def _upright(left: float, bottom: float, right: float, top: float, angle: float) -> tuple[float, float, float, float]:
