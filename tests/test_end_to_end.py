@@ -121,9 +121,13 @@ def test_an_interruption_of_extract_all_comes_out_when_all_has_ended(emulator: R
             on_event=press,
         )
 
-    # As it is in a kernel: a loop that leaves the signal to whoever runs in it.
-    with contextlib.closing(asyncio.new_event_loop()) as loop, pytest.raises(KeyboardInterrupt):
-        loop.run_until_complete(cell())
+    # As it is in a kernel: a loop that leaves the signal to whoever runs in it. Who starts tests may ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with contextlib.closing(asyncio.new_event_loop()) as loop, pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(cell())
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "docpoll" not in {thread.name for thread in threading.enumerate()}
 
 

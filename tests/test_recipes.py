@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import json
 import os
@@ -32,6 +33,9 @@ RECIPES = ROOT / "recipes"
 
 WEB = ("web_aiohttp", "web_fastapi")
 
+#: Starlette leaves the file of a form whose sender went away to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:(?i)unclosed file:ResourceWarning")
+
 UPLOADS = 50
 
 
@@ -49,6 +53,13 @@ class QuickReader:
             return Reading(error={"code": "unreadable", "message": "cannot be read", "details": []})
         field = {"name": "length", "data_type": "NUMBER", "values": [{"value": str(len(content))}]}
         return Reading(result={"extracted_fields": [field], "line_items": [], "vat_rates": []})
+
+
+@pytest.fixture(autouse=True)
+def _files_of_forms_are_closed_here() -> Iterator[None]:
+    """Not in a later test, in which a file that is left open is a fault."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
