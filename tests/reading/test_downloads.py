@@ -24,7 +24,7 @@ from docpoll.errors import AccountFault, ReadFailed, RequestNotSent, Unauthorize
 from docpoll.interfaces import Arriving, Downloaded, Timer
 from docpoll.reading.asking import Asker
 from docpoll.reading.catalogue import Catalogue, Coming
-from docpoll.reading.downloads import FileCounts, fetch_all
+from docpoll.reading.downloads import FileCounts, _to_its_end, fetch_all
 from docpoll.reading.folders import Folder
 from docpoll.reads import FileRef
 from docpoll.testing import FakeClock
@@ -393,6 +393,28 @@ async def test_an_interrupted_call_leaves_what_is_right(vendor, transport, folde
     assert max(vendor.asked.values()) <= 4
     # No more than was on its way each time.
     assert sum(vendor.asked.values()) <= 40 + 3 * 3
+
+
+async def test_a_thread_is_waited_for_however_often_that_is_cancelled():
+    """Else it makes a file after what was on its way has been cleared away."""
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait()
+        ended.set()
+
+    waiting = asyncio.create_task(_to_its_end(work))
+    await asyncio.to_thread(begun.wait)
+    for _ in range(3):
+        waiting.cancel()
+        await asyncio.wait([waiting], timeout=0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+    was_done = waiting.done()
+    go_on.set()
+    await asyncio.wait([waiting])
+    assert (was_done, waiting.cancelled(), ended.is_set()) == (False, True, True)
 
 
 # --- what goes wrong ----------------------------------------------------------------------------------------------

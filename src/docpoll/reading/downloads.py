@@ -19,6 +19,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, BinaryIO, Final, NoReturn, TypeVar
 
@@ -537,12 +538,18 @@ class _Entering:
 
 
 async def _to_its_end(call: Callable[..., _T], *args: Any) -> _T:
-    """What *call* gives, in a thread; who is cancelled waits for it, as nobody ends a thread, and a file stays open."""
+    """What *call* gives, in a thread; who is cancelled waits for it, as nobody ends a thread, and a file stays open.
+
+    However often that is: who gathers the workers cancels them, and so does who cleans up after that.
+    """
     done = asyncio.ensure_future(asyncio.to_thread(call, *args))
     try:
         return await asyncio.shield(done)
     except asyncio.CancelledError:
-        await asyncio.gather(done, return_exceptions=True)
+        while not done.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([done])
+        done.exception()  # Nobody else hears of it.
         raise
 
 
