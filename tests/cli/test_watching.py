@@ -23,7 +23,7 @@ from tests.cli.support import KEY, PATIENCE, ask, pdf, until
 SETTLE = "0.2s"
 #: The emulator takes hours, which pass when the test says so.
 SLOW = 0.001
-PACES = Paces(look_unheard=0.3, ledger=0.3, move=0.3)
+PACES = Paces(look=2.0, look_unheard=0.3, ledger=0.3, move=0.3)
 
 
 class Told:
