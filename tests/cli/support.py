@@ -78,6 +78,8 @@ class Program:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=subprocess.PIPE if stderr is None else stderr,
+            # A buffer would hide from `select`, and from `communicate`, what came in one piece with another line.
+            bufsize=0,
             env=os.environ | (env or {}),
         )
 

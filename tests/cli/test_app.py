@@ -25,6 +25,15 @@ def test_what_names_no_command_is_answered_with_all_of_them(word):
     assert _described(command_for(word)) == _described(WHOLE)
 
 
+def test_tests_miss_no_line_of_a_program(cli, start):
+    """Lines that came in one piece are all there to be read, some one by one, the others at its end."""
+    program = start("--help")
+    first = [program.line(), program.line()]
+    said = program.end()
+    assert "".join(first) + said.out == cli("--help").out
+    assert said.code == 0
+
+
 def _described(command):
     flags = [
         (one.name, one.opts, one.secondary_opts, one.required, getattr(one, "help", None)) for one in command.params
