@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import attrs
@@ -27,21 +28,14 @@ PACES = Paces(look_unheard=0.3, ledger=0.3, move=0.3)
 
 
 class Told:
-    """What a watch told so far."""
+    """What a watch told so far, on the files that its stdout and stderr are; no line is lost while it writes on."""
 
-    def __init__(self, capfd):
-        self._capfd = capfd
-        self._out = self._err = ""
-
-    def _read(self):
-        out, err = self._capfd.readouterr()
-        self._out += out
-        self._err += err
+    def __init__(self, out, err):
+        self._out, self._err = out, err
 
     @property
     def lines(self):
-        self._read()
-        return [json.loads(line) for line in self._out.splitlines()]
+        return [json.loads(line) for line in self._out.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
     @property
     def states(self):
@@ -50,8 +44,7 @@ class Told:
 
     @property
     def err(self):
-        self._read()
-        return self._err
+        return self._err.read_text("utf-8")
 
     async def eventually(self, condition):
         """Wait until *condition* of this is true."""
@@ -69,24 +62,32 @@ def inbox(folder):
 
 
 @pytest.fixture
-def watching(capfd, inbox):
+def watching(folder, inbox):
     """`watching(emulator, done_to="done")`: a watch in this process, as long as that lasts; gives what it tells."""
+    numbers = itertools.count()
 
     @asynccontextmanager
     async def begin(emulator, *folders, done_to=None, failed_to=None, paces=PACES, **flags):
         given = {"base_url": emulator.url, "document_type": "invoice", "poll_every": "0.1s", "json": True} | flags
         options = Options(paths=folders or ("inbox",), **given)
-        watch = _watch_for(options, settle=SETTLE, done_to=done_to, failed_to=failed_to, paces=paces)
-        told = Told(capfd)
-        told.watch = watch
-        running = asyncio.create_task(watch.run())
-        try:
-            await told.eventually(lambda told: "docpoll watch: " in told.err or running.done())
-            yield told
-            assert not running.done(), running
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+        number = next(numbers)
+        out, err = folder / f"stdout-{number}", folder / f"stderr-{number}"
+        told = Told(out, err)
+        with (
+            out.open("w", encoding="utf-8") as stdout,
+            err.open("w", encoding="utf-8") as stderr,
+            redirect_stdout(stdout),
+            redirect_stderr(stderr),
+        ):
+            told.watch = _watch_for(options, settle=SETTLE, done_to=done_to, failed_to=failed_to, paces=paces)
+            running = asyncio.create_task(told.watch.run())
+            try:
+                await told.eventually(lambda told: "docpoll watch: " in told.err or running.done())
+                yield told
+                assert not running.done(), running
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
 
     return begin
 
