@@ -209,6 +209,30 @@ async def test_connections_that_come_and_go_take_no_room():
         assert len(at._silent) <= 8
 
 
+async def test_who_comes_in_a_crowd_and_says_nothing_is_hung_up_on():
+    """Also when it is then that those are forgotten that came and went before."""
+    async with a_server(most=40) as at:
+        for _ in range(75):
+            _, writer = await asyncio.open_connection("127.0.0.1", at.port)
+            writer.close()
+            await writer.wait_closed()
+            await asyncio.sleep(0.002)
+        async with asyncio.timeout(10):
+            while at.connections:
+                await asyncio.sleep(0.002)
+        # Nothing is awaited here, so they are taken in at once.
+        silent = [socket.create_connection(("127.0.0.1", at.port)) for _ in range(10)]
+        try:
+            async with asyncio.timeout(10):
+                while at.connections < 10:
+                    await asyncio.sleep(0.002)
+            assert len(at._silent) <= 2 * 40
+            assert sum(one.transport is not None for one in at._silent) == 10
+        finally:
+            for one in silent:
+                one.close()
+
+
 def test_files_are_left_for_everything_else():
     """The ledger, the vendor, logs."""
     assert most_connections(64) == 32

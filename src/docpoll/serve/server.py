@@ -13,6 +13,7 @@ import errno
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import islice
 from time import perf_counter
 from types import TracebackType
 from typing import Final, Self, TypeAlias
@@ -169,8 +170,9 @@ class Server:
                 return _Deaf()
             self._hang_up(oldest)
         if len(self._silent) >= 2 * (self._most or 0):
-            # Those that came and went take no room for longer.
-            for gone in [one for one in self._silent if one.transport is None]:
+            # Those that came and went take no room for longer. Of the newest some have no transport yet.
+            older = islice(self._silent, len(self._silent) - (self._most or 0))
+            for gone in [one for one in older if one.transport is None]:
                 self._silent.pop(gone).cancel()
         speaking = self._runner.server()
         timer = asyncio.get_running_loop().call_later(_HEAD_SECONDS, self._hang_up, speaking)
