@@ -71,6 +71,21 @@ async def test_when_the_folder_goes_hearing_is_to_be_begun_anew(tmp_path):
     assert await heard_of(watched, go) is None
 
 
+@pytest.mark.parametrize("name", ["watched", "watched/", "./watched", "watched/.", "beside/../watched"])
+async def test_however_the_folder_was_named_it_is_told_that_it_went(tmp_path, monkeypatch, name):
+    """As a shell completes it, or by a way about; it is not in its place again, so there is nothing else to hear of."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "beside").mkdir()
+    watched = tmp_path / "watched"
+    watched.mkdir()
+
+    def go(number):
+        if number == 1:
+            watched.rmdir()
+
+    assert await heard_of(name, go) is None
+
+
 async def test_a_folder_that_cannot_be_heard_is_told(tmp_path):
     """Such as one whose own name is not UTF-8: why, in words."""
     folder = tmp_path / os.fsdecode(b"caf\xe9")

@@ -37,14 +37,18 @@ async def hear(folders: Sequence[str], call: Callable[[], object]) -> str | None
 
     tops = {name(folder) for folder in folders for name in (os.path.abspath, os.path.realpath)}
 
+    def is_top(path: str) -> bool:
+        # They are told of as they were named: "inbox/" is told of as "/srv/inbox/".
+        return os.path.abspath(path) in tops
+
     def matters(_: object, path: str) -> bool:
         # A folder that was moved in brings what is in it without a word.
-        return path.lower().endswith(_SUFFIXES) or path in tops or os.path.isdir(path)
+        return path.lower().endswith(_SUFFIXES) or is_top(path) or os.path.isdir(path)
 
     try:
         async for changes in awatch(*folders, watch_filter=matters, ignore_permission_denied=True):
             call()
-            if any(path in tops for _, path in changes):
+            if any(is_top(path) for _, path in changes):
                 return None  # It may be another one now.
     except ExceptionGroup:
         # A name that is not UTF-8 ends it.
