@@ -107,6 +107,11 @@ def sent(emulator):
     return sorted(emulator.seen["by_digest"].values())
 
 
+def at(now):
+    """A clock that stands still."""
+    return lambda: now
+
+
 def below(folder):
     """The files in a folder at any depth, without hidden ones."""
     found = (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names if name[0] != ".")
@@ -267,8 +272,8 @@ def test_what_is_still_being_written_is_not_taken_up(inbox):
     path = inbox / "a.pdf"
 
     def taken(now):
-        folders.look(now=now)
-        complete = folders.complete(now=now)
+        folders.look(now=at(now))
+        complete = folders.complete(now=at(now))
         for one in complete:
             folders.taken(one)
         return [one.path for one in complete]
@@ -290,16 +295,30 @@ def test_what_is_still_being_written_is_not_taken_up(inbox):
     assert taken(602.0) == ["inbox/a.pdf"]
 
 
+def test_what_is_written_while_the_folders_are_looked_at_is_not_taken_up(inbox):
+    """A look may take longer than a file is given: that counts from when this one was looked at."""
+    folders = _Folders(["inbox"], [], settle=2.0)
+    (inbox / "a.tiff").write_bytes(b"II*\0")
+    (inbox / "b.tiff").write_bytes(b"II*\0")
+    folders.look(now=iter([3.0, 5.0]).__next__)
+    assert [one.path for one in folders.complete(now=at(5.0))] == ["inbox/a.tiff"]
+    (inbox / "b.tiff").write_bytes(b"II*\0more")
+    # So it is where many are looked at once more: this began at 7.0, and came to that file at 9.0.
+    assert folders.complete(now=iter([7.0, 9.0]).__next__) == []
+    assert folders.next_at() == 11.0
+    assert [one.path for one in folders.complete(now=at(11.0))] == ["inbox/b.tiff"]
+
+
 def test_what_stays_cut_off_or_empty_is_taken_up_at_last(inbox):
     """After half a minute without a change, as it is; one that went is nothing any more."""
     folders = _Folders(["inbox"], [], settle=2.0)
     (inbox / "cut.pdf").write_bytes(pdf(1)[:100])
     (inbox / "empty.jpg").touch()
     (inbox / "gone.pdf").write_bytes(pdf(2))
-    folders.look(now=0.0)
+    folders.look(now=at(0.0))
     (inbox / "gone.pdf").unlink()
-    assert folders.complete(now=AT_MOST - 0.1) == []
-    assert [one.path for one in folders.complete(now=AT_MOST)] == ["inbox/cut.pdf", "inbox/empty.jpg"]
+    assert folders.complete(now=at(AT_MOST - 0.1)) == []
+    assert [one.path for one in folders.complete(now=at(AT_MOST))] == ["inbox/cut.pdf", "inbox/empty.jpg"]
 
 
 def test_many_files_are_taken_up_in_parts(inbox):
@@ -307,8 +326,8 @@ def test_many_files_are_taken_up_in_parts(inbox):
     for number in range(600):
         (inbox / f"{number:03}.jpg").write_bytes(b"\xff\xd8\xff\xd9")
     folders = _Folders(["inbox"], [], settle=2.0)
-    folders.look(now=0.0)
-    taken = [len(folders.complete(now=2.0)) for _ in range(4)]
+    folders.look(now=at(0.0))
+    taken = [len(folders.complete(now=at(2.0))) for _ in range(4)]
     assert taken == [256, 256, 88, 0]
 
 
@@ -346,6 +365,27 @@ async def test_files_that_are_done_are_moved(watching, emulate, inbox):
         pdf(2),
     ]
     assert "failed: inbox/pipe.pdf: a pipe, not a file [not_a_file]" in told.err
+    assert sent(emulator) == [1, 1]
+
+
+async def test_a_file_that_is_away_when_it_is_done_is_moved_once_it_is_back(watching, emulate):
+    """With its folder, as an unmounted one; its result is told meanwhile, and that once."""
+    emulator = emulate(speed=SLOW)
+    os.mkdir("other")
+    arrive("inbox", "a.pdf", 1)
+    async with watching(emulator, "inbox", "other", done_to="done") as told:
+        await told.eventually(lambda _: sent(emulator) == [1])
+        os.rename("inbox", "away")
+        emulator.advance(24)
+        await told.eventually(lambda told: len(told.lines) == 1)
+        # Files are moved one after the other: once this one is, that was tried with the other.
+        arrive("other", "b.pdf", 2)
+        await told.eventually(lambda _: sent(emulator) == [1, 1])
+        emulator.advance(24)
+        await told.eventually(lambda _: below("done") == ["b.pdf"])
+        os.rename("away", "inbox")
+        await told.eventually(lambda _: below("done") == ["a.pdf", "b.pdf"])
+    assert told.states == [("inbox/a.pdf", "SUCCEEDED"), ("other/b.pdf", "SUCCEEDED")]
     assert sent(emulator) == [1, 1]
 
 

@@ -153,8 +153,8 @@ class _Folders:
         #: What the last look passed over, in words.
         self.passed_over = ""
 
-    def look(self, *, now: float) -> None:
-        """Look at everything."""
+    def look(self, *, now: Callable[[], float]) -> None:
+        """Look at everything. *now*: the time, which goes on meanwhile; a file is unchanged since it was looked at."""
         arriving: dict[str, tuple[str, Arrival]] = {}
         passed_over: list[str] = []
         present = 0
@@ -169,7 +169,7 @@ class _Folders:
                 stamp = stamp_of(path)
                 if stamp is not None and self._taken.get(path) != stamp:
                     _, before = self._arriving.get(path, (top, None))
-                    arriving[path] = top, arrived(before, stamp, now=now)
+                    arriving[path] = top, arrived(before, stamp, now=now())
         self._arriving = arriving
         self.passed_over = ", ".join(passed_over)
         if len(self._taken) > 2 * present + _REMEMBERED:
@@ -178,19 +178,21 @@ class _Folders:
                 if stamp_of(path) != stamp:
                     self.forget(path)
 
-    def complete(self, *, now: float) -> list[_Input]:
-        """Files that are complete, at most so many as are taken up in one go."""
+    def complete(self, *, now: Callable[[], float]) -> list[_Input]:
+        """Files that are complete, at most so many as are taken up in one go. *now*: as for `look()`."""
         found: list[_Input] = []
-        for path in [path for path, (_, arrival) in self._arriving.items() if arrival.complete_at(self._settle) <= now]:
+        begun = now()
+        due = [path for path, (_, arrival) in self._arriving.items() if arrival.complete_at(self._settle) <= begun]
+        for path in due:
             top, arrival = self._arriving.pop(path)
             stamp = stamp_of(path)
             if stamp is None:
                 continue
-            arrival = arrived(arrival, stamp, now=now)
-            if arrival.whole is None and arrival.complete_at(self._settle) <= now:
+            arrival = arrived(arrival, stamp, now=now())
+            if arrival.whole is None and arrival.complete_at(self._settle) <= begun:
                 ending = read_ending(path) if stamp.is_file else b""
                 arrival = attrs.evolve(arrival, whole=ends_whole(path, stamp, ending))
-            if arrival.complete_at(self._settle) > now:
+            if arrival.complete_at(self._settle) > begun:
                 self._arriving[path] = top, arrival
                 continue
             found.append(_Input(path=path, top=top, stamp=stamp))
@@ -289,7 +291,7 @@ class _Watch:
             while True:
                 self._nudged.clear()
                 began = self._clock.monotonic()
-                await asyncio.to_thread(self._folders.look, now=began)
+                await asyncio.to_thread(self._folders.look, now=self._clock.monotonic)
                 took = self._clock.monotonic() - began
                 now = self._folders.places
                 if now != places:
@@ -311,7 +313,7 @@ class _Watch:
     async def _take_until(self, earliest: float, latest: float) -> None:
         """Take up what becomes complete, until the next look: at *latest*, or from *earliest* on after a nudge."""
         while (now := self._clock.monotonic()) < latest and not (self._nudged.is_set() and now >= earliest):
-            complete = await asyncio.to_thread(self._folders.complete, now=now)
+            complete = await asyncio.to_thread(self._folders.complete, now=self._clock.monotonic)
             for first in range(0, len(complete), _BESIDE):
                 await asyncio.gather(*(self._take(one) for one in complete[first : first + _BESIDE]))
             due = [latest, *filter(None, [self._folders.next_at()])]
@@ -494,7 +496,8 @@ class _Watch:
                 )
                 loop.call_later(self._paces.move, self._moves.put_nowait, (one, shelf))
             else:
-                if place is not None:
+                if place is not None or await asyncio.to_thread(stamp_of, one.path) is None:
+                    # One that is away, with its disk perhaps, is moved once it is back.
                     self._folders.forget(one.path)
             kept_since = None
 
