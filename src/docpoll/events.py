@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import attrs
+from attrs.validators import instance_of, optional
 
 __all__ = [
     "Accepted",
@@ -30,6 +31,11 @@ __all__ = [
     "Suspicion",
     "Vanished",
 ]
+
+
+# What would only be missed later, when it is written to the ledger, is checked here: events are made by providers, too,
+# that a user wrote.
+_LENGTH: Final = optional(instance_of(timedelta))
 
 
 class Suspicion(StrEnum):
@@ -105,7 +111,7 @@ class NotSent(Event):
     """
 
     reason: str
-    retry_after: timedelta | None = None
+    retry_after: timedelta | None = attrs.field(default=None, validator=_LENGTH)
     conflict: Conflict | None = None
 
 
@@ -113,7 +119,7 @@ class NotSent(Event):
 class Accepted(Event):
     """The vendor took the job and named it."""
 
-    remote_id: str
+    remote_id: str = attrs.field(validator=instance_of(str))
     #: The answer was lost, and the name was found since.
     found: bool = False
 
@@ -122,7 +128,7 @@ class Accepted(Event):
 class Refused(Event):
     """The vendor (or we) refused the input before any work was done."""
 
-    error: ErrorInfo
+    error: ErrorInfo = attrs.field(validator=instance_of(ErrorInfo))
 
 
 @attrs.frozen(kw_only=True)
@@ -134,7 +140,7 @@ class AnswerLost(Event):
     """
 
     reason: str
-    retry_after: timedelta | None = None
+    retry_after: timedelta | None = attrs.field(default=None, validator=_LENGTH)
     within: timedelta | None = None
 
 
@@ -144,7 +150,7 @@ class SeenUnfinished(Event):
 
     status: str
     known: bool = True
-    retry_after: timedelta | None = None
+    retry_after: timedelta | None = attrs.field(default=None, validator=_LENGTH)
 
 
 @attrs.frozen(kw_only=True)
@@ -152,7 +158,7 @@ class PollMissed(Event):
     """A poll brought no news of the job: the network, a 5xx, a 429."""
 
     reason: str
-    retry_after: timedelta | None = None
+    retry_after: timedelta | None = attrs.field(default=None, validator=_LENGTH)
     #: The vendor asked for fewer requests (429, or 503 with `Retry-After`): the budget scope waits.
     throttled: bool = False
 
@@ -190,7 +196,7 @@ class Failed(Event):
     """The vendor's verdict."""
 
     status: str
-    error: ErrorInfo
+    error: ErrorInfo = attrs.field(validator=instance_of(ErrorInfo))
 
 
 @attrs.frozen(kw_only=True)

@@ -100,6 +100,12 @@ def test_a_config_file_is_named_before_or_after_the_command(cli, documents, fold
     monkeypatch.setenv("DOCPOLL_CONFIG", "named.toml")
     assert cli("run", "invoices", "--dry-run").code == 0
     assert "named.db: there is no ledger" in cli("status").err
+    monkeypatch.setenv("DOCPOLL_CONFIG", "gone.toml")
+    assert cli("status").err.startswith("docpoll: DOCPOLL_CONFIG=gone.toml: cannot be read")
+    assert cli("status", "--config", "named.toml").err.startswith("docpoll: named.db: there is no ledger")
+    config("", "pyproject.toml")
+    monkeypatch.setenv("DOCPOLL_CONFIG", "pyproject.toml")
+    assert cli("status").err.startswith("docpoll: DOCPOLL_CONFIG=pyproject.toml: has no [tool.docpoll]")
     for wrong in (["--config"], ["--config="], ["--config", "named.toml", "--no-config"], ["--config", "missing.toml"]):
         said = cli("status", *wrong)
         assert said.code == 2
@@ -181,10 +187,29 @@ def test_a_value_that_is_refused_later_is_told_with_its_file(cli, documents, con
     config('provider = "local"\nwait = "soon"')
     assert cli("run", "invoices").err.startswith("docpoll: docpoll.toml: --wait soon: write a length of time")
     assert cli("run", "invoices", "--wait", "late").err.startswith("docpoll: --wait late: ")
+    config('provider = "local"\nrate = 0')
+    assert cli("run", "invoices").err.startswith("docpoll: docpoll.toml: rate 0.0: give a number of requests a second")
+    assert cli("run", "invoices", "--rate", "0").err.startswith("docpoll: rate 0.0: ")
     config('provider = "local"\nlimit = -1')
     said = cli("run", "invoices").err
     assert "--limit" in said
     assert "docpoll: docpoll.toml: sets --provider, --limit; --no-config leaves it out" in said
+
+
+def test_a_name_that_is_empty_is_none(cli, documents, config, folder, monkeypatch):
+    """As of a variable that a script has not set: it would be the ledger or the account of nobody, in silence."""
+    assert cli("submit", documents(1), "--provider", "local").code == 0
+    for flags in (["--account", ""], ["--account", " "], ["--store", ""]):
+        for command in ("harvest", "status"):
+            said = cli(command, *flags)
+            assert (said.code, said.err) == (2, f"docpoll: {flags[0]}: is empty; give a name, or leave it out\n")
+    (folder / "deep").mkdir()
+    for flag, place in (("account", folder), ("store", folder), ("store", folder / "deep")):
+        monkeypatch.chdir(place)
+        config(f'{flag} = ""')
+        assert cli("harvest").err.endswith(f"docpoll.toml: --{flag}: is empty; give a name, or leave it out\n")
+    monkeypatch.chdir(folder)
+    assert cli("harvest", "--no-config").code == 0
 
 
 def test_every_flag_can_stand_in_a_config_file():
@@ -334,6 +359,14 @@ def test_commands_that_are_told_name_the_config_file_that_was_named(cli, documen
     config('provider = "local"\nstore = "x.db"', "a name.toml")
     said = cli("submit", documents(1), "--config", "a name.toml")
     assert "docpoll harvest --store x.db --config 'a name.toml' brings the results" in said.err
+
+
+def test_commands_that_are_told_read_no_config_file_where_none_was_wanted(cli, documents, config):
+    """They would find another ledger with it."""
+    config('store = "x.db"')
+    said = cli("submit", documents(1), "--provider", "local", "--no-config")
+    assert "docpoll harvest --no-config brings the results" in said.err
+    assert cli("harvest", "--no-config").code == 0
 
 
 # -- keys ---------------------------------------------------------------------------------------------------------
@@ -652,8 +685,13 @@ def test_jobs_are_completed_from_the_ledger(cli, documents, folder, config, monk
     assert set(offered(monkeypatch, cli, "show", "--store", "x.db", "")) == ids
     one = ids.pop()
     assert offered(monkeypatch, cli, "cancel", "--store", "x.db", one[:8]) == [one]
+    assert offered(monkeypatch, cli, "purge", "--store", "x.db", one[:8]) == [one]
     config('store = "x.db"')
     assert one in offered(monkeypatch, cli, "retry", "")
+    assert offered(monkeypatch, cli, "--no-config", "retry", "") == []
+    config('store = "none.db"\n[retry]\nstore = "x.db"')
+    assert one in offered(monkeypatch, cli, "retry", "")
+    assert offered(monkeypatch, cli, "show", "") == []
     monkeypatch.setenv("DOCPOLL_STORE", "other.db")
     assert offered(monkeypatch, cli, "retry", "") == []
     config("broken")

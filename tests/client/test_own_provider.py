@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ import docpoll
 from docpoll import Client, FixedSchedule, JobState, Unauthorized
 from docpoll.documents import Document
 from docpoll.errors import AccountFault, AnswerMissing, RemoteProtocolError, RequestNotSent
+from docpoll.events import Accepted, Event, Refused, SeenUnfinished
 from docpoll.jobs import Job
 from docpoll.results import Result
 from docpoll.testing import FakeClock, ScriptedTransport
@@ -196,6 +198,61 @@ async def test_what_is_no_result_is_said_to_be_none(make: Any, bird: Bird, clock
     async with make(provider=Forgotten(base_url=URL)) as it:
         (outcome,) = await passing(clock, outcomes(it, 1))
     assert "it gave a NoneType in place of a docpoll.Result" in str(outcome.error)
+
+
+def forgets(_: Response) -> None:
+    """Reads an answer, and says nothing of it."""
+
+
+def numbers(_: Response) -> Event:
+    """Takes an id as it stands in the JSON."""
+    return Accepted(remote_id=7)  # type: ignore[arg-type]  # the mistake
+
+
+def apologizes(_: Response) -> Event:
+    """Takes an error as it stands in the JSON."""
+    return Refused(error="no")  # type: ignore[arg-type]  # the mistake
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        (forgets, "it gave a NoneType in place of an event"),
+        (lambda _: SeenUnfinished(status="waiting"), "it gave a SeenUnfinished in place of an event"),
+        (numbers, "'remote_id' must be .*str.* 7 "),
+        (apologizes, "'error' must be .*ErrorInfo"),
+    ],
+)
+async def test_an_answer_that_is_read_as_nonsense_is_a_lost_one(make: Any, read: Any, said: str) -> None:
+    """Nobody waits for ever for what a submit came to, and the document is not sent again."""
+
+    class Mistaken(Parrot):
+        def parse_submit(self, response: Response) -> Event:
+            event: Event = read(response)
+            return event
+
+    async with make(provider=Mistaken(base_url=URL)) as it:
+        job = await asyncio.wait_for(it.submit(pdf()), 5)
+    assert job.state is JobState.UNCERTAIN
+    assert re.search(said, job.trouble)
+
+
+async def test_a_poll_that_is_read_as_nonsense_brings_no_news(make: Any, bird: Bird, clock: FakeClock) -> None:
+    """The job is looked at again, and a mended provider brings its result."""
+
+    class Mistaken(Parrot):
+        def parse_poll(self, response: Response) -> Event:
+            return forgets(response)  # type: ignore[func-returns-value, return-value]  # the mistake
+
+    async with make(provider=Mistaken(base_url=URL)) as it:
+        job = await it.submit(pdf())
+        for polls in (1, 2):
+            clock.advance(3600)
+            await until(lambda polls=polls: bird.count("poll") >= polls)
+        job = await it.job(job.id)
+        assert job.state is JobState.RUNNING
+    async with make() as it:
+        assert (await passing(clock, it.result(job), step=60)).fields["text"].value == "p1"
 
 
 # --- outage -----------------------------------------------------------------------------------------

@@ -99,6 +99,8 @@ async def test_an_account_purges_its_own(client, done):
         assert await it.purge(older_than=timedelta(0)) == 0
         with pytest.raises(ConfigError, match="older_than -1 day, 0:00:00: give 0 or more"):
             await it.purge(older_than=-DAY)
+        with pytest.raises(ConfigError, match=r"older_than 30: give a timedelta, such as timedelta\(days=30\)"):
+            await it.purge(older_than=30)  # type: ignore[arg-type]  # the mistake
 
 
 @pytest.mark.real_time

@@ -212,6 +212,9 @@ def test_a_provider_without_a_name_or_words_is_told_so() -> None:
     Nameless.name = "nameless"
     with pytest.raises(ConfigError, match="Nameless: it needs 'meanings'"):
         Nameless(base_url=URL)
+    Nameless.meanings = {"done": "FINISHED"}  # type: ignore[dict-item]  # the mistake
+    with pytest.raises(ConfigError, match="Nameless: meanings: 'done' means 'FINISHED'; give one of Meaning"):
+        Nameless(base_url=URL)
 
 
 def test_an_unknown_provider_stands_for_a_name_and_never_sends() -> None:

@@ -69,6 +69,16 @@ async def test_a_name_says_nothing_but_a_name(name: str) -> None:
     assert filename.endswith(".pdf")
 
 
+async def test_options_are_written_as_json_has_them() -> None:
+    """Numbers and booleans; what has no text of its own is refused before anything is sent."""
+    document = Document.from_bytes(b"%PDF-1.7", name="a.pdf")
+    came = await uploaded(document, values={"boxes": True, "pages": 3, "share": 0.5})
+    assert [came[name][2] for name in ("boxes", "pages", "share")] == [b"true", b"3", b"0.5"]
+    for value in (["en", "de"], {"a": 1}, None):
+        with pytest.raises(LocalProtocolError, match=r"languages: .* is no text, number or boolean; write it as text"):
+            multipart(document, values={"languages": value})  # type: ignore[dict-item]  # the mistake
+
+
 def test_what_is_no_document_is_refused() -> None:
     """It has no type to send it under."""
     nothing = attrs.evolve(Document.from_bytes(b"hello", name="a.txt"), media_type=None)

@@ -155,15 +155,17 @@ def _options(values: dict[str, Any]) -> Any:
     """The flags of a command as one record."""
     from docpoll.cli.sending import Options
 
-    config = _typed(values["ctx"]).config
-    return Options(config=config, **{name: value for name, value in values.items() if name not in _OTHERS})
+    typed = _typed(values["ctx"])
+    given = {name: value for name, value in values.items() if name not in _OTHERS}
+    return Options(config=typed.config, no_config=typed.none, **given)
 
 
 def _settings(ctx: typer.Context, **given: str | None) -> Any:
     """The settings of a command that needs no key."""
     from docpoll.config import read_settings
 
-    return read_settings(given, config=_typed(ctx).config, unlock=False)
+    typed = _typed(ctx)
+    return read_settings(given, config=typed.config, no_config=typed.none, unlock=False)
 
 
 def _typed(ctx: typer.Context) -> Typed:
@@ -742,9 +744,7 @@ def resolve(  # noqa: PLR0913 - the flags of a command are its parameters
 def purge(
     ctx: typer.Context,
     *,
-    jobs: Annotated[
-        list[str] | None, typer.Argument(metavar="JOB…", help="Ids, beginnings of ids, or paths of documents.")
-    ] = None,
+    jobs: Jobs = None,
     older_than: Annotated[
         str | None, typer.Option("--older-than", metavar="TIME", help="What ended so long ago or longer, such as 30d.")
     ] = None,

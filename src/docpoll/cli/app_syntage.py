@@ -119,8 +119,8 @@ def _flags(values: dict[str, Any]) -> Any:
 
     names = ("account", "base_url", "sandbox", "store", "json", "quiet", "api_key")
     typed = values["ctx"].obj
-    config = typed.config if isinstance(typed, Typed) else None
-    return Flags(config=config, **{name: values[name] for name in names if name in values})
+    typed = typed if isinstance(typed, Typed) else Typed()
+    return Flags(config=typed.config, no_config=typed.none, **{name: values[name] for name in names if name in values})
 
 
 def _options(given: list[str] | None, period_from: str | None, period_to: str | None) -> Any:
@@ -141,7 +141,8 @@ def _sending(flags: Any, **more: Any) -> Any:
     from docpoll.cli.sending import Options
 
     named: dict[str, Any] = {name: getattr(flags, name) for name in ("account", "store", "json", "quiet", "api_key")}
-    return Options(provider="syntage", base_url=flags.address, config=flags.config, **named, **more)
+    named |= {"config": flags.config, "no_config": flags.no_config}
+    return Options(provider="syntage", base_url=flags.address, **named, **more)
 
 
 @syntage.command("extract")

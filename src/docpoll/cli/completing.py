@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from docpoll.config import ConfigFile
 
 __all__ = ["jobs", "one_of", "some_of", "states"]
 
@@ -50,10 +54,22 @@ def jobs(ctx: typer.Context, incomplete: str) -> list[str]:
 
     try:
         store = ctx.params.get("store")
-        if store is None and "store" not in variables_set():
-            config = read_config(ctx.find_root().params.get("config"))
-            said = None if config is None else config.table.get("store")
-            store = config.beside(said) if config is not None and isinstance(said, str) else None
+        root = ctx.find_root().params
+        if store is None and "store" not in variables_set() and not root.get("no_config"):
+            config = read_config(root.get("config"))
+            store = None if config is None else _store_of(config, ctx)
         return newest_ids(read_settings({"store": store}, unlock=False).store, incomplete)
     except ConfigError:
         return []
+
+
+def _store_of(config: ConfigFile, ctx: typer.Context) -> str | None:
+    """The ledger that *config* names for the command of *ctx*; an inner table wins."""
+    found: Any = None
+    table: Any = config.table
+    for name in (None, *ctx.command_path.split()[1:]):
+        table = table if name is None else table.get(name)
+        if not isinstance(table, Mapping):
+            break
+        found = table.get("store", found)
+    return config.beside(found) if isinstance(found, str) else None

@@ -111,8 +111,8 @@ class Configured:
 
     def blamed(self, text: str) -> str:
         """*text*, what is wrong with a flag, with the file named where it set that flag."""
-        flag = text.partition(" ")[0].rstrip(":")
-        if self.config is not None and flag.startswith("--") and flag[2:] in self.used:
+        flag = text.partition(" ")[0].rstrip(":").removeprefix("--")
+        if self.config is not None and flag in self.used:
             return f"{self.config.name}: {text}"
         return text
 

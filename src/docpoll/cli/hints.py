@@ -49,6 +49,8 @@ def command(words: str, settings: Settings, *, always: tuple[str, ...] = ()) -> 
             said += [f"--{name.replace('_', '-')}", shlex.quote(value)]
     if settings.config is not None:
         said += ["--config", shlex.quote(settings.config)]
+    if settings.no_config:
+        said.append("--no-config")
     return printable(" ".join(said))
 
 

@@ -99,13 +99,15 @@ class Options:
     lock: bool = False
     summary: bool = False
     config: ConfigFile | None = None
+    no_config: bool = False
 
     @cached_property
     def settings(self) -> Settings:
         """The settings these flags, the environment and the places of keys come to. Raises `ConfigError`."""
         flags = ("provider", "account", "base_url", "url_prefix", "api_key", "store", "webhook_token", "webhook_secret")
         wanted = ("typless",) if self.paths else tuple(KEY_VARIABLES)  # Syntage takes no documents.
-        settings = read_settings({name: getattr(self, name) for name in flags}, config=self.config, wanted=wanted)
+        given = {name: getattr(self, name) for name in flags}
+        settings = read_settings(given, config=self.config, no_config=self.no_config, wanted=wanted)
         return attrs.evolve(settings, tag_file_names=self.tag_file_names)
 
     @property

@@ -81,6 +81,7 @@ class Flags:
     quiet: bool = False
     api_key: str | None = attrs.field(default=None, repr=False)
     config: ConfigFile | None = None
+    no_config: bool = False
 
     @property
     def address(self) -> str | None:
@@ -101,6 +102,7 @@ class Flags:
                 "api_key": self.api_key,
             },
             config=self.config,
+            no_config=self.no_config,
         )
 
     def command(self, words: str) -> str:
@@ -114,6 +116,8 @@ class Flags:
         if self.config is not None and not self.config.found:
             named["--config"] = self.config.name
         flags = "".join(f" {flag} {shlex.quote(value)}" for flag, value in named.items() if value is not None)
+        if self.no_config:
+            flags += " --no-config"
         return printable(f"{flags} --sandbox" if self.sandbox else flags)
 
 

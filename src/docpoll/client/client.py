@@ -643,11 +643,13 @@ class Client:
         the same call goes on.
         With `docpoll.Local` the emulator's memory beside the ledger goes with them, unless the ledger is in memory.
 
-        Raises `ConfigError` for a negative *older_than*, and `StoreError`.
+        Raises `ConfigError` for a negative *older_than*, and for what is no `timedelta`, and `StoreError`.
         """
         # Imported here: few need it.
         from docpoll.client import purging
 
+        if not isinstance(older_than, timedelta):
+            raise ConfigError(f"older_than {older_than!r}: give a timedelta, such as timedelta(days=30)")
         if older_than < timedelta(0):
             raise ConfigError(f"older_than {older_than}: give 0 or more")
         now, count = self._clock.now(), 0

@@ -52,9 +52,9 @@ class ConfigFile:
         return self.found and os.path.dirname(self.name) != ""
 
     def beside(self, path: str) -> str:
-        """*path*, as the file means it: relative to its own folder."""
+        """*path*, as the file means it: relative to its own folder; an empty one stays empty."""
         path = os.path.expanduser(path)
-        return path if path == "-" or "://" in path else os.path.join(os.path.dirname(self.name), path)
+        return path if path in ("", "-") or "://" in path else os.path.join(os.path.dirname(self.name), path)
 
 
 def read_config(named: str | None = None, *, environ: Mapping[str, str] | None = None) -> ConfigFile | None:
@@ -63,12 +63,14 @@ def read_config(named: str | None = None, *, environ: Mapping[str, str] | None =
     Raises `ConfigError`, naming the file, for one that cannot be read or is no TOML, and where a named one is missing.
     """
     environ = os.environ if environ is None else environ
-    named = named or environ.get(_VARIABLE) or None
-    if named is not None:
-        whole = _read(named)
+    called = named
+    if not named and (named := environ.get(_VARIABLE)):
+        called = f"{_VARIABLE}={named}"
+    if named:
+        whole = _read(named, called=called)
         table = _of_tool(whole, named) if os.path.basename(named) == _PROJECT else whole
         if table is None:
-            raise ConfigError(f"{named}: has no [tool.docpoll]; add it, or name a docpoll.toml")
+            raise ConfigError(f"{called}: has no [tool.docpoll]; add it, or name a docpoll.toml")
         return _config(named, table, found=False)
     for folder in _folders():
         own, project = os.path.join(folder, _NAME), os.path.join(folder, _PROJECT)
@@ -128,12 +130,14 @@ def _mentions_us(path: str) -> bool:
         return False
 
 
-def _read(path: str) -> dict[str, Any]:
+def _read(path: str, *, called: str | None = None) -> dict[str, Any]:
+    """What stands in the file at *path*, which is *called* so where it was named by a variable."""
     try:
         with open(path, "rb") as file:
             return tomllib.load(file)
     except OSError as exc:
-        raise ConfigError(f"{path}: cannot be read ({exc.strerror or exc}); check the path and its mode") from exc
+        why = exc.strerror or exc
+        raise ConfigError(f"{called or path}: cannot be read ({why}); check the path and its mode") from exc
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{path}: is not UTF-8; save it as UTF-8") from exc
     except tomllib.TOMLDecodeError as exc:

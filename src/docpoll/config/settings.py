@@ -101,6 +101,8 @@ class Settings:
     tag_file_names: bool = False
     #: The config file, where one was named: a command that is told to somebody must name it too.
     config: str | None = None
+    #: Whether none was wanted: then neither by that command.
+    no_config: bool = False
     #: What is doubtful about where the keys come from, for whoever started the command.
     warnings: tuple[str, ...] = ()
 
@@ -212,13 +214,15 @@ def read_settings(
     environ: Mapping[str, str] | None = None,
     *,
     config: ConfigFile | None = None,
+    no_config: bool = False,
     unlock: bool = True,
     wanted: Collection[str] = tuple(KEY_VARIABLES),
 ) -> Settings:
     """The settings made of the flags *given*, of the environment, and of where *config* says that keys are.
 
     Without *unlock*, for a command that needs no key, the keyring is left alone, and so is what is wrong with a file.
-    *wanted* are the providers whose keys are looked for in files and in the keyring. Raises `ConfigError`.
+    *wanted* are the providers whose keys are looked for in files and in the keyring; *no_config*: `--no-config` was
+    typed. Raises `ConfigError`.
     """
     environ = os.environ if environ is None else environ
 
@@ -226,6 +230,9 @@ def read_settings(
         value = given.get(name)
         return value if value is not None else environ.get(variable) or None
 
+    for name in ("account", "store"):
+        if (value := given.get(name)) is not None and not value.strip():
+            raise ConfigError(f"--{name}: is empty; give a name, or leave it out")
     provider = given.get("provider")
     if provider is not None and provider not in PROVIDERS:
         raise ConfigError(f"--provider {provider}: give one of {', '.join(PROVIDERS)}")
@@ -255,6 +262,7 @@ def read_settings(
         webhook_token=either("webhook_token", WEBHOOK_TOKEN_VARIABLE),
         webhook_secrets=_listed(either("webhook_secret", WEBHOOK_SECRET_VARIABLE)),
         config=None if config is None or config.found else config.name,
+        no_config=no_config,
         warnings=tuple(search.warnings),
     )
 

@@ -23,7 +23,7 @@ from docpoll.errors import (
     TransportError,
     Unauthorized,
 )
-from docpoll.events import AnswerLost, ErrorInfo, Event, NotSent, PollMissed, Refused, Suspicion
+from docpoll.events import Accepted, AnswerLost, ErrorInfo, Event, NotSent, PollMissed, Refused, Suspicion
 from docpoll.extractions import EXTRACTION
 from docpoll.harvester.account import LIST, POLL, SUBMIT, Account
 from docpoll.interfaces import Attachable, Clock, Listing, Provider, Stoppable, Store, Sweepable, Transport, Twin
@@ -47,6 +47,9 @@ _TOO_MANY: Final = 429
 _UNAVAILABLE: Final = 503
 _SERVER_ERROR: Final = 500
 
+#: What the answer to a submit can say.
+_OF_SUBMITS: Final = (Accepted, AnswerLost, NotSent, Refused)
+
 _CHANGED: Final = "document_changed"
 _UNREADABLE: Final = "document_unreadable"
 
@@ -62,6 +65,12 @@ def _go_on(talk: Conversation[T], answer: Response | None) -> tuple[Request, Non
         return (next(talk) if answer is None else talk.send(answer)), None
     except StopIteration as done:
         return None, done.value
+
+
+def _check(event: object, kinds: type[Event] | tuple[type[Event], ...]) -> None:
+    """Raise `TypeError` where a provider gave something else than an event of these *kinds*."""
+    if not isinstance(event, kinds):
+        raise TypeError(f"it gave a {type(event).__name__} in place of an event of docpoll.events that fits")
 
 
 def _suspicions(exc: TransportError) -> tuple[Suspicion, ...]:
@@ -118,6 +127,7 @@ class Courier:
         number = self._account.outage.sends()
         try:
             event = await self._read(self._provider.parse_submit, await self._send(request, sent_at))
+            _check(event, _OF_SUBMITS)
         except AccountFault as exc:
             self._account.failed(SUBMIT, exc)
             return NotSent(reason=str(exc))
@@ -153,6 +163,7 @@ class Courier:
                 event = self._provider.parse_poll(response)
             else:
                 event = await self._read(self._provider.parse_poll, response)
+            _check(event, Event)
         except AccountFault as exc:
             self._account.failed(POLL, exc)
             return PollMissed(reason=str(exc)), body

@@ -242,6 +242,12 @@ class BaseProvider(Answers):
         for member in ("name", "meanings"):
             if not hasattr(self, member):
                 raise ConfigError(f"{type(self).__name__}: it needs {member!r}, see docs/providers.md")
+        for word, meaning in self.meanings.items():
+            if not isinstance(meaning, Meaning):
+                raise ConfigError(
+                    f"{type(self).__name__}: meanings: {word!r} means {meaning!r}; give one of Meaning.UNFINISHED, "
+                    "FINISHED, FAILED and EXPIRED, of docpoll.envelopes"
+                )
 
     @property
     def origin(self) -> str:
