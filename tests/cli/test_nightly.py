@@ -21,7 +21,7 @@ from docpoll.cli.app import app, command_for
 from docpoll.cli.arguments import Typed, typed_value
 from docpoll.cli.configured import DECISIONS, configure, flags_of
 from docpoll.cli.summary import Tally, summed_up
-from docpoll.config import PROVIDERS
+from docpoll.config import PROVIDERS, read_settings
 from docpoll.errors import ConfigError
 from docpoll.jobs import JobState
 from tests.cli.support import pdf, until
@@ -263,6 +263,12 @@ def test_an_address_in_the_file_is_that_of_the_files_provider(cli, documents, fo
     typed = Typed.from_arguments(["syntage", "entities", "--json"])
     of_syntage = configure(typed, root=command_for("syntage"), app=app)
     assert of_syntage.defaults["syntage"]["entities"]["list"] == of_syntage.used == {"account": "ours"}
+    config('base-url = "http://127.0.0.1:9"\n[run]\nbase-url = "http://127.0.0.1:8"\n')
+    for word, syntage in (("harvest", "https://api.syntage.com:443"), ("run", "http://127.0.0.1:8")):
+        both = configure(Typed.from_arguments([word]), root=command_for(word), app=app)
+        settings = read_settings({"base_url": both.used["base-url"]}, config=both.config)
+        assert settings.origin("typless") == both.used["base-url"]
+        assert settings.origin("syntage") == syntage
     monkeypatch.setenv("SYNTAGE_API_KEY", "k")
     emulator = emulate(vendor="syntage", api_key=None)
     config("[syntage]\nsandbox = true\n")

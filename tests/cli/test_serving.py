@@ -277,6 +277,18 @@ def test_an_address_belongs_to_one_vendor(cli, monkeypatch):
     assert "--base-url: whose is it? Name one of typless, syntage with --provider" in said.err
 
 
+def test_an_address_at_the_top_of_a_config_file_belongs_to_its_provider(start, folder, monkeypatch):
+    """So there is nothing to ask; the other vendor has its usual one."""
+    monkeypatch.setenv("TYPLESS_API_KEY", KEY)
+    monkeypatch.setenv("SYNTAGE_API_KEY", KEY)
+    (folder / "docpoll.toml").write_text('base-url = "http://127.0.0.1:1"\n')
+    program = start("serve", "--port", "0")
+    _, said = listening(program)
+    assert "harvests typless account default, syntage account default" in said
+    program.send(signal.SIGTERM)
+    assert program.end().code == 0
+
+
 def test_a_ledger_that_cannot_be_opened_is_told(cli, folder):
     """Exit code 2."""
     (folder / "docpoll.db").write_text("no ledger, and longer than the head of a file of SQLite's: " * 99)

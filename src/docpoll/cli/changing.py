@@ -283,7 +283,7 @@ async def _ask_again(jobs: Sequence[Job], options: Options, settings: Settings, 
     asked = False
     for (name, account, origin), group in askable.items():
         # No key and no address of ours is needed to note it in the ledger.
-        place = attrs.evolve(settings, base_url=None if name == "local" else origin)
+        place = attrs.evolve(settings, base_url=None if name == "local" else origin, base_url_of=None)
         provider = place.provider_named(name, account=account, sends=False)
         async with Client(provider, store=settings.store, harvest=False) as client:
             for job in group:

@@ -135,6 +135,8 @@ def configure(typed: Typed, *, root: Any, app: typer.Typer) -> Configured:
     used = {flag: used[param.name] for flag, param in options.items() if param.name in used}
     quiet = any(_switched(typed, options[flag], used.get(flag)) for flag in ("quiet", "summary") if flag in options)
     used = {flag: value for flag, value in used.items() if not _typed_names(typed, options[flag])}
+    if "base-url" in used and not any("base-url" in table for table in _inner(config, path)):
+        config = attrs.evolve(config, base_url_of=_provider_of(config.table))
     return Configured(config=config, defaults=defaults, used=used, sends="api-key" in options, quiet=quiet)
 
 
@@ -220,12 +222,9 @@ def _path_of(arguments: Sequence[str], command: Any) -> tuple[list[str], Any]:
 
 def _values_of(config: ConfigFile, path: Sequence[str], command: Any, typed: Typed) -> dict[str, Any]:
     """The values that the file has for the parameters of *command*, found at *path*; an inner table wins."""
-    tables = [config.table]
-    for name in path:
-        own = tables[-1].get(name)
-        tables.append(own if isinstance(own, dict) else {})
+    tables = [config.table, *_inner(config, path)]
     provider = next((table["provider"] for table in reversed(tables) if "provider" in table), "typless")
-    if path[0] == "syntage" or provider != config.table.get("provider", "typless"):
+    if path[0] == "syntage" or provider != _provider_of(config.table):
         tables[0] = _without(config.table, _ADDRESSES)  # At the top an address is that of the provider named there.
     said = {name: value for table in tables for name, value in table.items() if not isinstance(value, dict)}
     excluded = [other for flag, other in _EITHER.items() if typed_value(typed.rest, f"--{flag}") is not None]
@@ -240,6 +239,21 @@ def _values_of(config: ConfigFile, path: Sequence[str], command: Any, typed: Typ
         for flag, param in _options(command)
         if flag in said
     }
+
+
+def _inner(config: ConfigFile, path: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The tables of the command at *path*, the outer ones first; empty where there is none."""
+    tables: list[Mapping[str, Any]] = []
+    table = config.table
+    for name in path:
+        own = table.get(name)
+        table = own if isinstance(own, dict) else {}
+        tables.append(table)
+    return tables
+
+
+def _provider_of(table: Mapping[str, Any]) -> Any:
+    return table.get("provider", "typless")
 
 
 def _without(table: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

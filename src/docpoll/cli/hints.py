@@ -42,9 +42,9 @@ def command(words: str, settings: Settings, *, always: tuple[str, ...] = ()) -> 
 
     A flag that says what is the default anyway is left out, unless *always* names it.
     """
-    said = ["docpoll", words]
-    for name in _FLAGS[words.split(maxsplit=1)[0]]:
-        value = getattr(settings, name)
+    said, word = ["docpoll", words], words.split(maxsplit=1)[0]
+    for name in _FLAGS[word]:
+        value = getattr(settings, name) if (name, word) != ("base_url", "syntage") else settings.address_of(word)
         if value is not None and (name in always or value != _DEFAULTS.get(name)):
             said += [f"--{name.replace('_', '-')}", shlex.quote(value)]
     if settings.config is not None:
@@ -109,12 +109,13 @@ def refused_hint(number: int, settings: Settings) -> str:
 def settings_for(job: Job, settings: Settings) -> Settings:
     """*settings* as they must be for a command that works on *job*."""
     if job.provider == "local":
-        return attrs.evolve(settings, account=job.account, base_url=None, url_prefix=None)
+        return attrs.evolve(settings, account=job.account, base_url=None, base_url_of=None, url_prefix=None)
     ours = job.origin == settings.origin(job.provider)
     return attrs.evolve(
         settings,
         account=job.account,
-        base_url=settings.base_url if ours else _address(job),
+        base_url=settings.address_of(job.provider) if ours else _address(job),
+        base_url_of=None,
         url_prefix=settings.url_prefix if ours else None,
     )
 

@@ -141,7 +141,7 @@ class _Service:
         if settings.provider is not None:
             return [settings.provider_named(settings.provider)]
         names = [name for name in KEY_VARIABLES if settings.key_of(name)]
-        if settings.base_url is not None and len(names) > 1:
+        if settings.base_url is not None and settings.base_url_of is None and len(names) > 1:
             raise ConfigError(f"--base-url: whose is it? Name one of {', '.join(names)} with --provider")
         providers: list[Provider] = [settings.provider_named(name) for name in names]
         if not providers and ledger_exists(settings.store):

@@ -150,7 +150,7 @@ def _uncertain(jobs: Sequence[Job], told: Told) -> list[Job]:
 async def _note(jobs: Sequence[Job], settings: Settings, told: Told, *, found: str | None) -> None:
     """What a person says of *jobs*, noted in the ledger: no key and no address of ours is needed."""
     for (name, account, origin), group in _by_scope(jobs).items():
-        place = attrs.evolve(settings, base_url=None if name == "local" else origin)
+        place = attrs.evolve(settings, base_url=None if name == "local" else origin, base_url_of=None)
         provider = place.looking_provider(name, account=account)
         async with Client(provider, store=settings.store, harvest=False) as client:
             for job in group:

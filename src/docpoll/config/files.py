@@ -45,6 +45,8 @@ class ConfigFile:
     key_files: Mapping[str, str] = attrs.field(factory=dict)
     #: Whether keys that are nowhere else are asked for in the keyring; None where nothing is said.
     keyring: bool | None = None
+    #: The provider that the address at its top belongs to, where that holds for the command that was typed.
+    base_url_of: str | None = None
 
     @property
     def is_above(self) -> bool:

@@ -88,6 +88,8 @@ class Settings:
     #: As asked for; None where nothing was said.
     account: str | None = None
     base_url: str | None = None
+    #: The only provider that has this address; None where the address is that of whichever is meant.
+    base_url_of: str | None = None
     url_prefix: str | None = None
     #: The key for Typless, where there is one.
     api_key: str | None = attrs.field(default=None, repr=False)
@@ -155,12 +157,12 @@ class Settings:
             )
         key = _NO_KEY if key is None else key
         if name == "syntage":
-            return Syntage(key, account=account, base_url=self.base_url or PRODUCTION)
+            return Syntage(key, account=account, base_url=self.address_of(name) or PRODUCTION)
         return Typless(
             key,
             account=account,
             tag_file_names=self.tag_file_names,
-            base_url=self.base_url or DEFAULT_BASE_URL,
+            base_url=self.address_of(name) or DEFAULT_BASE_URL,
             prefix=DEFAULT_PREFIX if self.url_prefix is None else self.url_prefix,
         )
 
@@ -172,7 +174,7 @@ class Settings:
         if name in PROVIDERS:
             return self.provider_named(name, account=account, sends=False)
         account = account or self.account or DEFAULT_ACCOUNT
-        return UnknownProvider(name=name, account=account, origin=self.base_url or "")
+        return UnknownProvider(name=name, account=account, origin=self.address_of(name) or "")
 
     def syntage(self) -> Syntage:
         """The account at Syntage. Raises `ConfigError` where there is no key for it."""
@@ -180,11 +182,15 @@ class Settings:
         assert isinstance(provider, Syntage)
         return provider
 
+    def address_of(self, provider: str) -> str | None:
+        """The address of *provider* that was given; None where it has its usual one."""
+        return self.base_url if self.base_url_of in (None, provider) else None
+
     def origin(self, provider: str) -> str | None:
         """Where jobs of *provider* are sent with these settings; None for a provider there is not."""
         homes = {"typless": DEFAULT_BASE_URL, "syntage": PRODUCTION}
         if provider in homes:
-            return origin_of(self.base_url or homes[provider])
+            return origin_of(self.address_of(provider) or homes[provider])
         return Local.origin if provider == "local" else None
 
     def concerns(self, provider: str, account: str) -> bool:
@@ -256,6 +262,7 @@ def read_settings(
         provider=provider,
         account=account,
         base_url=given.get("base_url"),
+        base_url_of=None if config is None else config.base_url_of,
         url_prefix=given.get("url_prefix"),
         api_key=keys["typless"],
         syntage_key=keys["syntage"],
