@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import inspect
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -109,6 +111,31 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     counting = session.config.pluginmanager.get_plugin("_cov")
     if hasattr(session.config, "workerinput") and counting is not None and counting.cov_controller is not None:
         counting.cov_controller.cov.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Import the tests without counting branches, but for what docpoll itself does as it is imported: each worker does.
+
+    And look for garbage among all of it once, not again and again: nearly all of it stays.
+    """
+    if session.config.getoption("dist", "no") != "no":  # The workers do, and this process waits for them.
+        return (yield)
+    counting = session.config.pluginmanager.get_plugin("_cov")
+    controller = None if counting is None else counting.cov_controller
+    for name in session.config.getoption("cov_source", None) or ():
+        importlib.import_module(name)
+    gc.disable()
+    if controller is not None:
+        controller.pause()
+    try:
+        return (yield)
+    finally:
+        if controller is not None:
+            controller.resume()
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -23,6 +23,7 @@ from docpoll.schedules import (
     Observations,
     SparseSchedule,
     StallWatch,
+    longest_sparse,
 )
 from tests.policies import (
     KINDS,
@@ -471,6 +472,12 @@ def test_a_sparse_wait_stays_between_its_bounds(age: timedelta, dice: float, fir
     """Whatever the age: never longer than its ceiling, never nothing."""
     wait = SparseSchedule(first=first).wait(age=age, dice=dice).total_seconds()
     assert 0.09 * first < wait <= 900
+
+
+@given(AGES, DICE, st.floats(30, 300))
+def test_no_sparse_wait_is_longer_than_the_longest(age: timedelta, dice: float, first: float) -> None:
+    """What is put off beyond that was put off for another reason: the harvester goes by it."""
+    assert SparseSchedule(first=first).wait(age=age, dice=dice).total_seconds() <= longest_sparse(age)
 
 
 def test_the_dice_keep_sparse_looks_apart() -> None:

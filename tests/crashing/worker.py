@@ -31,12 +31,12 @@ from typing import Any
 import attrs
 import orjson
 
-from docpoll.cli import app, run
 from docpoll.cli import main as command_line
+from docpoll.cli import run
 from tests.crashing import child
 
-#: What a fork has at hand already.
-IMPORTED = (app, run)
+#: What a fork has at hand already, beside what `prepare` imports.
+IMPORTED = (run,)
 #: Processing takes 40 ms in the median, and a quarter of a second at most.
 SPEED = 100.0
 #: Seconds after which a run is stuck, on a machine with much else to do.
@@ -106,7 +106,7 @@ class Worker:
     """One emulator, and one crash after the other."""
 
     def __init__(self, place: str) -> None:
-        self._place = Path(place)
+        self.place = Path(place)
         settings = json.dumps({"speed": SPEED})
         self._emulator = subprocess.Popen(
             [sys.executable, "-m", "tests.crashing.server", settings], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -116,7 +116,7 @@ class Worker:
         self._turn = 0
         #: Those that the ledger knew when docpoll was killed.
         self._owners: set[str] = set()
-        self._folder = self._place
+        self._folder = self.place
 
     def close(self) -> None:
         assert self._emulator.stdin is not None
@@ -126,7 +126,7 @@ class Worker:
     def carry_out(self, crash: Crash) -> Verdict:
         """Crash, start again until it ends, and compare."""
         self._turn += 1
-        self._folder = self._place / f"{os.getpid()}-{self._turn}"
+        self._folder = self.place / f"{os.getpid()}-{self._turn}"
         (self._folder / "documents").mkdir(parents=True)
         for number, name in enumerate(child.names(str(self._folder))):
             Path(name).write_bytes(document(number))
@@ -411,8 +411,17 @@ def crashes() -> Iterator[Crash]:
         yield Crash(**json.loads(line))
 
 
+def prepare(worker: Worker) -> None:
+    """Carry out a command that ends before it opens anything: what every command imports, no fork needs to."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        code = command_line(["status", "--no-config", "--store", str(worker.place / "nothing.db")])
+    assert (code, "there is no ledger" in said.getvalue()) == (WRONG, True), said.getvalue()
+
+
 def main() -> None:
     worker = Worker(sys.argv[1])
+    prepare(worker)
     gc.collect()
     gc.freeze()
     try:

@@ -11,6 +11,7 @@ the read was started again, and how often each page was asked for.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import shutil
@@ -18,15 +19,15 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from docpoll.client.reading import DataWanted, Reads
-from docpoll.clocks import SystemClock
 from docpoll.providers import Syntage
 from docpoll.reads import Selection
 from docpoll.wire import Request
-from tests.reading.holdings import ENTITY, NOON, RFC, Holdings, name_of
+from tests.reading.holdings import ENTITY, NOON, RFC, Holdings, LoopClock, name_of
 from tests.virtual import InlineStore, VirtualLoop
 
 #: Rows, and how many are on a page.
@@ -35,6 +36,9 @@ COUNT, SIZE = 12, 5
 LATER = 1000
 #: So many moments that takes, until their first pages are there.
 MOST = 52
+
+#: Each start is one later than the one before, which is over then.
+SECONDS = itertools.count()
 
 LISTS = {
     f"/entities/{ENTITY}/datasources/rug/garantias": "rug-garantias",
@@ -79,8 +83,8 @@ def rows(more: int) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def read(place: Path, nth: int, later: int) -> None:
-    """One start of docpoll, killed at its *nth* moment; *later*: of other rows, in place of what is there."""
+def read(place: Path, nth: int, later: int, second: int) -> None:
+    """One start of docpoll, at that *second*, killed at its *nth* moment; *later*: of other rows, in place of those."""
     asked = os.open(place / "asked", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     write, moments = os.write, Moments(nth)
 
@@ -99,7 +103,8 @@ def read(place: Path, nth: int, later: int) -> None:
             out=place / "data",
             store=store,
             transport=Holdings(rows=rows(later), most=SIZE, meddle=note),
-            clock=SystemClock(),
+            # By the clock of this machine a pause would be spun away: nobody waits on this loop.
+            clock=LoopClock(NOON + timedelta(seconds=second)),
             files=(),
             replace=later > 0,
         )
@@ -116,10 +121,11 @@ def read(place: Path, nth: int, later: int) -> None:
 
 def started(place: Path, nth: int, later: int = 0) -> int:
     """How a start ended: 0, 1, or below 0 where it was killed."""
+    second = next(SECONDS)
     child = os.fork()
     if child == 0:
         try:
-            read(place, nth, later)
+            read(place, nth, later, second)
         finally:
             os._exit(70)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
