@@ -1,10 +1,10 @@
-"""What exports cost: 10,000 and 100,000 stored results as JSON Lines, CSV and Parquet, and as a data frame.
+"""What exports cost: 10,000 and 100,000 stored results as JSON Lines, CSV and Parquet, as a data frame, and purged.
 
     python bench/exports.py [--quick]
 
 The ledger is made through the store's own write path: jobs are entered, and their results stored, each an answer of
-Typless with 15 fields and three line items. Every export is a program of its own, `docpoll export`. Memory is flat
-where ten times as many results take the same.
+Typless with 15 fields and three line items. Every export is a program of its own, `docpoll export`, and so is the
+purge, `docpoll purge`. Memory is flat where ten times as many results take the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import orjson
 from docpoll import SQLiteStore
 from docpoll.interfaces import Change, Draft
 from docpoll.jobs import Job, JobState
-from measuring import Figure, options, run, show
+from measuring import Figure, Ran, options, run, show
 
 NOW: Final = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -92,6 +92,23 @@ async def _fill(path: str, count: int) -> None:
     await store.close()
 
 
+def _costs(title: str, ran: Ran, count: int, *, smaller: tuple[int, Ran] | None) -> list[Figure]:
+    """What *ran* took for *count* results; its memory is held against that for the *smaller* count."""
+    return [
+        Figure(name=f"{title}: time", value=ran.wall, unit="s", digits=1),
+        Figure(name=f"{title}: CPU for each", value=ran.cpu / count * 1e6, unit="µs"),
+        Figure(
+            name=f"{title}: memory at most",
+            value=ran.peak,
+            unit="MB",
+            digits=1,
+            reference=None if smaller is None else smaller[1].peak,
+            reference_name=None if smaller is None else f"{smaller[0]:,} results",
+            most=None if smaller is None else 1.25,
+        ),
+    ]
+
+
 def main() -> int:
     """Measure; 1 where memory grows."""
     given = options(__doc__).parse_args()
@@ -101,7 +118,7 @@ def main() -> int:
         ledgers = {count: os.path.join(folder, f"{count}.db") for count in counts}
         for count, ledger in ledgers.items():
             asyncio.run(_fill(ledger, count))
-        peaks: dict[str, float] = {}
+        smaller: dict[str, tuple[int, Ran]] = {}
         for form in ("jsonl", "csv", "parquet"):
             for count, ledger in ledgers.items():
                 out = os.path.join(folder, f"{count}.{form}")
@@ -109,21 +126,9 @@ def main() -> int:
                 assert ran.code == 0
                 title = f"{form}, {count:,} results"
                 size = sum(path.stat().st_size for path in Path(folder).glob(f"{count}*.{form}"))
-                figures += [
-                    Figure(name=f"{title}: time", value=ran.wall, unit="s", digits=1),
-                    Figure(name=f"{title}: CPU for each", value=ran.cpu / count * 1e6, unit="µs"),
-                    Figure(name=f"{title}: written", value=size / 1e6, unit="MB", digits=1),
-                    Figure(
-                        name=f"{title}: memory at most",
-                        value=ran.peak,
-                        unit="MB",
-                        digits=1,
-                        reference=peaks.get(form),
-                        reference_name=f"{counts[0]:,} results",
-                        most=None if form not in peaks else 1.25,
-                    ),
-                ]
-                peaks.setdefault(form, ran.peak)
+                figures += _costs(title, ran, count, smaller=smaller.get(form))
+                figures.append(Figure(name=f"{title}: written", value=size / 1e6, unit="MB", digits=1))
+                smaller.setdefault(form, (count, ran))
         for count, ledger in ledgers.items():
             code = f"import docpoll; assert len(docpoll.to_dataframe({ledger!r})) == {count}"
             ran = run([sys.executable, "-c", code])
@@ -132,6 +137,11 @@ def main() -> int:
                 Figure(name=f"data frame, {count:,} results: time", value=ran.wall, unit="s", digits=1),
                 Figure(name=f"data frame, {count:,} results: memory at most", value=ran.peak, unit="MB", digits=1),
             ]
+        for count, ledger in ledgers.items():
+            ran = run([sys.executable, "-m", "docpoll", "purge", "--older-than", "1d", "--quiet", "--store", ledger])
+            assert ran.code == 0
+            figures += _costs(f"purge, {count:,} results", ran, count, smaller=smaller.get("purge"))
+            smaller.setdefault("purge", (count, ran))
     return 0 if show("exports", figures) else 1
 
 

@@ -334,6 +334,31 @@ def test_many_files_are_taken_up_in_parts(inbox):
 # -- what becomes of them -----------------------------------------------------------------------------------------
 
 
+async def test_what_comes_by_a_new_way_is_heard_after_the_first_time(watching, emulate, inbox):
+    """Through a link to a folder elsewhere, which nobody listened to: a look finds it, and then it is listened to."""
+    emulator = emulate()
+    os.mkdir("elsewhere")
+    async with watching(emulator, paces=attrs.evolve(PACES, look=2.0)) as told:
+        os.symlink(os.path.abspath("elsewhere"), inbox / "link")
+        # Of the link itself it hears; that look is over when this file is told.
+        arrive("inbox", "a.pdf", 1)
+        await told.eventually(lambda told: len(told.lines) == 1)
+        arrive("elsewhere", "b.pdf", 2)
+        await told.eventually(lambda told: len(told.lines) == 2)
+        told.watch._paces = attrs.evolve(PACES, look=2 * PATIENCE)
+        # One look may still come as soon as before.
+        arrive("elsewhere", "c.pdf", 3)
+        await told.eventually(lambda told: len(told.lines) == 3)
+        arrive("elsewhere", "d.pdf", 4)
+        await told.eventually(lambda told: len(told.lines) == 4)
+    assert [source for source, _ in told.states] == [
+        "inbox/a.pdf",
+        "inbox/link/b.pdf",
+        "inbox/link/c.pdf",
+        "inbox/link/d.pdf",
+    ]
+
+
 async def test_files_that_are_done_are_moved(watching, emulate, inbox):
     """By what became of them, each in its folder, also into folders within; only what is a file."""
     emulator = emulate()

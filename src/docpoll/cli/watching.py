@@ -153,8 +153,12 @@ class _Folders:
         #: What the last look passed over, in words.
         self.passed_over = ""
 
-    def look(self, *, now: Callable[[], float]) -> None:
-        """Look at everything. *now*: the time, which goes on meanwhile; a file is unchanged since it was looked at."""
+    def look(self, *, now: Callable[[], float]) -> bool:
+        """Look at everything; gives whether there is a file where none was.
+
+        *now*: the time, which goes on meanwhile; a file is unchanged since it was looked at.
+        """
+        has_news = False
         arriving: dict[str, tuple[str, Arrival]] = {}
         passed_over: list[str] = []
         present = 0
@@ -170,6 +174,7 @@ class _Folders:
                 if stamp is not None and self._taken.get(path) != stamp:
                     _, before = self._arriving.get(path, (top, None))
                     arriving[path] = top, arrived(before, stamp, now=now())
+                    has_news |= before is None and path not in self._taken
         self._arriving = arriving
         self.passed_over = ", ".join(passed_over)
         if len(self._taken) > 2 * present + _REMEMBERED:
@@ -177,6 +182,7 @@ class _Folders:
             for path, stamp in list(self._taken.items()):
                 if stamp_of(path) != stamp:
                     self.forget(path)
+        return has_news
 
     def complete(self, *, now: Callable[[], float]) -> list[_Input]:
         """Files that are complete, at most so many as are taken up in one go. *now*: as for `look()`."""
@@ -289,12 +295,14 @@ class _Watch:
         places: dict[str, tuple[int, int] | None] | None = None
         try:
             while True:
+                was_nudged = self._nudged.is_set()
                 self._nudged.clear()
                 began = self._clock.monotonic()
-                await asyncio.to_thread(self._folders.look, now=self._clock.monotonic)
+                has_news = await asyncio.to_thread(self._folders.look, now=self._clock.monotonic)
                 took = self._clock.monotonic() - began
                 now = self._folders.places
-                if now != places:
+                # What came unheard came by a way that is new, as a link, or a disk within: it is heard from now on.
+                if now != places or (has_news and not was_nudged and not self._is_deaf):
                     if hearing is not None:
                         hearing.cancel()
                     hearing = asyncio.create_task(self._hear([top for top, place in now.items() if place is not None]))
