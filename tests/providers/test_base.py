@@ -217,6 +217,24 @@ def test_a_provider_without_a_name_or_words_is_told_so() -> None:
         Nameless(base_url=URL)
 
 
+@pytest.mark.parametrize(
+    ("member", "value", "said"),
+    [
+        ("name", " ", "name is ' '; give text that is not empty"),
+        ("name", 7, "name is 7; give text"),
+        ("accepts_with", 201, r"accepts_with is 201; give a tuple of codes, such as \(201,\)"),
+        ("start_rate", 0, "start_rate is 0; give requests a second, more than 0"),
+        ("start_rate", "5", "start_rate is '5'; give requests"),
+        ("doubtful_size", "30 MB", "doubtful_size is '30 MB'; give bytes, or None"),
+    ],
+)
+def test_what_a_member_cannot_be_is_told_when_the_provider_is_made(member: str, value: object, said: str) -> None:
+    """Not by submits that hang, or by jobs that nobody looks at."""
+    wrong = type("Wrong", (Parrot,), {member: value})
+    with pytest.raises(ConfigError, match=f"Wrong: {said}"):
+        wrong(base_url=URL)
+
+
 def test_an_unknown_provider_stands_for_a_name_and_never_sends() -> None:
     """Its jobs can be looked at; how to speak to its API, and what its results mean, only its own program knows."""
     stranger: Provider = UnknownProvider(name="parrot", origin=PARROT.origin)

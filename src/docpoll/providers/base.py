@@ -205,6 +205,14 @@ class Answers(ABC):
         )
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _tidy_key(api_key: str) -> str:
     key = api_key.strip()
     if any(not "!" <= letter <= "~" for letter in key):
@@ -248,6 +256,14 @@ class BaseProvider(Answers):
                     f"{type(self).__name__}: meanings: {word!r} means {meaning!r}; give one of Meaning.UNFINISHED, "
                     "FINISHED, FAILED and EXPIRED, of docpoll.envelopes"
                 )
+        for member, holds, give in (
+            ("name", _is_text(self.name), "text that is not empty"),
+            ("accepts_with", isinstance(self.accepts_with, Collection), "a tuple of codes, such as (201,)"),
+            ("start_rate", _is_number(self.start_rate) and self.start_rate > 0, "requests a second, more than 0"),
+            ("doubtful_size", self.doubtful_size is None or _is_number(self.doubtful_size), "bytes, or None"),
+        ):
+            if not holds:
+                raise ConfigError(f"{type(self).__name__}: {member} is {getattr(self, member)!r}; give {give}")
 
     @property
     def origin(self) -> str:
