@@ -691,7 +691,8 @@ def test_jobs_are_completed_from_the_ledger(cli, documents, folder, config, monk
     assert set(offered(monkeypatch, cli, "show", "--store", "x.db", "")) == ids
     one = ids.pop()
     assert offered(monkeypatch, cli, "cancel", "--store", "x.db", one[:8]) == [one]
-    assert offered(monkeypatch, cli, "purge", "--store", "x.db", one[:8]) == [one]
+    for words in (["purge"], ["syntage", "read"], ["syntage", "stop"]):
+        assert offered(monkeypatch, cli, *words, "--store", "x.db", one[:8]) == [one]
     config('store = "x.db"')
     assert one in offered(monkeypatch, cli, "retry", "")
     assert offered(monkeypatch, cli, "--no-config", "retry", "") == []

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from docpoll.cli import completing
 from docpoll.cli.arguments import Typed
 from docpoll.cli.flags import (
     Account,
@@ -238,7 +239,11 @@ def read(  # noqa: PLR0913 - as with extract
     ctx: typer.Context,
     jobs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[JOB…]", help="Extractions that have finished; or --rfc, --extractor."),
+        typer.Argument(
+            metavar="[JOB…]",
+            autocompletion=completing.jobs,
+            help="Extractions that have finished; or --rfc, --extractor.",
+        ),
     ] = None,
     *,
     rfc: Annotated[
@@ -391,7 +396,10 @@ def check(
 @syntage.command("stop")
 def stop(
     ctx: typer.Context,
-    jobs: Annotated[list[str], typer.Argument(metavar="JOB…", help="Ids of jobs, or beginnings of ids.")],
+    jobs: Annotated[
+        list[str],
+        typer.Argument(metavar="JOB…", autocompletion=completing.jobs, help="Ids of jobs, or beginnings of ids."),
+    ],
     *,
     wait: Wait = None,
     rate: Rate = None,
