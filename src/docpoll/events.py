@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import attrs
-from attrs.validators import instance_of, optional
+from attrs.validators import and_, instance_of, min_len, optional
 
 __all__ = [
     "Accepted",
@@ -36,6 +36,12 @@ __all__ = [
 # What would only be missed later, when it is written to the ledger, is checked here: events are made by providers, too,
 # that a user wrote.
 _LENGTH: Final = optional(instance_of(timedelta))
+
+
+def _check_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Raise `TypeError` for what is no text; None is let pass, as nothing is missed for it."""
+    if not isinstance(value, str | None):
+        raise TypeError(f"{attribute.name!r} must be text: {value!r}")
 
 
 class Suspicion(StrEnum):
@@ -79,6 +85,16 @@ class ErrorInfo:
     retryable: bool | None = None
 
 
+def _check_error(_: object, attribute: attrs.Attribute[Any], error: object) -> None:
+    """Raise `TypeError` for what is no error. Not `ErrorInfo` itself does: what the ledger holds is read as it is."""
+    if not isinstance(error, ErrorInfo):
+        raise TypeError(f"{attribute.name!r} must be a docpoll.events.ErrorInfo: {error!r}")
+    message: object = error.message
+    code: object = error.code
+    if not (isinstance(message, str) and isinstance(code, str | int | None)):
+        raise TypeError(f"{attribute.name!r} must have text for a message, and text or a number for a code: {error}")
+
+
 @attrs.frozen(kw_only=True)
 class Event:
     """Something that happened to one job."""
@@ -110,16 +126,16 @@ class NotSent(Event):
     *conflict*: it arrived, and nothing was begun, as the vendor has the same in work already.
     """
 
-    reason: str
+    reason: str = attrs.field(validator=_check_text)
     retry_after: timedelta | None = attrs.field(default=None, validator=_LENGTH)
-    conflict: Conflict | None = None
+    conflict: Conflict | None = attrs.field(default=None, validator=optional(instance_of(Conflict)))
 
 
 @attrs.frozen(kw_only=True)
 class Accepted(Event):
     """The vendor took the job and named it."""
 
-    remote_id: str = attrs.field(validator=instance_of(str))
+    remote_id: str = attrs.field(validator=and_(instance_of(str), min_len(1)))
     #: The answer was lost, and the name was found since.
     found: bool = False
 
@@ -128,7 +144,7 @@ class Accepted(Event):
 class Refused(Event):
     """The vendor (or we) refused the input before any work was done."""
 
-    error: ErrorInfo = attrs.field(validator=instance_of(ErrorInfo))
+    error: ErrorInfo = attrs.field(validator=_check_error)
 
 
 @attrs.frozen(kw_only=True)
@@ -139,16 +155,16 @@ class AnswerLost(Event):
     *within* is how long after it was sent it was lost at the latest, where nobody was there to see it; None: now.
     """
 
-    reason: str
+    reason: str = attrs.field(validator=_check_text)
     retry_after: timedelta | None = attrs.field(default=None, validator=_LENGTH)
-    within: timedelta | None = None
+    within: timedelta | None = attrs.field(default=None, validator=_LENGTH)
 
 
 @attrs.frozen(kw_only=True)
 class SeenUnfinished(Event):
     """A poll found the job unfinished. *known* is False for a status word we have never seen."""
 
-    status: str
+    status: str = attrs.field(validator=_check_text)
     known: bool = True
     retry_after: timedelta | None = attrs.field(default=None, validator=_LENGTH)
 
@@ -157,7 +173,7 @@ class SeenUnfinished(Event):
 class PollMissed(Event):
     """A poll brought no news of the job: the network, a 5xx, a 429."""
 
-    reason: str
+    reason: str = attrs.field(validator=_check_text)
     retry_after: timedelta | None = attrs.field(default=None, validator=_LENGTH)
     #: The vendor asked for fewer requests (429, or 503 with `Retry-After`): the budget scope waits.
     throttled: bool = False
@@ -167,15 +183,15 @@ class PollMissed(Event):
 class NotFound(Event):
     """A poll was answered "no such job"; `advance()` decides whether that is a verdict."""
 
-    reason: str = "HTTP 404"
+    reason: str = attrs.field(default="HTTP 404", validator=_check_text)
 
 
 @attrs.frozen(kw_only=True)
 class BadAnswer(Event):
     """A poll was answered with something that cannot be. *raw* is the bounded beginning of it."""
 
-    reason: str
-    raw: str = attrs.field(default="", repr=False)
+    reason: str = attrs.field(validator=_check_text)
+    raw: str = attrs.field(default="", repr=False, validator=instance_of(str))
     #: It claimed to be finished (SUCCESS without a result), so the result's clock may be running.
     claims_finished: bool = False
 
@@ -187,23 +203,23 @@ class Succeeded(Event):
     *warning*: what the vendor says is missing of it.
     """
 
-    status: str
-    warning: ErrorInfo | None = None
+    status: str = attrs.field(validator=_check_text)
+    warning: ErrorInfo | None = attrs.field(default=None, validator=optional(_check_error))
 
 
 @attrs.frozen(kw_only=True)
 class Failed(Event):
     """The vendor's verdict."""
 
-    status: str
-    error: ErrorInfo = attrs.field(validator=instance_of(ErrorInfo))
+    status: str = attrs.field(validator=_check_text)
+    error: ErrorInfo = attrs.field(validator=_check_error)
 
 
 @attrs.frozen(kw_only=True)
 class Vanished(Event):
     """The vendor says that it dropped the result."""
 
-    status: str
+    status: str = attrs.field(validator=_check_text)
 
 
 @attrs.frozen(kw_only=True)
@@ -223,7 +239,7 @@ class Cancelled(Event):
     *status* is the vendor's word for it, where a poll brought it; *billed* is whether it is paid for, where it says so.
     """
 
-    status: str | None = None
+    status: str | None = attrs.field(default=None, validator=_check_text)
     billed: bool | None = None
 
 

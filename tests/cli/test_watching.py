@@ -393,14 +393,17 @@ async def test_files_that_are_done_are_moved(watching, emulate, inbox):
     assert sent(emulator) == [1, 1]
 
 
-async def test_a_file_that_is_away_when_it_is_done_is_moved_once_it_is_back(watching, emulate):
-    """With its folder, as an unmounted one; its result is told meanwhile, and that once."""
+@pytest.mark.parametrize("is_unreadable", [False, True])
+async def test_a_file_that_is_away_when_it_is_done_is_moved_once_it_is_back(watching, emulate, is_unreadable):
+    """With its folder, as an unmounted one, or one that cannot be read; its result is told meanwhile, and that once."""
     emulator = emulate(speed=SLOW)
     os.mkdir("other")
     arrive("inbox", "a.pdf", 1)
     async with watching(emulator, "inbox", "other", done_to="done") as told:
         await told.eventually(lambda _: sent(emulator) == [1])
         os.rename("inbox", "away")
+        if is_unreadable:
+            os.symlink("inbox", "inbox")  # It leads to itself, so whether something is there cannot be said.
         emulator.advance(24)
         await told.eventually(lambda told: len(told.lines) == 1)
         # Files are moved one after the other: once this one is, that was tried with the other.
@@ -408,6 +411,8 @@ async def test_a_file_that_is_away_when_it_is_done_is_moved_once_it_is_back(watc
         await told.eventually(lambda _: sent(emulator) == [1, 1])
         emulator.advance(24)
         await told.eventually(lambda _: below("done") == ["b.pdf"])
+        if is_unreadable:
+            os.unlink("inbox")
         os.rename("away", "inbox")
         await told.eventually(lambda _: below("done") == ["a.pdf", "b.pdf"])
     assert told.states == [("inbox/a.pdf", "SUCCEEDED"), ("other/b.pdf", "SUCCEEDED")]

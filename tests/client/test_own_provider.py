@@ -14,7 +14,19 @@ import docpoll
 from docpoll import Client, FixedSchedule, JobState, Unauthorized
 from docpoll.documents import Document
 from docpoll.errors import AccountFault, AnswerMissing, RemoteProtocolError, RequestNotSent
-from docpoll.events import Accepted, Event, Refused, SeenUnfinished
+from docpoll.events import (
+    Accepted,
+    AnswerLost,
+    BadAnswer,
+    ErrorInfo,
+    Event,
+    Failed,
+    NotSent,
+    Refused,
+    SeenUnfinished,
+    Succeeded,
+    Vanished,
+)
 from docpoll.jobs import Job
 from docpoll.results import Result
 from docpoll.testing import FakeClock, ScriptedTransport
@@ -221,6 +233,12 @@ def apologizes(_: Response) -> Event:
         (lambda _: SeenUnfinished(status="waiting"), "it gave a SeenUnfinished in place of an event"),
         (numbers, "'remote_id' must be .*str.* 7 "),
         (apologizes, "'error' must be .*ErrorInfo"),
+        (lambda _: Accepted(remote_id=""), "'remote_id' must be >= 1"),
+        (lambda _: Refused(error=ErrorInfo(code=None, message=None)), "'error' must have text for a message"),  # type: ignore[arg-type]  # the mistake
+        (lambda _: Refused(error=ErrorInfo(code={}, message="no")), "and text or a number for a code"),  # type: ignore[arg-type]  # the mistake
+        (lambda _: AnswerLost(reason=7), "'reason' must be text: 7"),  # type: ignore[arg-type]  # the mistake
+        (lambda _: AnswerLost(reason="cut", within=5), "'within' must be .*timedelta"),  # type: ignore[arg-type]  # the mistake
+        (lambda _: NotSent(reason="busy", conflict="yes"), "'conflict' must be .*Conflict"),  # type: ignore[arg-type]  # the mistake
     ],
 )
 async def test_an_answer_that_is_read_as_nonsense_is_a_lost_one(make: Any, read: Any, said: str) -> None:
@@ -237,12 +255,33 @@ async def test_an_answer_that_is_read_as_nonsense_is_a_lost_one(make: Any, read:
     assert re.search(said, job.trouble)
 
 
-async def test_a_poll_that_is_read_as_nonsense_brings_no_news(make: Any, bird: Bird, clock: FakeClock) -> None:
+@pytest.mark.parametrize(
+    "read",
+    [
+        forgets,
+        # What no poll says: of these only a submit does.
+        lambda _: Accepted(remote_id="p1"),
+        lambda _: Refused(error=ErrorInfo(code=None, message="no")),
+        lambda _: NotSent(reason="busy"),
+        lambda _: AnswerLost(reason="cut"),
+        lambda _: Event(),
+        # What no field can hold.
+        lambda _: SeenUnfinished(status=7),  # type: ignore[arg-type]  # the mistake
+        lambda _: Vanished(status=7),  # type: ignore[arg-type]  # the mistake
+        lambda _: Succeeded(status="done", warning="blurred"),  # type: ignore[arg-type]  # the mistake
+        lambda _: Failed(status="broken", error=ErrorInfo(code={}, message="no")),  # type: ignore[arg-type]  # the mistake
+        lambda _: BadAnswer(reason="no JSON", raw=b"{"),  # type: ignore[arg-type]  # the mistake
+    ],
+)
+async def test_a_poll_that_is_read_as_nonsense_brings_no_news(
+    make: Any, bird: Bird, clock: FakeClock, read: Any
+) -> None:
     """The job is looked at again, and a mended provider brings its result."""
 
     class Mistaken(Parrot):
         def parse_poll(self, response: Response) -> Event:
-            return forgets(response)  # type: ignore[func-returns-value, return-value]  # the mistake
+            event: Event = read(response)
+            return event
 
     async with make(provider=Mistaken(base_url=URL)) as it:
         job = await it.submit(pdf())

@@ -8,6 +8,8 @@ import attrs
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from starlette.datastructures import Headers
+from starlette.formparsers import MultiPartParser
 
 from docpoll.clocks import SystemClock
 from docpoll.documents import Document
@@ -23,11 +25,16 @@ TRICKY = b"%PDF-1.7\r\n--x--\r\n--docpoll\r\n--\r\n\0\xff"
 
 async def uploaded(document: Document, **settings: object) -> dict[str, tuple[str | None, str | None, bytes]]:
     """Field → the file name, the type and the bytes that came under it."""
-    came = {}
+    came: dict[str, tuple[str | None, str | None, bytes]] = {}
 
     async def take(request: web.Request) -> web.Response:
-        async for part in await request.multipart():
-            came[str(part.name)] = (part.filename, part.headers.get("Content-Type"), await part.read())
+        form = await MultiPartParser(Headers(request.headers), request.content.iter_any()).parse()
+        for name, part in form.multi_items():
+            if isinstance(part, str):
+                came[name] = (None, None, part.encode())
+            else:
+                came[name] = (part.filename, part.content_type, await part.read())
+        await form.close()
         return web.json_response({})
 
     application = web.Application()

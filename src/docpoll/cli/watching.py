@@ -504,8 +504,8 @@ class _Watch:
                 )
                 loop.call_later(self._paces.move, self._moves.put_nowait, (one, shelf))
             else:
-                if place is not None or await asyncio.to_thread(stamp_of, one.path) is None:
-                    # One that is away, with its disk perhaps, is moved once it is back.
+                if place is not None or await asyncio.to_thread(stamp_of, one.path) != one.stamp:
+                    # One that is away, or cannot be seen, with its disk perhaps, is moved once it is back.
                     self._folders.forget(one.path)
             kept_since = None
 

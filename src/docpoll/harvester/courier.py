@@ -23,7 +23,23 @@ from docpoll.errors import (
     TransportError,
     Unauthorized,
 )
-from docpoll.events import Accepted, AnswerLost, ErrorInfo, Event, NotSent, PollMissed, Refused, Suspicion
+from docpoll.events import (
+    Accepted,
+    AnswerLost,
+    BadAnswer,
+    Cancelled,
+    ErrorInfo,
+    Event,
+    Failed,
+    NotFound,
+    NotSent,
+    PollMissed,
+    Refused,
+    SeenUnfinished,
+    Succeeded,
+    Suspicion,
+    Vanished,
+)
 from docpoll.extractions import EXTRACTION
 from docpoll.harvester.account import LIST, POLL, SUBMIT, Account
 from docpoll.interfaces import Attachable, Clock, Listing, Provider, Stoppable, Store, Sweepable, Transport, Twin
@@ -50,6 +66,9 @@ _SERVER_ERROR: Final = 500
 #: What the answer to a submit can say.
 _OF_SUBMITS: Final = (Accepted, AnswerLost, NotSent, Refused)
 
+#: What the answer to a poll can say.
+_OF_POLLS: Final = (BadAnswer, Cancelled, Failed, NotFound, PollMissed, SeenUnfinished, Succeeded, Vanished)
+
 _CHANGED: Final = "document_changed"
 _UNREADABLE: Final = "document_unreadable"
 
@@ -67,7 +86,7 @@ def _go_on(talk: Conversation[T], answer: Response | None) -> tuple[Request, Non
         return None, done.value
 
 
-def _check(event: object, kinds: type[Event] | tuple[type[Event], ...]) -> None:
+def _check(event: object, kinds: tuple[type[Event], ...]) -> None:
     """Raise `TypeError` where a provider gave something else than an event of these *kinds*."""
     if not isinstance(event, kinds):
         raise TypeError(f"it gave a {type(event).__name__} in place of an event of docpoll.events that fits")
@@ -163,7 +182,7 @@ class Courier:
                 event = self._provider.parse_poll(response)
             else:
                 event = await self._read(self._provider.parse_poll, response)
-            _check(event, Event)
+            _check(event, _OF_POLLS)
         except AccountFault as exc:
             self._account.failed(POLL, exc)
             return PollMissed(reason=str(exc)), body
