@@ -27,7 +27,7 @@ from traitlets.config import Config
 
 FOLDER = Path(__file__).resolve().parent
 
-#: Seconds that a notebook may take where little else runs.
+#: Seconds that a notebook may take.
 AT_MOST = 100
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -43,12 +43,12 @@ WIDTH = 20
 NOT_PASSED_ON = ("DOCPOLL_", "SYNTAGE_", "TYPLESS_")
 
 
-def executed(notebook: Path, *, start: str = "recipes", at_most: float = AT_MOST) -> NotebookNode:
+def executed(notebook: Path, *, start: str = "recipes") -> NotebookNode:
     """*notebook* with what it gave, run in a copy of this folder as it would be in Jupyter.
 
     *start*: the folder of the copy that it begins in: `recipes`, or `.` for the root of the repository.
     Raises `nbclient.exceptions.CellExecutionError` where a cell fails, and `CellTimeoutError` where one takes longer
-    than *at_most* seconds.
+    than `AT_MOST` seconds.
     """
     node = nbformat.read(notebook, as_version=4)
     for cell in node.cells:
@@ -70,7 +70,7 @@ def executed(notebook: Path, *, start: str = "recipes", at_most: float = AT_MOST
             node,
             config=Config(KernelManager=kernel),
             kernel_name="python3",
-            timeout=at_most,
+            timeout=AT_MOST,
             record_timing=False,
             # However the kernel parts what a cell prints, it is one output.
             coalesce_streams=True,
