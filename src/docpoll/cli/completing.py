@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
 
 import typer
-
-if TYPE_CHECKING:
-    from docpoll.config import ConfigFile
 
 __all__ = ["jobs", "one_of", "some_of", "states"]
 
@@ -57,19 +53,10 @@ def jobs(ctx: typer.Context, incomplete: str) -> list[str]:
         root = ctx.find_root().params
         if store is None and "store" not in variables_set() and not root.get("no_config"):
             config = read_config(root.get("config"))
-            store = None if config is None else _store_of(config, ctx)
+            if config is not None:
+                tables = config.tables_for(ctx.command_path.split()[1:])
+                said = next((table["store"] for table in reversed(tables) if "store" in table), None)
+                store = config.beside(said) if isinstance(said, str) else None
         return newest_ids(read_settings({"store": store}, unlock=False).store, incomplete)
     except ConfigError:
         return []
-
-
-def _store_of(config: ConfigFile, ctx: typer.Context) -> str | None:
-    """The ledger that *config* names for the command of *ctx*; an inner table wins."""
-    found: Any = None
-    table: Any = config.table
-    for name in (None, *ctx.command_path.split()[1:]):
-        table = table if name is None else table.get(name)
-        if not isinstance(table, Mapping):
-            break
-        found = table.get("store", found)
-    return config.beside(found) if isinstance(found, str) else None

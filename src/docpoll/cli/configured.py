@@ -135,7 +135,7 @@ def configure(typed: Typed, *, root: Any, app: typer.Typer) -> Configured:
     used = {flag: used[param.name] for flag, param in options.items() if param.name in used}
     quiet = any(_switched(typed, options[flag], used.get(flag)) for flag in ("quiet", "summary") if flag in options)
     used = {flag: value for flag, value in used.items() if not _typed_names(typed, options[flag])}
-    if "base-url" in used and not any("base-url" in table for table in _inner(config, path)):
+    if "base-url" in used and not any("base-url" in table for table in config.tables_for(path)[1:]):
         config = attrs.evolve(config, base_url_of=_provider_of(config.table))
     return Configured(config=config, defaults=defaults, used=used, sends="api-key" in options, quiet=quiet)
 
@@ -222,7 +222,7 @@ def _path_of(arguments: Sequence[str], command: Any) -> tuple[list[str], Any]:
 
 def _values_of(config: ConfigFile, path: Sequence[str], command: Any, typed: Typed) -> dict[str, Any]:
     """The values that the file has for the parameters of *command*, found at *path*; an inner table wins."""
-    tables = [config.table, *_inner(config, path)]
+    tables = config.tables_for(path)
     provider = next((table["provider"] for table in reversed(tables) if "provider" in table), "typless")
     if path[0] == "syntage" or provider != _provider_of(config.table):
         tables[0] = _without(config.table, _ADDRESSES)  # At the top an address is that of the provider named there.
@@ -239,17 +239,6 @@ def _values_of(config: ConfigFile, path: Sequence[str], command: Any, typed: Typ
         for flag, param in _options(command)
         if flag in said
     }
-
-
-def _inner(config: ConfigFile, path: Sequence[str]) -> list[Mapping[str, Any]]:
-    """The tables of the command at *path*, the outer ones first; empty where there is none."""
-    tables: list[Mapping[str, Any]] = []
-    table = config.table
-    for name in path:
-        own = table.get(name)
-        table = own if isinstance(own, dict) else {}
-        tables.append(table)
-    return tables
 
 
 def _provider_of(table: Mapping[str, Any]) -> Any:

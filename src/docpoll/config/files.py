@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -52,6 +52,14 @@ class ConfigFile:
     def is_above(self) -> bool:
         """Whether it was found in a folder above the working folder."""
         return self.found and os.path.dirname(self.name) != ""
+
+    def tables_for(self, path: Sequence[str]) -> list[Mapping[str, Any]]:
+        """The file's tables that hold for the command at *path*, outer ones first; one that is not there is empty."""
+        tables = [self.table]
+        for name in path:
+            own = tables[-1].get(name)
+            tables.append(own if isinstance(own, dict) else {})
+        return tables
 
     def beside(self, path: str) -> str:
         """*path*, as the file means it: relative to its own folder; an empty one stays empty."""
